@@ -1,0 +1,90 @@
+"""What happens around training: checks, history, checkpoints and averaging."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import EMAWeightAveraging
+
+from ipv2_bench.errors import InputError
+
+Report = Callable[[str, int, int], None]
+FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
+
+
+class FiniteLoss(L.Callback):
+    """Stops a run whose loss is not finite."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        loss = float(outputs["loss"])
+        if not math.isfinite(loss):
+            raise InputError(
+                f"the loss of {type(module).__name__} is {loss} at step {trainer.global_step} (epoch "
+                f"{trainer.current_epoch}): lower train.lr or set train.clip=1.0; the last checkpoint is kept"
+            )
+
+
+class History(L.Callback):
+    """Keeps loss and learning rate of every step in a CSV file, and reports progress.
+
+    The rows are part of the checkpoint, so a resumed run has each step once.
+    """
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self.path, self.report, self.rows = path, report, []
+        self._told = 0.0
+
+    def state_dict(self) -> dict:
+        return {"rows": [list(r) for r in self.rows]}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.rows = [list(r) for r in state["rows"]]
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self.rows.append([trainer.global_step, trainer.current_epoch, float(outputs["loss"]), float(lr), None])
+        total = trainer.max_steps if trainer.max_steps > 0 else int(trainer.estimated_stepping_batches)
+        if time.monotonic() - self._told > 0.3 or trainer.global_step == total:
+            self._told = time.monotonic()
+            self.report(f"epoch {trainer.current_epoch + 1}", trainer.global_step, total)
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self.rows and "val/loss" in trainer.callback_metrics:
+            self.rows[-1][4] = float(trainer.callback_metrics["val/loss"])
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        temporary = self.path.with_suffix(".part")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(FIELDS)
+            writer.writerows([["" if v is None else f"{v:.8g}" if isinstance(v, float) else v for v in r] for r in self.rows])
+        os.replace(temporary, self.path)
+
+
+class Checkpoint(L.Callback):
+    """Saves at the end of an epoch when the last save is ``seconds`` old; the file is always whole."""
+
+    def __init__(self, path: Path, seconds: float = 15.0) -> None:
+        self.path, self.seconds = path, float(os.environ.get("IPV2_BENCH_CHECKPOINT_SECONDS", seconds))
+        self._saved = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if time.monotonic() - self._saved >= self.seconds:
+            temporary = self.path.with_suffix(".part")
+            trainer.save_checkpoint(temporary)
+            os.replace(temporary, self.path)
+            self._saved = time.monotonic()
+
+
+class Averaging(EMAWeightAveraging):
+    """Exponential moving average of the weights, used for validation and after training."""
+
+    def __init__(self, decay: float, every: int, start: int) -> None:
+        super().__init__(decay=decay, update_every_n_steps=every, update_starting_at_step=start)

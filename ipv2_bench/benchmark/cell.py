@@ -1,0 +1,239 @@
+"""A cell: one denoiser trained under one strategy with one seed, and what it makes of the test set.
+
+Everything that a cell leaves lies in a folder of its own, named by the hash of what determines it; the last file,
+``result.json``, says that it is complete. An interrupted cell goes on from its last checkpoint with the same result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipv2_bench.data.slices import SliceSet, write_whole
+from ipv2_bench.data.split import Split
+from ipv2_bench.errors import InputError
+from ipv2_bench.metrics.measure import Measures, measure
+from ipv2_bench.metrics.offline_features import RandomConvFeatures
+from ipv2_bench.physics.intensity import Window
+from ipv2_bench.purification import Strategy
+from ipv2_bench.purification.add_noise import AddNoise
+
+Report = Callable[[str, int, int], None]
+"""Called with stage, step and number of steps."""
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """All that a worker needs to compute a cell.
+
+    Attributes
+    ----------
+    cell_id
+        Hash of what determines the cell.
+    folder
+        Where it lies.
+    denoiser, options
+        Registry key, and the options of its class.
+    strategy
+        Of the training pairs.
+    seed
+        Of weights, order, noise and losses.
+    add_noise
+        Calibrated module 2.
+    """
+
+    cell_id: str
+    folder: Path
+    denoiser: str
+    options: dict[str, Any]
+    strategy: Strategy
+    seed: int
+    add_noise: AddNoise
+    slices: SliceSet
+    split: Split
+    window: Window
+    steps: int
+    epochs: int
+    batch_size: int
+    clip: float
+    precision: str
+    accelerator: str
+    threads: int
+    eval_batch: int
+    loader_workers: int
+
+    @property
+    def done(self) -> bool:
+        """Whether the cell is complete."""
+        return (self.folder / "result.json").exists()
+
+
+def run_cell(spec: CellSpec, report: Report) -> None:
+    """Train, denoise the test set, measure, and write ``result.json``; nothing when it is there.
+
+    Raises
+    ------
+    InputError
+        When the denoiser's loss is not finite, or it returns images of the wrong shape or values.
+    """
+    if spec.done:
+        return
+    import torch
+
+    if spec.threads:
+        torch.set_num_threads(spec.threads)
+    spec.folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    denoiser = train(spec, report)
+    seconds_training = time.perf_counter() - started
+    images, seconds_per_slice, device = denoise_test(spec, denoiser, report)
+    write_whole(spec.folder / "denoised.npy", lambda file: np.save(file, images))
+    report("measuring", 0, 1)
+    test_measures(spec.slices, spec.split, spec.window, images).save(spec.folder / "measures.npz")
+    result = {
+        "cell_id": spec.cell_id,
+        "parameters": sum(p.numel() for p in denoiser.parameters()),
+        "network_calls": denoiser.network_calls,
+        "seconds_training": round(seconds_training, 2),
+        "seconds_per_slice": seconds_per_slice,
+        "peak_memory_mb": _peak_memory_mb(device),
+        "device": device,
+        "threads": torch.get_num_threads(),
+    }
+    write_whole(spec.folder / "result.json", lambda file: file.write(json.dumps(result, indent=1).encode()))
+    (spec.folder / "last.ckpt").unlink(missing_ok=True)
+
+
+def build_denoiser(spec: CellSpec) -> Any:
+    """The spec's denoiser with freshly drawn weights."""
+    import torch
+
+    from ipv2_bench import registry
+    from ipv2_bench.denoisers.base import Denoiser
+    from ipv2_bench.physics.seeding import derive_seed
+
+    cls = registry.find("ipv2_bench.denoisers", spec.denoiser, Denoiser)
+    torch.manual_seed(derive_seed(spec.seed, "weights"))
+    options = {**spec.options, "seed": spec.seed}
+    return registry.build(cls, Denoiser, options, f"denoiser {spec.denoiser}")
+
+
+def train(spec: CellSpec, report: Report) -> Any:
+    """The trained denoiser, in evaluation mode; its weights and history are in the folder."""
+    import logging
+    import warnings
+
+    import lightning as L
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from ipv2_bench.benchmark.callbacks import Averaging, Checkpoint, FiniteLoss, History
+    from ipv2_bench.data.datamodule import PairedCTDataModule
+
+    denoiser = build_denoiser(spec)
+    weights = spec.folder / "model.safetensors"
+    if weights.exists():
+        denoiser.load_state_dict(load_file(weights))
+        return denoiser.eval()
+    data = PairedCTDataModule(
+        spec.slices, spec.split, spec.strategy, spec.add_noise, spec.batch_size, spec.loader_workers, spec.seed
+    )
+    if not len(list(denoiser.parameters())):
+        return denoiser.eval()
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    callbacks: list[L.Callback] = [FiniteLoss(), History(spec.folder / "history.csv", report), Checkpoint(spec.folder / "last.ckpt")]
+    steps = spec.steps or spec.epochs * max(1, len(spec.split.train) // spec.batch_size)
+    if denoiser.ema_decay and steps > denoiser.ema_start:
+        callbacks.append(Averaging(denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start))
+    with warnings.catch_warnings():
+        # Lightning's advice on workers and log intervals is for people at a prompt.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer = L.Trainer(
+            max_steps=spec.steps or -1,
+            max_epochs=None if spec.steps else spec.epochs,
+            accelerator=spec.accelerator,
+            devices=1,
+            precision=spec.precision,  # type: ignore[arg-type]
+            gradient_clip_val=spec.clip or None,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if len(spec.split.val) else 0,
+            check_val_every_n_epoch=max(1, steps // max(1, len(spec.split.train) // spec.batch_size) // 10),
+            callbacks=callbacks,
+            deterministic="warn" if spec.accelerator == "cpu" else None,
+        )
+        last = spec.folder / "last.ckpt"
+        trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    denoiser = denoiser.cpu().eval()
+    state = {k: v.contiguous() for k, v in denoiser.state_dict().items()}
+    temporary = spec.folder / ".model.safetensors.part"
+    save_file(state, temporary, metadata={"denoiser": spec.denoiser, "cell_id": spec.cell_id})
+    os.replace(temporary, weights)
+    return denoiser
+
+
+def denoise_test(spec: CellSpec, denoiser: Any, report: Report) -> tuple[np.ndarray, float, str]:
+    """Denoise the raw test uLDCT.
+
+    Returns
+    -------
+    tuple
+        Images [n, N, N] float32 in [0, 1], seconds per slice (median over batches), and the device in words.
+    """
+    import torch
+
+    from ipv2_bench.benchmark.provenance import processor
+    from ipv2_bench.physics.seeding import torch_generator
+
+    cuda = spec.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    device = torch.device("cuda" if cuda else "cpu")
+    denoiser = denoiser.to(device)
+    out = np.empty((len(spec.split.test), spec.slices.size, spec.slices.size), np.float32)
+    seconds = []
+    for start in range(0, len(out), spec.eval_batch):
+        index = spec.split.test[start : start + spec.eval_batch]
+        low = torch.from_numpy(np.array(spec.slices.low[index]))[:, None].to(device)
+        begun = time.perf_counter()
+        images = denoiser.restore(low, torch_generator(spec.seed, "denoise", start, device=device))
+        images = images.float().cpu()
+        seconds.append((time.perf_counter() - begun) / len(index))
+        if images.shape != (len(index), 1, *out.shape[1:]):
+            raise InputError(
+                f"denoiser {spec.denoiser} returned shape {tuple(images.shape)}: expected {(len(index), 1, *out.shape[1:])}"
+            )
+        if not bool(torch.isfinite(images).all()):
+            raise InputError(f"denoiser {spec.denoiser} returned NaN or infinity for test slices {index.tolist()}")
+        out[start : start + len(index)] = images[:, 0].numpy()
+        report("denoising", start + len(index), len(out))
+    name = torch.cuda.get_device_name() if cuda else processor()
+    return out, float(f"{np.median(seconds):.4g}"), name
+
+
+def test_measures(slices: SliceSet, split: Split, window: Window, images: np.ndarray) -> Measures:
+    """Measure an image set that stands for the test slices, in the feature space of the training NDCT."""
+    truth = None if slices.truth is None else np.array(slices.truth[split.test])
+    # As in the trial that chose this space, a few dozen NDCT standardise it.
+    use = split.train[np.linspace(0, len(split.train) - 1, min(64, len(split.train))).astype(int)]
+    return measure(images, truth, window, RandomConvFeatures(np.array(slices.normal[use])))
+
+
+def _peak_memory_mb(device: str) -> float:
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

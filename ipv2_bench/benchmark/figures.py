@@ -1,0 +1,54 @@
+"""One picture per table: the same slices through every line, with the windows of radiology."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ipv2_bench.data.slices import write_whole
+from ipv2_bench.physics.intensity import Window
+
+WINDOWS = {"lung": (-1350.0, 150.0), "mediastinum": (-160.0, 240.0)}
+"""Level −600 width 1500, and level 40 width 400, as (low, high) in HU."""
+
+
+def panel(columns: Sequence[tuple[str, np.ndarray]], window: Window, path: Path, show: str = "lung") -> None:
+    """Write a PNG with one column per image set.
+
+    Parameters
+    ----------
+    columns
+        Title and images [n, N, N] in [0, 1]; the n slices become rows. All of them have the same n.
+    window
+        HU of the images.
+    path
+        Where the picture appears, whole.
+    show
+        A key of :data:`WINDOWS`.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    low, high = WINDOWS[show]
+    n = len(columns[0][1])
+    figure, axes = plt.subplots(n, len(columns), figsize=(1.9 * len(columns), 1.9 * n + 0.45), squeeze=False)
+    for j, (title, images) in enumerate(columns):
+        for i in range(n):
+            axes[i][j].imshow(window.hu(np.asarray(images[i])), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axes[i][j].set_axis_off()
+        axes[0][j].set_title(title, fontsize=7.5)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.4 / (1.9 * n + 0.45), wspace=0.02, hspace=0.02)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    plt.close(figure)
+    write_whole(path, lambda file: file.write(buffer.getvalue()))
+
+
+def example_slices(n_test: int, wanted: int = 3) -> np.ndarray:
+    """Places in the test set of a few slices spread over it."""
+    return np.unique(np.linspace(0, n_test - 1, wanted + 2).astype(int)[1:-1])

@@ -1,0 +1,188 @@
+"""From a configuration to the data, and to the cells that its tables need, each once."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ipv2_bench import registry
+from ipv2_bench.benchmark.cell import CellSpec
+from ipv2_bench.benchmark.config import Config, digest
+from ipv2_bench.benchmark.provenance import code_hash
+from ipv2_bench.benchmark.tables import Table
+from ipv2_bench.data.slices import SliceSet, write_whole
+from ipv2_bench.data.source import Source
+from ipv2_bench.data.split import Split, split_slices
+from ipv2_bench.errors import InputError
+from ipv2_bench.physics.intensity import Window
+from ipv2_bench.physics.scanner import Acquisition
+from ipv2_bench.purification import Strategy
+from ipv2_bench.purification.add_noise import AddNoise, calibrate
+
+SIMULATED = Strategy(kind="simulated")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data of a benchmark, ready to train on."""
+
+    config: Config
+    window: Window
+    slices: SliceSet
+    split: Split
+    add_noise: AddNoise
+
+    @property
+    def work(self) -> Path:
+        """Folder of this benchmark's cells."""
+        return Path(self.config.run.work) / self.config.name
+
+
+def prepare(config: Config, progress: bool = True) -> Prepared:
+    """Make or open the slices, split them and calibrate module 2 on the training pairs."""
+    source_class = registry.find("ipv2_bench.data.sources", config.data.source, Source)  # type: ignore[type-abstract]
+    source = registry.build(source_class, Source, config.data.options, f"data source {config.data.source}")
+    try:
+        window = Window(*config.data.window)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    slices = source.slices(Path(config.run.work) / "cache", window, config.data.size, progress)
+    split = split_slices(slices, config.data.split, config.data.fractions, config.data.split_seed)
+    if len(split.test) < 4 or len(split.train) < 2:
+        raise InputError(
+            f"{len(split.train)} training and {len(split.test)} test slices: expected at least 2 and 4, since distances "
+            "between smaller sets mean nothing; add slices or change data.fractions"
+        )
+    return Prepared(config, window, slices, split, _module_2(config, window, slices, split))
+
+
+def _module_2(config: Config, window: Window, slices: SliceSet, split: Split) -> AddNoise:
+    noise = config.noise
+    try:
+        start = AddNoise(
+            window, Acquisition(photons=noise.photons, views=noise.views, filter_name=noise.filter_name), noise.dose_model
+        )
+    except ValueError as error:
+        raise InputError(f"noise: {error}") from error
+    if not noise.calibrate:
+        return start
+    path = slices.folder / f"calibration-{digest([start.identity(), split.train.tolist(), code_hash()])}.json"
+    if not path.exists():
+        # A few dozen slices spread over all training patients measure the level to a percent.
+        use = split.train[np.linspace(0, len(split.train) - 1, min(32, len(split.train))).astype(int)]
+        found = calibrate(start, np.array(slices.low[use]), np.array(slices.normal[use]), slices.pixel_mm[use], seed=0)
+        write_whole(path, lambda file: file.write(json.dumps({"photons": found.acquisition.photons}).encode()))
+    photons = json.loads(path.read_text())["photons"]
+    return AddNoise(window, Acquisition(**{**asdict(start.acquisition), "photons": photons}), noise.dose_model)
+
+
+@dataclass(frozen=True)
+class CellKey:
+    """What names a cell in a table: denoiser, training strategy (without what does not shape training) and seed."""
+
+    denoiser: str
+    training: str
+    seed: int
+
+
+def cell_key(denoiser: str, strategy: Strategy, seed: int) -> CellKey:
+    """The key of the cell that a table's row needs."""
+    return CellKey(denoiser, json.dumps(strategy.training_identity(), sort_keys=True), seed)
+
+
+def plan_cells(ready: Prepared, tables: list[Table]) -> dict[CellKey, CellSpec]:
+    """Every cell that the tables need, once, in an order that computes the dear ones first."""
+    config = ready.config
+    wanted: dict[CellKey, Strategy] = {}
+    for seed in config.seeds:
+        for table in tables:
+            for row in table.rows:
+                if row.denoiser:
+                    wanted.setdefault(cell_key(row.denoiser, row.strategy, seed), row.strategy)
+                if row.label != "NDCT" or (table.images == "label" and row.strategy.remove_noise):
+                    wanted.setdefault(cell_key(config.weak_denoiser, SIMULATED, seed), SIMULATED)
+    cells = {key: _cell(ready, key, strategy) for key, strategy in wanted.items()}
+    # Seeds first, so that a first table can be read early.
+    return dict(sorted(cells.items(), key=lambda item: item[0].seed))
+
+
+def _cell(ready: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
+    from ipv2_bench.denoisers.base import Denoiser
+
+    config, train = ready.config, ready.config.train
+    cls = registry.find("ipv2_bench.denoisers", key.denoiser, Denoiser)
+    options = dict(config.denoisers.get(key.denoiser, {}))
+    if train.lr:
+        options.setdefault("lr", train.lr)
+    options.setdefault("schedule", train.schedule)
+    unknown = sorted(set(options) - set(registry.options(cls, Denoiser)))
+    if unknown:
+        valid = ", ".join(sorted(set(registry.options(cls, Denoiser)) - {"seed"}))
+        raise InputError(f"denoiser {key.denoiser} has no option '{unknown[0]}': use one of {valid}")
+    identity = {
+        "manifest": ready.slices.manifest,
+        "split": [part.tolist() for part in (ready.split.train, ready.split.val, ready.split.test)],
+        "window": asdict(ready.window),
+        "denoiser": key.denoiser,
+        "options": options,
+        "strategy": strategy.training_identity(),
+        "noise": ready.add_noise.identity() if strategy.needs_noise else None,
+        "budget": [train.steps, train.epochs, train.batch_size, train.clip, train.precision],
+        "seed": key.seed,
+        "code": [code_hash(), _outside_code(key.denoiser)],
+    }
+    cell_id = digest(identity)
+    processes, threads = parallelism(config)
+    return CellSpec(
+        cell_id=cell_id,
+        folder=ready.work / "cells" / cell_id,
+        denoiser=key.denoiser,
+        options=options,
+        strategy=strategy,
+        seed=key.seed,
+        add_noise=ready.add_noise,
+        slices=ready.slices,
+        split=ready.split,
+        window=ready.window,
+        steps=train.steps,
+        epochs=train.epochs,
+        batch_size=train.batch_size,
+        clip=train.clip,
+        precision=train.precision,
+        accelerator=accelerator(config),
+        threads=threads,
+        eval_batch=config.run.eval_batch,
+        loader_workers=config.run.loader_workers,
+    )
+
+
+def accelerator(config: Config) -> str:
+    """``gpu`` or ``cpu`` for ``auto``."""
+    if config.run.accelerator != "auto":
+        return config.run.accelerator
+    import torch
+
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def parallelism(config: Config) -> tuple[int, int]:
+    """Processes, and CPU threads of each. One thread each on a CPU: small networks gain little from more."""
+    import os
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_cpu = accelerator(config) == "cpu"
+    processes = config.run.processes or (cores if on_cpu else 1)
+    return processes, 1 if on_cpu else max(1, cores // processes)
+
+
+def _outside_code(denoiser: str) -> str:
+    """Hash of the file of a denoiser from outside of the package; empty for ours."""
+    if ":" not in denoiser:
+        return ""
+    file = importlib.import_module(denoiser.partition(":")[0]).__file__
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""

@@ -1,0 +1,183 @@
+"""The whole road: configuration → data → cells → rows → tables, pictures and dashboards."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipv2_bench.benchmark import dashboard, render
+from ipv2_bench.benchmark.cell import CellSpec
+from ipv2_bench.benchmark.config import Config, digest
+from ipv2_bench.benchmark.figures import example_slices, panel
+from ipv2_bench.benchmark.plan import CellKey, Prepared, parallelism, plan_cells, prepare
+from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
+from ipv2_bench.benchmark.results import Results, denoiser_title
+from ipv2_bench.benchmark.tables import Table, load_tables
+from ipv2_bench.data.slices import write_whole
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the benchmark gave: Markdown of each table, cells that failed, and where things lie."""
+
+    markdown: dict[str, str]
+    failures: list[Failure]
+    out: Path
+
+
+def reproduce(config: Config, only: list[int] | None = None, progress: bool = True) -> Outcome:
+    """Compute the tables of a configuration and write them under ``leaderboards/<name>``.
+
+    Whatever is complete is used again; an interrupted run goes on where it stopped, with the same result. A cell that
+    fails is reported and left out of the tables.
+
+    Parameters
+    ----------
+    config
+        The benchmark.
+    only
+        Numbers of tables; all of the configuration's for ``None``.
+    progress
+        Show progress bars.
+
+    Raises
+    ------
+    InputError
+        When the configuration or the data are not usable, before anything is trained.
+    """
+    mode = dashboard.resolve_mode(config.wandb.mode)
+    tables = load_tables(config, only)
+    ready = prepare(config, progress)
+    cells = plan_cells(ready, tables)
+    say = print if progress else lambda *_: None
+    done = sum(spec.done for spec in cells.values())
+    say(
+        f"{config.name}: {len(ready.split.train)} training and {len(ready.split.test)} test slices of "
+        f"{len(set(ready.slices.patient))} patients at {config.data.size}×{config.data.size}; "
+        f"{len(cells)} cells, {done} of them complete"
+    )
+    started = time.monotonic()
+    named = {cell_name(key, spec): spec for key, spec in cells.items()}
+    processes, _ = parallelism(config)
+    failures = run_cells(named, processes, progress)
+    if done < len(cells):
+        say(f"{len(cells) - done - len(failures)} cells computed in {(time.monotonic() - started) / 60:.1f} minutes")
+    results = Results(ready, cells)
+    out = Path(config.run.out) / config.name
+    markdown = {}
+    csvs = {}
+    for table in tables:
+        rows = [[results.row(table, r, s) for s in config.seeds if results.has(r, s)] for r in table.rows]
+        for of_line in rows:
+            for row in of_line:
+                _write_row(out, row)
+        found = render.lines(table, rows)
+        csvs[table.key] = render.to_csv(found, table.images)
+        markdown[table.key] = render.to_markdown(table, found, config.meaningful)
+        _write_text(out / f"{table.key}.csv", csvs[table.key])
+        _write_text(out / f"{table.key}.md", markdown[table.key])
+        if not failures:
+            _picture(ready, results, table, out / f"{table.key}.png")
+    _dashboards(ready, results, cells, csvs, mode, processes, progress)
+    return Outcome(markdown, failures, out)
+
+
+def cell_name(key: CellKey, spec: CellSpec) -> str:
+    """How a cell is called in bars, messages and W&B."""
+    return f"{denoiser_title(key.denoiser)} · {training_name(spec)} · seed {key.seed}"
+
+
+def training_name(spec: CellSpec) -> str:
+    """The strategy as far as training goes: IPv1+1+2 and IPv2 train on the same pairs."""
+    return spec.strategy.name.replace("IPv1+1+2", "IPv2") if not spec.strategy.remove_noise else spec.strategy.name
+
+
+def _write_row(out: Path, row: dict[str, Any]) -> None:
+    label = row["label"].replace("(", "-").replace(")", "")
+    text = json.dumps(row, indent=1, ensure_ascii=False) + "\n"
+    _write_text(out / "rows" / f"{row['images']}-{label}.json", text)
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write only what changed, so that nothing is touched when nothing is new."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _picture(ready: Prepared, results: Results, table: Table, path: Path) -> None:
+    seed = ready.config.seeds[0]
+    test = ready.split.test
+    chosen = example_slices(len(test))
+    columns: list[tuple[str, np.ndarray]] = [("uLDCT", ready.slices.low[test[chosen]])]
+    shown: set[str] = set()
+    for row in table.rows:
+        images = results.denoised(row.denoiser, row.strategy, seed) if row.denoiser else results.label(row.strategy, seed)
+        if images.set_id in shown:
+            continue
+        shown.add(images.set_id)
+        name = f"{denoiser_title(row.denoiser)} + {row.strategy.name}" if row.denoiser else f"{row.strategy.name}(NDCT)"
+        columns.append((name.replace(" [", "\n["), images.images[chosen]))
+    columns.append(("NDCT", ready.slices.normal[test[chosen]]))
+    if ready.slices.truth is not None:
+        columns.append(("aligned truth", ready.slices.truth[test[chosen]]))
+    drawn = digest([sorted(shown), [t for t, _ in columns], ready.slices.manifest])
+    marker = ready.work / f"{table.key}-picture.json"
+    if path.exists() and marker.exists() and marker.read_text() == drawn:
+        return
+    panel(columns, ready.window, path)
+    write_whole(marker, lambda file: file.write(drawn.encode()))
+
+
+def _dashboards(
+    ready: Prepared,
+    results: Results,
+    cells: dict[CellKey, CellSpec],
+    csvs: dict[str, str],
+    mode: str,
+    processes: int,
+    progress: bool,
+) -> None:
+    if mode == "disabled":
+        return
+    config, root = ready.config, ready.work / "wandb"
+    chosen = example_slices(len(ready.split.test))
+    test = ready.split.test[chosen]
+    runs = []
+    for key, spec in cells.items():
+        if not spec.done:
+            continue
+        denoised = np.load(spec.folder / "denoised.npy", mmap_mode="r", allow_pickle=False)[chosen]
+        images = {"uLDCT": ready.slices.low[test], "denoised": denoised, "NDCT": ready.slices.normal[test]}
+        if ready.slices.truth is not None:
+            images |= {"truth": ready.slices.truth[test], "difference": denoised - ready.slices.truth[test]}
+        cost = json.loads((spec.folder / "result.json").read_text())
+        runs.append(
+            dashboard.CellRun(
+                folder=spec.folder,
+                name=cell_name(key, spec),
+                run_id=spec.cell_id,
+                group=config.name,
+                project=config.wandb.project,
+                mode=mode,
+                config={
+                    "denoiser": key.denoiser, "strategy": spec.strategy.name, "seed": key.seed, "options": spec.options,
+                    **results.provenance,
+                },
+                metrics={
+                    **results.cell_metrics(key),
+                    **{k: v for k, v in cost.items() if isinstance(v, (int, float))},
+                },
+                images={title: np.array(x) for title, x in images.items()},
+                window=ready.window,
+            )
+        )
+    parallel_map(partial(dashboard.publish_cell, root=root), runs, processes)
+    dashboard.publish_tables(csvs, config.name, config.wandb.project, mode, root)
+    if progress and mode == "offline":
+        print(f"W&B runs are kept offline; send them with: wandb sync {root}/wandb/offline-run-*")

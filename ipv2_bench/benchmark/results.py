@@ -1,0 +1,186 @@
+"""From complete cells to rows: one JSON file for each image set that stands in a table."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipv2_bench.benchmark.cell import CellSpec, test_measures
+from ipv2_bench.benchmark.config import digest
+from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key
+from ipv2_bench.benchmark.provenance import code_hash, commit, processor, versions
+from ipv2_bench.benchmark.tables import Table, TableRow
+from ipv2_bench.data.slices import write_whole
+from ipv2_bench.metrics.measure import Measures, distances
+from ipv2_bench.purification import Strategy
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images that stand for the test slices: denoised ones, or labels.
+
+    Attributes
+    ----------
+    set_id
+        Hash of what determines them.
+    path
+        Where they lie, [n, N, N] float32 in [0, 1].
+    measures_path
+        Where their measures lie.
+    """
+
+    set_id: str
+    path: Path
+    measures_path: Path
+
+    @property
+    def images(self) -> np.ndarray:
+        """The images, memory-mapped."""
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+
+    @property
+    def measures(self) -> Measures:
+        """Their measures."""
+        return Measures.load(self.measures_path)
+
+
+class Results:
+    """Image sets and rows of a benchmark whose cells are complete."""
+
+    def __init__(self, ready: Prepared, cells: dict[CellKey, CellSpec]) -> None:
+        self.ready, self.cells = ready, cells
+
+    def has(self, row: TableRow, seed: int) -> bool:
+        """Whether everything that a table's row needs is complete."""
+        needed = [cell_key(row.denoiser, row.strategy, seed)] if row.denoiser else []
+        if row.label != "NDCT" or (not row.denoiser and row.strategy.remove_noise):
+            needed.append(self._weak_key(seed))
+        return all(self.cells[key].done for key in needed)
+
+    def _weak_key(self, seed: int) -> CellKey:
+        return cell_key(self.ready.config.weak_denoiser, SIMULATED, seed)
+
+    def denoised(self, denoiser: str, strategy: Strategy, seed: int) -> ImageSet:
+        """Output of a cell."""
+        spec = self.cells[cell_key(denoiser, strategy, seed)]
+        return ImageSet(spec.cell_id, spec.folder / "denoised.npy", spec.folder / "measures.npz")
+
+    def label(self, strategy: Strategy | None, seed: int) -> ImageSet:
+        """Label images of the test slices: the NDCT for ``None``, else the strategy's purified NDCT."""
+        ready = self.ready
+        identity: list[Any] = [ready.slices.manifest, ready.split.test.tolist(), code_hash()]
+        weak: CellSpec | None = None
+        if strategy is not None:
+            identity.append(strategy.name)
+            if strategy.remove_noise:
+                weak = self.cells[self._weak_key(seed)]
+                identity.append(weak.cell_id)
+        set_id = digest(identity)
+        path = ready.work / "labels" / f"{set_id}.npy"
+        measures_path = path.with_suffix(".npz")
+        if not measures_path.exists():
+            images = self._label_images(strategy, weak)
+            write_whole(path, lambda file: np.save(file, images))
+            test_measures(ready.slices, ready.split, ready.window, images).save(measures_path)
+        return ImageSet(set_id, path, measures_path)
+
+    def _label_images(self, strategy: Strategy | None, weak: CellSpec | None) -> np.ndarray:
+        import torch
+
+        from ipv2_bench.data.pair import Pair
+
+        slices, test = self.ready.slices, self.ready.split.test
+        normal = np.array(slices.normal[test])
+        if strategy is None:
+            return normal
+        mask = strategy.label_masks(slices)[test].astype(np.float32) / 255.0
+        low, n, m = (torch.from_numpy(np.array(a))[:, None] for a in (slices.low[test], normal, mask))
+        pair = Pair(low, n, m, torch.from_numpy(slices.pixel_mm[test]), torch.from_numpy(test))
+        if weak is None:
+            return strategy.test_label(pair)[:, 0].numpy()
+        # The weak denoiser's cell has denoised these very slices.
+        restored = torch.from_numpy(np.load(weak.folder / "denoised.npy", allow_pickle=False))[:, None]
+        return strategy.test_label(pair, remove_noise=lambda _: restored)[:, 0].numpy()
+
+    def row(self, table: Table, row: TableRow, seed: int) -> dict[str, Any]:
+        """The row of one table line and seed, computed once."""
+        reference = self.label(None if row.label == "NDCT" else Strategy.from_name("IPv2"), seed)
+        images = self.denoised(row.denoiser, row.strategy, seed) if row.denoiser else self.label(row.strategy, seed)
+        path = self.ready.work / "rows" / f"{digest([images.set_id, reference.set_id, row.strategy.name, code_hash()])}.json"
+        if not path.exists():
+            made = self._make_row(row, seed, images, reference)
+            write_whole(path, lambda file: file.write((json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode()))
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def _make_row(self, row: TableRow, seed: int, images: ImageSet, reference: ImageSet) -> dict[str, Any]:
+        measures = images.measures
+        cost: dict[str, Any] = {}
+        if row.denoiser:
+            spec = self.cells[cell_key(row.denoiser, row.strategy, seed)]
+            cost = json.loads((spec.folder / "result.json").read_text())
+            cost.pop("cell_id")
+        return {
+            "schema": SCHEMA,
+            "images": images.set_id,
+            "label": row.label,
+            "reference": reference.set_id,
+            "denoiser": denoiser_title(row.denoiser) if row.denoiser else "",
+            "denoiser_key": row.denoiser,
+            "strategy": row.strategy.name,
+            "modules": row.strategy.modules,
+            "seed": seed,
+            "n_images": len(self.ready.split.test),
+            "n_test_patients": len({self.ready.slices.patient[i] for i in self.ready.split.test}),
+            "distances": distances(measures, reference.measures),
+            "fidelity": measures.means(),
+            "cost": cost,
+            "provenance": self.provenance,
+        }
+
+    def cell_metrics(self, key: CellKey) -> dict[str, float]:
+        """Distances to the NDCT and fidelity to the truth of one complete cell."""
+        spec = self.cells[key]
+        measures = Measures.load(spec.folder / "measures.npz")
+        return {**distances(measures, self.label(None, key.seed).measures), **measures.means()}
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:
+        """What all rows of this run came from."""
+        config = self.ready.config
+        return {
+            "benchmark": config.name,
+            "meaningful": config.meaningful,
+            "source": config.data.source,
+            "data_manifest": self.ready.slices.manifest,
+            "size": config.data.size,
+            "window_hu": list(config.data.window),
+            "split": [config.data.split, list(config.data.fractions), config.data.split_seed],
+            "n_train": len(self.ready.split.train),
+            "module_2": self.ready.add_noise.identity(),
+            "budget": {
+                "steps": config.train.steps, "epochs": config.train.epochs, "batch_size": config.train.batch_size,
+                "lr": config.train.lr, "schedule": config.train.schedule, "precision": config.train.precision,
+            },
+            "denoisers": config.denoisers,
+            "extractor": {"name": "randconv", "standardised_on": "training NDCT"},
+            "code": code_hash(),
+            "commit": commit(),
+            "versions": versions(),
+            "processor": processor(),
+        }
+
+
+def denoiser_title(key: str) -> str:
+    """The name of a denoiser in the tables."""
+    from ipv2_bench import registry
+    from ipv2_bench.denoisers.base import Denoiser
+
+    cls = registry.find("ipv2_bench.denoisers", key, Denoiser)
+    return cls.title or cls.__name__

@@ -1,0 +1,91 @@
+"""The command line: parse, call the benchmark, print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ipv2_bench import __version__
+from ipv2_bench.errors import InputError
+
+EXAMPLES = """examples:
+  ipv2-bench reproduce                                            the three tables on the embedded phantom
+  ipv2-bench reproduce --tables 1,3 seeds=[0,1]                   some tables, two training seeds
+  ipv2-bench reproduce --config experiments/virtual_scan.yaml data.root=CT    on real chest CT
+  ipv2-bench train --denoiser fm --strategy IPv2                  one denoiser under one strategy
+  ipv2-bench evaluate --denoiser fm --strategy IPv2               its row, without training
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands."""
+    top = argparse.ArgumentParser(
+        prog="ipv2-bench",
+        description="Image purification for ultra-low-dose lung CT: the IPv2 paper's tables, and your denoiser beside them.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"ipv2-bench {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name, help=text, description=text, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        made.add_argument("--config", default="experiments/quick.yaml", help="configuration (default: %(default)s)")
+        made.add_argument("settings", nargs="*", metavar="key=value", help="overrides, such as train.steps=100")
+        made.add_argument("--quiet", action="store_true", help="no progress bars")
+        return made
+
+    tables = command("reproduce", "compute the tables of the paper")
+    tables.add_argument("--tables", default="", help="numbers of tables, such as 1,3 (default: all)")
+    for name, text in (("train", "train one denoiser under one strategy"), ("evaluate", "measure a trained denoiser")):
+        made = command(name, text)
+        made.add_argument("--denoiser", required=True, help="a file of ipv2_bench/denoisers, or package.module:Class")
+        made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
+        made.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
+    given = parser().parse_args(argv)
+    try:
+        return _reproduce(given) if given.command == "reproduce" else _one_cell(given)
+    except InputError as error:
+        print(f"ipv2-bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ipv2-bench: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _reproduce(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.config import load_config
+    from ipv2_bench.benchmark.reproduce import reproduce
+
+    try:
+        only = [int(n) for n in given.tables.split(",")] if given.tables else None
+    except ValueError:
+        raise InputError(f"--tables is '{given.tables}': expected numbers such as 1,3") from None
+    outcome = reproduce(load_config(given.config, given.settings), only, progress=not given.quiet)
+    print("\n" + "\n".join(outcome.markdown.values()))
+    print(f"written to {outcome.out}")
+    for failure in outcome.failures:
+        print(f"ipv2-bench: cell {failure.name} failed: {failure.message}", file=sys.stderr)
+    return 1 if outcome.failures else 0
+
+
+def _one_cell(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.config import load_config
+    from ipv2_bench.benchmark.single import evaluate, train
+
+    config = load_config(given.config, given.settings)
+    run = train if given.command == "train" else evaluate
+    print(run(config, given.denoiser, given.strategy, given.background, progress=not given.quiet))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From DICOM, PNG or nothing to checked pairs and batches."""

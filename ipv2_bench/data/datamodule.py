@@ -1,0 +1,153 @@
+"""Batches of purified pairs: the strategy is applied on the device, after the transfer, anew at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ipv2_bench.data.pair import Pair, TrainingPair
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.split import Split
+from ipv2_bench.physics.seeding import derive_seed, numpy_generator, torch_generator
+
+AddNoise = Callable[[Tensor, Tensor, Sequence[torch.Generator]], Tensor]
+"""Module 2: NDCT [B, 1, N, N] in [0, 1], pixel_mm [B], one generator per slice → the same with noise."""
+
+
+class Purifier(Protocol):
+    """What the data module asks of a strategy (:class:`ipv2_bench.purification.Strategy` has it)."""
+
+    def training_masks(self, slices: SliceSet) -> np.ndarray | None:
+        """Weights of the common mask for every slice, uint8 [n, N, N] with 255 for 1; ``None`` where none is used."""
+        ...
+
+    def training_pair(self, pair: Pair, add_noise: Callable[[Tensor], Tensor] | None) -> TrainingPair:
+        """The purified pair."""
+        ...
+
+
+class PairedCTDataModule(L.LightningDataModule):
+    """Pairs of a slice set, purified on the fly.
+
+    Parameters
+    ----------
+    slices, split
+        The data and its parts.
+    strategy
+        How pairs are purified.
+    add_noise
+        Module 2, needed by strategies that have it.
+    batch_size, workers
+        Of the loaders. Neither changes what is drawn for a slice.
+    seed
+        Of the order of the slices and of module 2's noise.
+    """
+
+    def __init__(
+        self,
+        slices: SliceSet,
+        split: Split,
+        strategy: Purifier,
+        add_noise: AddNoise | None = None,
+        batch_size: int = 2,
+        workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.slices, self.split, self.strategy, self.add_noise = slices, split, strategy, add_noise
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.masks: np.ndarray | None = None
+        self._order: EpochOrder | None = None
+
+    def setup(self, stage: str) -> None:
+        """Compute the masks, or find them on disk."""
+        self.masks = self.strategy.training_masks(self.slices)
+
+    def train_dataloader(self) -> DataLoader:
+        """Training pairs in a new order at every epoch; the last incomplete batch is left out."""
+        data = PairDataset(self.slices, self.split.train, self.masks)
+        self._order = EpochOrder(len(data), self.seed)
+        return DataLoader(
+            data,
+            batch_size=min(self.batch_size, len(data)),
+            sampler=self._order,
+            num_workers=self.workers,
+            drop_last=True,
+            persistent_workers=self.workers > 0,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """Validation pairs in their order; empty where the split has none."""
+        return self._in_order(self.split.val)
+
+    def test_dataloader(self) -> DataLoader:
+        """Test pairs in their order."""
+        return self._in_order(self.split.test)
+
+    def _in_order(self, index: np.ndarray) -> DataLoader:
+        return DataLoader(
+            PairDataset(self.slices, index, self.masks), batch_size=self.batch_size, num_workers=self.workers
+        )
+
+    def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> TrainingPair:
+        """Raw pairs on the device → purified training pairs."""
+        training = self.trainer is not None and self.trainer.training
+        # Validation draws one noise for ever, so that its loss can be compared between epochs.
+        epoch = self.trainer.current_epoch if training and self.trainer is not None else -1
+        return self.purify(batch, epoch)
+
+    def purify(self, batch: Pair, epoch: int) -> TrainingPair:
+        """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice)."""
+        noise: Callable[[Tensor], Tensor] | None = None
+        if self.add_noise is not None:
+            model = self.add_noise
+
+            def noise(normal: Tensor) -> Tensor:
+                generators = [
+                    torch_generator(self.seed, "add noise", epoch, i, device=normal.device) for i in batch.index.tolist()
+                ]
+                return model(normal, batch.pixel_mm, generators)
+
+        return self.strategy.training_pair(batch, noise)
+
+
+class PairDataset(Dataset):
+    """Raw pairs of some slices of a set."""
+
+    def __init__(self, slices: SliceSet, index: np.ndarray, masks: np.ndarray | None) -> None:
+        self.slices, self.index, self.masks = slices, index, masks
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, place: int) -> Pair:
+        i = int(self.index[place])
+        low, normal = (torch.from_numpy(np.array(a[i]))[None] for a in (self.slices.low, self.slices.normal))
+        mask = torch.zeros_like(low)
+        if self.masks is not None:
+            mask = torch.from_numpy(np.array(self.masks[i])).float()[None] / 255.0
+        pixel_mm = torch.tensor(self.slices.pixel_mm[i], dtype=torch.float32)
+        return Pair(low, normal, mask, pixel_mm, torch.tensor(i))
+
+
+class EpochOrder(Sampler[int]):
+    """A permutation that depends on seed and epoch alone, so that an interrupted run finds it again."""
+
+    def __init__(self, length: int, seed: int) -> None:
+        self.length, self.seed, self.epoch = length, derive_seed(seed, "order"), 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Any:
+        return iter(numpy_generator(self.seed, self.epoch).permutation(self.length).tolist())

@@ -1,0 +1,36 @@
+"""What travels on the road: pairs of slices in batches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Pair(NamedTuple):
+    """Raw pairs of a batch, as they leave the data loader. A tuple, so that Lightning can move it as it is.
+
+    Attributes
+    ----------
+    low, normal
+        uLDCT u and its misaligned NDCT n, [B, 1, N, N], float32 in [0, 1].
+    mask
+        Weight of the strategy's common mask, [B, 1, N, N], float32 in [0, 1].
+    pixel_mm
+        Side of a pixel in mm, [B].
+    index
+        Place of the slice in its :class:`~ipv2_bench.data.slices.SliceSet`, [B], int64.
+    """
+
+    low: Tensor
+    normal: Tensor
+    mask: Tensor
+    pixel_mm: Tensor
+    index: Tensor
+
+
+class TrainingPair(NamedTuple):
+    """What a denoiser is trained on: purified input and its target, [B, 1, N, N], float32 in [0, 1]."""
+
+    input: Tensor
+    target: Tensor

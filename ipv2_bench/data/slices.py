@@ -1,0 +1,140 @@
+"""All slices of a source as memory-mapped arrays, made once and kept by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ipv2_bench.errors import InputError, refuse
+
+
+@dataclass(frozen=True)
+class SliceSet:
+    """Pairs of one source at one size.
+
+    Attributes
+    ----------
+    folder
+        Where the arrays lie.
+    low, normal
+        uLDCT and NDCT, [n, N, N], float32 in [0, 1] of the HU window.
+    truth
+        Noise-free slice aligned with ``low``, like it; ``None`` where it is not known.
+    patient
+        Pseudonym of each slice's patient, n strings; never an identifier from the data.
+    pixel_mm
+        Side of a pixel in mm, [n].
+    manifest
+        SHA-256 over everything above, 64 hex digits.
+    """
+
+    folder: Path
+    low: np.ndarray
+    normal: np.ndarray
+    truth: np.ndarray | None
+    patient: tuple[str, ...]
+    pixel_mm: np.ndarray
+    manifest: str
+
+    def __len__(self) -> int:
+        return len(self.low)
+
+    @property
+    def size(self) -> int:
+        """N, pixels along a side."""
+        return int(self.low.shape[-1])
+
+    def derive(self, name: str, make: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """An array [n, N, N] of ``make(low[i], normal[i])`` (uint8), computed once and kept on disk under ``name``."""
+        path = self.folder / f"{name}.npy"
+        if not path.exists():
+            made = np.stack([make(u, n) for u, n in zip(self.low, self.normal, strict=True)])
+            write_whole(path, lambda file: np.save(file, made))
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def write_whole(path: Path, write: Callable) -> None:
+    """Let ``write(binary file)`` fill a file that appears under ``path`` only when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def stored(
+    folder: Path,
+    make: Callable[[], tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]],
+) -> SliceSet:
+    """Open the slice set in ``folder``, or make it there first.
+
+    ``make`` returns the arrays ``low``, ``normal`` and perhaps ``truth``, the patients and the pixel sizes. The folder
+    appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        When a made slice is not usable; all of them in one list.
+    """
+    if not (folder / "index.json").exists():
+        arrays, patient, pixel_mm = make()
+        _check(arrays, patient)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        digest = hashlib.sha256()
+        for name, array in sorted(arrays.items()):
+            array = np.ascontiguousarray(array, dtype=np.float32)
+            np.save(temporary / f"{name}.npy", array)
+            digest.update(name.encode())
+            digest.update(array.tobytes())
+        digest.update(json.dumps([list(patient), pixel_mm.tolist()]).encode())
+        index = {"patient": list(patient), "pixel_mm": pixel_mm.tolist(), "manifest": digest.hexdigest()}
+        (temporary / "index.json").write_text(json.dumps(index))
+        try:
+            temporary.rename(folder)
+        except OSError:
+            # Another process was first; what it made is the same.
+            shutil.rmtree(temporary)
+    index = json.loads((folder / "index.json").read_text())
+
+    def array(name: str) -> np.ndarray:
+        return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+
+    return SliceSet(
+        folder=folder,
+        low=array("low"),
+        normal=array("normal"),
+        truth=array("truth") if (folder / "truth.npy").exists() else None,
+        patient=tuple(index["patient"]),
+        pixel_mm=np.asarray(index["pixel_mm"]),
+        manifest=index["manifest"],
+    )
+
+
+def _check(arrays: dict[str, np.ndarray], patient: Sequence[str]) -> None:
+    if len(patient) == 0:
+        raise InputError("the data set has no slices: expected at least one that shows lung")
+    problems = []
+    for name, array in arrays.items():
+        for i, image in enumerate(array):
+            where = f"slice {i} of patient {patient[i]} ({name})"
+            if not np.isfinite(image).all():
+                problems.append(f"{where} holds NaN or infinity: repair or remove it")
+            elif image.min() == image.max():
+                problems.append(f"{where} is constant ({image.min():.3g} of [0, 1]): widen the HU window or remove it")
+    refuse(problems, "data set")

@@ -1,0 +1,55 @@
+"""The base class of all sources of data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from ipv2_bench.data.second_scan import ScannedSlice
+from ipv2_bench.data.slices import SliceSet, stored
+from ipv2_bench.physics.intensity import Window
+
+
+class Source(ABC):
+    """Makes the pairs of a benchmark. To write one: ``identity`` and ``make``, and options in ``__init__``."""
+
+    @abstractmethod
+    def identity(self) -> dict:
+        """Everything that determines the slices, as plain JSON values and without paths: equal identity, equal data."""
+
+    @abstractmethod
+    def make(self, window: Window, size: int, progress: bool) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+        """Arrays ``low``, ``normal`` and perhaps ``truth`` [n, size, size] in [0, 1], patients [n], pixel_mm [n]."""
+
+    def slices(self, cache: Path, window: Window, size: int, progress: bool = False) -> SliceSet:
+        """The slice set at ``size``, from the ``cache`` folder or made there."""
+        text = json.dumps([type(self).__name__, self.identity(), [window.low, window.high], size], sort_keys=True)
+        return stored(cache / hashlib.sha256(text.encode()).hexdigest()[:16], lambda: self.make(window, size, progress))
+
+
+def assemble(
+    scanned: Iterator[ScannedSlice], patient: Sequence[str], window: Window
+) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+    """Scanned slices in HU → what :meth:`Source.make` returns."""
+    columns = list(zip(*scanned, strict=True)) or [(), (), (), ()]
+    arrays = {n: np.stack([window.unit(x) for x in c]) for n, c in zip(("low", "normal", "truth"), columns, strict=False) if c}
+    return arrays, patient, np.asarray(columns[3], dtype=np.float64)
+
+
+def in_parallel(function: object, jobs: Sequence, progress: bool, title: str, workers: int) -> Iterator:
+    """``map(function, jobs)`` over processes, in order, with a progress bar."""
+    from tqdm import tqdm
+
+    bar = {"desc": title, "total": len(jobs), "disable": not progress, "unit": "slice", "leave": False}
+    if workers <= 1 or len(jobs) < 8:
+        yield from tqdm(map(function, jobs), **bar)  # type: ignore[call-overload]
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from tqdm(pool.map(function, jobs, chunksize=6), **bar)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Where slices come from: one file each, named in the configuration by the file's name."""

@@ -1,0 +1,84 @@
+"""The embedded digital thorax, scanned twice: nothing to download, and the truth is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache, partial
+
+import numpy as np
+
+from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
+from ipv2_bench.data.source import Source, assemble, in_parallel
+from ipv2_bench.data.thorax import Patient, draw_section
+from ipv2_bench.physics.intensity import Window
+from ipv2_bench.physics.scanner import Acquisition
+from ipv2_bench.physics.seeding import numpy_generator
+
+FIELD_MM = 400.0
+
+
+class Phantom(Source):
+    """Random patients, each cut at several levels from apex to base.
+
+    Parameters
+    ----------
+    patients, levels
+        How many patients, and sections of each.
+    seed
+        Of everything that is drawn.
+    photons, electronic, bowtie, views
+        The 2 % acquisition; see :class:`~ipv2_bench.physics.scanner.Acquisition`.
+    normal_dose_factor
+        How many times the photons of the 2 % scan make the NDCT.
+    """
+
+    def __init__(
+        self,
+        patients: int = 24,
+        levels: int = 8,
+        seed: int = 0,
+        photons: float = 3000.0,
+        electronic: float = 6.0,
+        bowtie: float = 1.5,
+        views: int = 180,
+        normal_dose_factor: float = 50.0,
+    ) -> None:
+        for name, value in (("patients", patients), ("levels", levels)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}: expected at least 1")
+        self.patients, self.levels, self.seed = patients, levels, seed
+        scan = {"electronic": electronic, "bowtie": bowtie, "views": views, "filter_name": "shepp-logan"}
+        self.scanner = SecondScan(
+            Acquisition(photons=photons, **scan), Acquisition(photons=photons * normal_dose_factor, **scan)
+        )
+
+    def identity(self) -> dict:
+        """See :class:`Source`."""
+        return {"patients": self.patients, "levels": self.levels, "seed": self.seed, "scanner": asdict(self.scanner)}
+
+    def make(
+        self, window: Window, size: int, progress: bool
+    ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+        """See :class:`Source`."""
+        jobs = [(p, j) for p in range(self.patients) for j in range(self.levels)]
+        scan = partial(_scan, self.scanner, self.seed, self.levels, size)
+        scanned = in_parallel(scan, jobs, progress, "phantom", os.cpu_count() or 1)
+        return assemble(scanned, [f"phantom-{p:03d}" for p, _ in jobs], window)
+
+
+@lru_cache(maxsize=2)
+def _patient(seed: int, p: int) -> Patient:
+    """Drawn once for all of its sections, since growing the vessel tree takes longer than cutting it."""
+    return Patient.draw(numpy_generator(seed, "phantom", p))
+
+
+def _scan(scanner: SecondScan, seed: int, levels: int, size: int, job: tuple[int, int]) -> ScannedSlice:
+    p, j = job
+    patient = _patient(seed, p)
+    level = float((j + numpy_generator(seed, "level", p, j).uniform(0.1, 0.9)) / levels)
+    # Drawn finer than it is scanned: breathing then costs no sharpness.
+    fine = 2 * size
+    section = draw_section(patient, level, fine, FIELD_MM / fine)
+    return scanner.scan(section.hu, FIELD_MM / fine, size, seed, "phantom", p, j)

@@ -1,0 +1,1 @@
+"""The denoisers: one file each, named in the configuration by the file's name."""

@@ -1,0 +1,67 @@
+"""Cold Diffusion (Bansal et al., arXiv 2208.09392) from uLDCT to NDCT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ipv2_bench.data.pair import TrainingPair
+from ipv2_bench.denoisers.base import Denoiser, at
+from ipv2_bench.denoisers.networks.unet import UNet
+from ipv2_bench.physics.intensity import from_network, to_network
+
+
+class ColdDiffusion(Denoiser):
+    """A U-Net restores the NDCT from a deterministic blend of it with the training input.
+
+    Parameters
+    ----------
+    widths, dropout, unshuffle
+        See :class:`~ipv2_bench.denoisers.networks.unet.UNet`.
+    steps
+        T, also the number of sampling steps; the IPv2 paper takes 50.
+    time_scale
+        Factor of t, which runs from 1 to T, in the embedding.
+    options
+        See :class:`~ipv2_bench.denoisers.base.Denoiser`.
+    """
+
+    title = "Cold Diffusion"
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        dropout: float = 0.1,
+        unshuffle: int = 1,
+        steps: int = 50,
+        time_scale: float = 1.0,
+        **options: object,
+    ) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        if steps < 1:
+            raise ValueError(f"steps is {steps}: expected at least 1")
+        self.network = UNet(widths, False, dropout, time_scale, unshuffle)
+        self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
+
+    def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
+        """``D(x_0, t) = (1 − t/T)·x_0 + (t/T)·x_T`` with t [B] in 0..T."""
+        share = at(t, x_0) / self.steps
+        return (1 - share) * x_0 + share * x_end
+
+    def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """``E‖R(D(x_0, t), t) − x_0‖₁`` (eq. 1)."""
+        x_end, x_0 = to_network(pair.input), to_network(pair.target)
+        t = torch.randint(1, self.steps + 1, (len(x_0),), generator=generator, device=x_0.device)
+        return F.l1_loss(self.network(self.degrade(x_0, x_end, t), t), x_0)
+
+    def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Improved sampling (algorithm 2): ``x_{t−1} = x_t − D(x̂_0, t) + D(x̂_0, t−1)``."""
+        x_end = x = to_network(low)
+        for i in range(self.steps, 0, -1):
+            t = torch.full((len(x),), i, device=x.device)
+            x_hat = self.network(x, t)
+            x = x - self.degrade(x_hat, x_end, t) + self.degrade(x_hat, x_end, t - 1)
+        return from_network(x)

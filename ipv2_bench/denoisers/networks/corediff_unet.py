@@ -1,0 +1,102 @@
+"""CoreDiff's restoration network with its error-modulated module (Gao et al., arXiv 2304.01814)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding
+
+
+class CoreDiffUNet(nn.Module):
+    """Three levels of plain convolutions; time, modulated by the error of the last estimate, enters at four places.
+
+    Parameters
+    ----------
+    width
+        Channels of the first level; the paper's network has 64.
+    context
+        Slices in the input, 1 or 3; the middle one is restored.
+    modulator
+        First width of the error-modulated module; the paper's is 32.
+    """
+
+    divisor = 8
+
+    def __init__(self, width: int = 64, context: int = 1, modulator: int = 32) -> None:
+        super().__init__()
+        embedded = 32
+        self.context = context
+        self.time = nn.Sequential(
+            SinusoidalEmbedding(embedded, last=True),
+            nn.Linear(embedded, 4 * embedded),
+            nn.GELU(),
+            nn.Linear(4 * embedded, embedded),
+        )
+        w1, w2, w4 = width, 2 * width, 4 * width
+        self.enter = _convolutions(context, w1, 2)
+        self.level1 = _convolutions(w1, w2, 3)
+        self.level2 = _convolutions(w2, w4, 6)
+        self.rise2 = nn.ConvTranspose2d(w4, w2, 2, stride=2)
+        self.level3 = _convolutions(w2, w2, 3)
+        self.rise1 = nn.ConvTranspose2d(w2, w1, 2, stride=2)
+        self.level4 = _convolutions(w1, w1, 2)
+        self.leave = nn.Conv2d(w1, 1, 1)
+        self.modulation = nn.ModuleList([Modulation(embedded, w, modulator) for w in (w1, w2, w2, w1)])
+
+    def forward(self, x: Tensor, t: Tensor, estimate: Tensor | None, x_end: Tensor) -> Tensor:
+        """Restore x_t.
+
+        Parameters
+        ----------
+        x
+            x_t with its neighbours, [B, context, H, W].
+        t
+            Steps, [B].
+        estimate
+            The last estimate of x_0, [B, 1, H, W], that modulates; ``None`` turns modulation off.
+        x_end
+            x_T, [B, 1, H, W].
+
+        Returns
+        -------
+        Tensor
+            The new estimate of x_0, [B, 1, H, W].
+        """
+        time = self.time(t)
+        error = None if estimate is None else torch.cat([estimate, x_end], dim=1)
+        a, b, c, d = (m(time, error) for m in self.modulation)
+        h1 = self.enter(x)
+        h2 = self.level1(F.avg_pool2d(h1, 2) + a)
+        h3 = self.level2(F.avg_pool2d(h2, 2) + b)
+        h = self.level3(h2 + self.rise2(h3) + c)
+        h = self.level4(h1 + self.rise1(h) + d)
+        middle = x[:, self.context // 2 : self.context // 2 + 1]
+        return middle + self.leave(h)
+
+
+class Modulation(nn.Module):
+    """``γ·τ + β``: the time embedding τ, scaled and shifted by features of the last estimate and x_T (eq. 9)."""
+
+    def __init__(self, embedded: int, width: int, first: int) -> None:
+        super().__init__()
+        self.time = nn.Sequential(nn.GELU(), nn.Linear(embedded, width))
+        layers: list[nn.Module] = []
+        for inside, outside in ((2, first), (first, 2 * first), (2 * first, 4 * first)):
+            layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.ReLU(inplace=True), nn.AvgPool2d(2)]
+        self.error = nn.Sequential(*layers, nn.Conv2d(4 * first, 2 * width, 1))
+
+    def forward(self, time: Tensor, error: Tensor | None) -> Tensor:
+        tau = self.time(time)[:, :, None, None]
+        if error is None:
+            return tau
+        gamma, beta = self.error(error).mean(dim=(2, 3), keepdim=True).chunk(2, dim=1)
+        return gamma * tau + beta
+
+
+def _convolutions(inside: int, width: int, n: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for i in range(n):
+        layers += [nn.Conv2d(inside if i == 0 else width, width, 3, padding=1), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)

@@ -1,0 +1,129 @@
+"""The time-conditional U-Net of FM, FFM and Cold Diffusion (arXiv 2510.07492), at any width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding
+from ipv2_bench.denoisers.networks.frequency_mixer import FrequencyMixer
+
+
+class UNet(nn.Module):
+    """One residual block per level on the way down, two on the way up, two in the middle; no attention.
+
+    Parameters
+    ----------
+    widths
+        Channels of each level; the paper's are 64, 128, 256, 512.
+    frequency
+        Make the second convolution of each block a frequency mixer (FFM).
+    dropout
+        Of each block.
+    time_scale
+        Factor of t before the sinusoidal embedding.
+    unshuffle
+        Fold blocks of this many pixels into channels first, which cuts the cost by its square; 1 for the paper's.
+    channels
+        Of image in and out.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        frequency: bool = False,
+        dropout: float = 0.1,
+        time_scale: float = 1.0,
+        unshuffle: int = 1,
+        channels: int = 1,
+    ) -> None:
+        super().__init__()
+        widths = list(widths)
+        if not widths or any(w < 8 or w % 8 for w in widths):
+            raise ValueError(f"widths {widths} must be multiples of 8, for the group norm of 8 groups")
+        first, embedded = widths[0], 4 * widths[0]
+        self.unshuffle, self.divisor = unshuffle, unshuffle * 2 ** (len(widths) - 1)
+        folded = channels * unshuffle**2
+        self.time = nn.Sequential(
+            SinusoidalEmbedding(first, time_scale), nn.Linear(first, embedded), nn.SiLU(), nn.Linear(embedded, embedded)
+        )
+
+        def block(inside: int, outside: int) -> ResidualBlock:
+            return ResidualBlock(inside, outside, embedded, dropout, frequency)
+
+        self.enter = nn.Conv2d(folded, first, 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, width = [first], first
+        for level, w in enumerate(widths):
+            self.down.append(block(width, w))
+            skips.append(w)
+            width = w
+            if level < len(widths) - 1:
+                self.down.append(nn.Conv2d(w, w, 3, stride=2, padding=1))
+                skips.append(w)
+        self.middle = nn.ModuleList([block(width, width), block(width, width)])
+        for level, w in reversed(list(enumerate(widths))):
+            for _ in range(2):
+                self.up.append(block(width + skips.pop(), w))
+                width = w
+            if level > 0:
+                self.up.append(Upsample(w))
+        self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, folded, 3, padding=1)))
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Images [B, channels, H, W] and times [B] → [B, channels, H, W]."""
+        h = self.enter(F.pixel_unshuffle(x, self.unshuffle) if self.unshuffle > 1 else x)
+        t = self.time(t)
+        skips = [h]
+        for layer in self.down:
+            h = layer(h, t) if isinstance(layer, ResidualBlock) else layer(h)
+            skips.append(h)
+        for layer in self.middle:
+            h = layer(h, t)
+        for layer in self.up:
+            h = layer(torch.cat([h, skips.pop()], 1), t) if isinstance(layer, ResidualBlock) else layer(h)
+        h = self.leave(h)
+        return F.pixel_shuffle(h, self.unshuffle) if self.unshuffle > 1 else h
+
+
+class ResidualBlock(nn.Module):
+    """Norm–SiLU–convolution, plus time, norm–SiLU–dropout–convolution or frequency mixer, plus the input."""
+
+    def __init__(self, inside: int, outside: int, embedded: int, dropout: float, frequency: bool) -> None:
+        super().__init__()
+        self.first = nn.Sequential(norm(inside), nn.SiLU(), nn.Conv2d(inside, outside, 3, padding=1))
+        self.time = nn.Sequential(nn.SiLU(), nn.Linear(embedded, outside))
+        mix = FrequencyMixer(outside) if frequency else nn.Conv2d(outside, outside, 3, padding=1)
+        self.second = nn.Sequential(norm(outside), nn.SiLU(), nn.Dropout(dropout), mix)
+        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        h = self.first(x) + self.time(t)[:, :, None, None]
+        return self.skip(x) + self.second(h)
+
+
+class Upsample(nn.Module):
+    """Nearest ×2 and a 3×3 convolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def norm(width: int) -> nn.GroupNorm:
+    """The paper's group norm."""
+    return nn.GroupNorm(8, width, eps=1e-6)
+
+
+def zeroed(conv: nn.Conv2d) -> nn.Conv2d:
+    """A last layer that starts at zero, so that the network starts at its mean prediction."""
+    nn.init.zeros_(conv.weight)
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv

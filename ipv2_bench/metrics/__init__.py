@@ -1,0 +1,1 @@
+"""From images to features to distances; and, where the truth is known, fidelity to it."""

@@ -1,0 +1,1 @@
+"""What a CT scanner does: units, projection and reconstruction, dose and noise. Imports nothing of ours."""

@@ -1,0 +1,76 @@
+"""Every conversion of intensity: HU, attenuation, unit range, network range, 8 bit. Nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = TypeVar("Array", Tensor, np.ndarray)
+
+MU_WATER_PER_MM = {80: 0.0227, 120: 0.0193}
+"""Linear attenuation of water in 1/mm by tube voltage in kV, taken at the beam's effective energy: 50 keV for
+80 kV and 70 keV for 120 kV (NIST XCOM, density 1 g/cm3: 0.2269/cm and 0.1929/cm)."""
+
+AIR_HU = -1000.0
+
+
+@dataclass(frozen=True)
+class Window:
+    """The HU interval that the images of a benchmark cover; ``low`` maps to 0 and ``high`` to 1.
+
+    Values outside are clipped, as they are in the 8-bit slices that the paper trains on.
+    """
+
+    low: float = -1000.0
+    high: float = 400.0
+
+    def __post_init__(self) -> None:
+        if not self.high > self.low:
+            raise ValueError(f"HU window [{self.low}, {self.high}] is empty: give low < high")
+
+    @property
+    def width(self) -> float:
+        """HU per unit of intensity."""
+        return self.high - self.low
+
+    def unit(self, hu: Array) -> Array:
+        """HU → [0, 1], clipped; any shape, dtype kept."""
+        return ((hu - self.low) / self.width).clip(0.0, 1.0)
+
+    def hu(self, unit: Array) -> Array:
+        """[0, 1] → HU; the inverse of :meth:`unit` inside of the window. Nothing is clipped."""
+        return unit * self.width + self.low
+
+
+def to_network(unit: Tensor) -> Tensor:
+    """[0, 1] → [−1, 1], the range of the flow-matching networks (arXiv 2510.07492, public code)."""
+    return unit * 2.0 - 1.0
+
+
+def from_network(x: Tensor) -> Tensor:
+    """[−1, 1] → [0, 1]; the inverse of :func:`to_network`."""
+    return (x + 1.0) * 0.5
+
+
+def to_8bit(unit: np.ndarray) -> np.ndarray:
+    """[0, 1] → uint8 0..255, rounded to nearest; values outside are clipped."""
+    return np.rint(np.clip(unit, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def from_8bit(image: np.ndarray) -> np.ndarray:
+    """uint8 0..255 → float32 [0, 1]."""
+    return image.astype(np.float32) / np.float32(255.0)
+
+
+def attenuation(hu: Tensor, mu_water: float) -> Tensor:
+    """HU → linear attenuation in 1/mm; below air (−1000 HU) counts as air, since nothing absorbs less."""
+    return (hu.clamp_min(AIR_HU) / 1000.0 + 1.0) * mu_water
+
+
+def hounsfield(mu: Tensor, mu_water: float) -> Tensor:
+    """Linear attenuation in 1/mm → HU."""
+    return (mu / mu_water - 1.0) * 1000.0
