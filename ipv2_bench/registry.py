@@ -46,7 +46,9 @@ def find(package: str, name: str, base: type[T]) -> type[T]:
         if len(classes) == 1:
             return classes[0]
     kind = base.__name__.lower()
-    raise InputError(f"{kind} '{name}' is unknown: use one of {', '.join(names(package, base))}, or package.module:Class")
+    raise InputError(
+        f"{kind} '{name}' is unknown: use one of {', '.join(names(package, base))}, or package.module:Class"
+    )
 
 
 def options(cls: type, base: type) -> dict[str, inspect.Parameter]:
@@ -55,7 +57,7 @@ def options(cls: type, base: type) -> dict[str, inspect.Parameter]:
     for c in cls.__mro__:
         if "__init__" not in vars(c):
             continue
-        parameters = list(inspect.signature(c.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(vars(c)["__init__"]).parameters.values())[1:]
         for p in parameters:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
                 found.setdefault(p.name, p)
@@ -86,5 +88,9 @@ def _defined(module: ModuleType, base: type[T]) -> list[type[T]]:
     return [
         c
         for c in vars(module).values()
-        if inspect.isclass(c) and issubclass(c, base) and c.__module__ == module.__name__ and not inspect.isabstract(c)
+        if inspect.isclass(c)
+        and issubclass(c, base)
+        and c.__module__ == module.__name__
+        and not inspect.isabstract(c)
+        and c is not base
     ]

@@ -22,7 +22,9 @@ FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
 class FiniteLoss(L.Callback):
     """Stops a run whose loss is not finite."""
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         loss = float(outputs["loss"])
         if not math.isfinite(loss):
             raise InputError(
@@ -38,8 +40,12 @@ class History(L.Callback):
     """
 
     def __init__(self, path: Path, report: Report) -> None:
-        self.path, self.report, self.rows = path, report, []
-        self._told = 0.0
+        self.path, self.report = path, report
+        self.rows: list[list] = []
+        self._told, self._lr = 0.0, 0.0
+
+    def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def state_dict(self) -> dict:
         return {"rows": [list(r) for r in self.rows]}
@@ -47,9 +53,10 @@ class History(L.Callback):
     def load_state_dict(self, state: dict) -> None:
         self.rows = [list(r) for r in state["rows"]]
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        lr = trainer.optimizers[0].param_groups[0]["lr"]
-        self.rows.append([trainer.global_step, trainer.current_epoch, float(outputs["loss"]), float(lr), None])
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.rows.append([trainer.global_step, trainer.current_epoch, float(outputs["loss"]), self._lr, None])
         total = trainer.max_steps if trainer.max_steps > 0 else int(trainer.estimated_stepping_batches)
         if time.monotonic() - self._told > 0.3 or trainer.global_step == total:
             self._told = time.monotonic()
@@ -64,7 +71,9 @@ class History(L.Callback):
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(FIELDS)
-            writer.writerows([["" if v is None else f"{v:.8g}" if isinstance(v, float) else v for v in r] for r in self.rows])
+            writer.writerows(
+                [["" if v is None else f"{v:.8g}" if isinstance(v, float) else v for v in r] for r in self.rows]
+            )
         os.replace(temporary, self.path)
 
 

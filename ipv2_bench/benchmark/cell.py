@@ -1,7 +1,7 @@
 """A cell: one denoiser trained under one strategy with one seed, and what it makes of the test set.
 
-Everything that a cell leaves lies in a folder of its own, named by the hash of what determines it; the last file,
-``result.json``, says that it is complete. An interrupted cell goes on from its last checkpoint with the same result.
+Everything that a cell leaves lies in a folder of its own, named by the hash of what determines it; ``result.json`` comes last
+of what training leaves. An interrupted cell goes on from its last checkpoint with the same result.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ipv2_bench.benchmark.provenance import measuring_code, processor
 from ipv2_bench.data.slices import SliceSet, write_whole
 from ipv2_bench.data.split import Split
 from ipv2_bench.errors import InputError
@@ -70,33 +71,45 @@ class CellSpec:
     loader_workers: int
 
     @property
+    def measures_path(self) -> Path:
+        """Measures of the denoised images; other measuring code makes another file."""
+        return self.folder / f"measures-{measuring_code()}.npz"
+
+    @property
     def done(self) -> bool:
         """Whether the cell is complete."""
-        return (self.folder / "result.json").exists()
+        return (self.folder / "result.json").exists() and self.measures_path.exists()
 
 
 def run_cell(spec: CellSpec, report: Report) -> None:
-    """Train, denoise the test set, measure, and write ``result.json``; nothing when it is there.
+    """Train, denoise the test set and measure it, as far as this has not been done.
 
     Raises
     ------
     InputError
         When the denoiser's loss is not finite, or it returns images of the wrong shape or values.
     """
-    if spec.done:
-        return
     import torch
 
     if spec.threads:
         torch.set_num_threads(spec.threads)
     spec.folder.mkdir(parents=True, exist_ok=True)
+    if not (spec.folder / "result.json").exists():
+        _train_and_denoise(spec, report)
+    if not spec.measures_path.exists():
+        report("measuring", 0, 1)
+        images = np.load(spec.folder / "denoised.npy", allow_pickle=False)
+        test_measures(spec.slices, spec.split, spec.window, images).save(spec.measures_path)
+
+
+def _train_and_denoise(spec: CellSpec, report: Report) -> None:
+    import torch
+
     started = time.perf_counter()
     denoiser = train(spec, report)
     seconds_training = time.perf_counter() - started
     images, seconds_per_slice, device = denoise_test(spec, denoiser, report)
     write_whole(spec.folder / "denoised.npy", lambda file: np.save(file, images))
-    report("measuring", 0, 1)
-    test_measures(spec.slices, spec.split, spec.window, images).save(spec.folder / "measures.npz")
     result = {
         "cell_id": spec.cell_id,
         "parameters": sum(p.numel() for p in denoiser.parameters()),
@@ -119,7 +132,7 @@ def build_denoiser(spec: CellSpec) -> Any:
     from ipv2_bench.denoisers.base import Denoiser
     from ipv2_bench.physics.seeding import derive_seed
 
-    cls = registry.find("ipv2_bench.denoisers", spec.denoiser, Denoiser)
+    cls = registry.find("ipv2_bench.denoisers", spec.denoiser, Denoiser)  # type: ignore[type-abstract]
     torch.manual_seed(derive_seed(spec.seed, "weights"))
     options = {**spec.options, "seed": spec.seed}
     return registry.build(cls, Denoiser, options, f"denoiser {spec.denoiser}")
@@ -131,7 +144,6 @@ def train(spec: CellSpec, report: Report) -> Any:
     import warnings
 
     import lightning as L
-    import torch
     from safetensors.torch import load_file, save_file
 
     from ipv2_bench.benchmark.callbacks import Averaging, Checkpoint, FiniteLoss, History
@@ -148,7 +160,11 @@ def train(spec: CellSpec, report: Report) -> Any:
     if not len(list(denoiser.parameters())):
         return denoiser.eval()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    callbacks: list[L.Callback] = [FiniteLoss(), History(spec.folder / "history.csv", report), Checkpoint(spec.folder / "last.ckpt")]
+    callbacks: list[L.Callback] = [
+        FiniteLoss(),
+        History(spec.folder / "history.csv", report),
+        Checkpoint(spec.folder / "last.ckpt"),
+    ]
     steps = spec.steps or spec.epochs * max(1, len(spec.split.train) // spec.batch_size)
     if denoiser.ema_decay and steps > denoiser.ema_start:
         callbacks.append(Averaging(denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start))
@@ -194,7 +210,6 @@ def denoise_test(spec: CellSpec, denoiser: Any, report: Report) -> tuple[np.ndar
     """
     import torch
 
-    from ipv2_bench.benchmark.provenance import processor
     from ipv2_bench.physics.seeding import torch_generator
 
     cuda = spec.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -55,7 +53,7 @@ class NoiseConfig:
     """Module 2. ``photons`` is where the calibration starts; ``calibrate: false`` keeps it."""
 
     dose_model: str = "physical"
-    filter_name: str = "hann"
+    filter_name: str = "cosine"
     views: int = 180
     photons: float = 3000.0
     calibrate: bool = True
@@ -127,10 +125,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         if "=" not in override or override.startswith("="):
             raise InputError(f"'{override}' is no setting: write key=value, for example train.steps=100")
     try:
-        merged = OmegaConf.merge(OmegaConf.create(tree), OmegaConf.from_dotlist(list(overrides)))
+        given = OmegaConf.from_dotlist(list(overrides))
+        for key in given:
+            if OmegaConf.is_dict(OmegaConf.create(tree).get(key)) and not OmegaConf.is_dict(given[key]):
+                raise InputError(f"{key!s} is '{given[key]}': expected settings such as {key!s}.NAME=value")
+        merged = OmegaConf.merge(OmegaConf.create(tree), given)
         tree = OmegaConf.to_container(merged, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
-        raise InputError(f"the settings {list(overrides)} do not fit {path.name}: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"the settings {list(overrides)} do not fit {path.name}: {str(error).splitlines()[0]}"
+        ) from error
     return _config(tree, path)
 
 
@@ -167,7 +171,10 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
     for key in ("name", "title", "meaningful", "weak_denoiser"):
         if key in values:
             values[key] = _typed(values[key], getattr(defaults, key), key)
-    if not values.get("seeds", (0,)) or not all(isinstance(s, int) for s in values.get("seeds", (0,))):
+    seeds, tables = values.get("seeds", (0,)), values.get("tables", ("table1.yaml",))
+    if not tables or not all(isinstance(t, str) for t in tables):
+        raise InputError(f"tables is {list(tables)}: expected names of files beside the configuration, at least one")
+    if not seeds or not all(isinstance(s, int) and not isinstance(s, bool) for s in seeds):
         raise InputError(f"seeds is {values['seeds']}: expected whole numbers, at least one")
     if not str(values.get("name", "phantom")).replace("-", "_").isidentifier():
         raise InputError(f"name is '{values['name']}': expected letters, digits, - and _, since it names a folder")
@@ -202,8 +209,3 @@ def _typed(value: Any, default: Any, where: str) -> Any:
         return value
     shape = f"{len(default)} numbers" if isinstance(default, tuple) else type(default).__name__
     raise InputError(f"{where} is '{value}': expected {shape}, such as {default}")
-
-
-def digest(value: Any) -> str:
-    """16 hex digits of the SHA-256 of a JSON value."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]

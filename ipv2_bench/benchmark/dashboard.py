@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from ipv2_bench.benchmark.config import digest
 from ipv2_bench.benchmark.figures import WINDOWS
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.errors import InputError
+from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.intensity import Window
 
 MODES = ("auto", "online", "offline", "disabled")
@@ -55,6 +55,20 @@ class CellRun:
     images: dict[str, np.ndarray]
     window: Window
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the run says."""
+        return digest([self.run_id, self.name, self.group, self.project, self.mode, self.metrics])
+
+    @property
+    def published(self) -> bool:
+        """Whether the same has been written."""
+        return self.mode == "disabled" or _says(self.folder / "wandb.json", self.fingerprint)
+
+
+def _says(marker: Path, fingerprint: str) -> bool:
+    return marker.exists() and json.loads(marker.read_text())["fingerprint"] == fingerprint
+
 
 def resolve_mode(mode: str) -> str:
     """``online`` only when somebody is logged in.
@@ -72,24 +86,30 @@ def resolve_mode(mode: str) -> str:
     if chosen in MODES[1:]:
         return chosen
     netrc = Path.home() / ".netrc"
-    logged_in = bool(os.environ.get("WANDB_API_KEY")) or (netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="ignore"))
+    logged_in = bool(os.environ.get("WANDB_API_KEY")) or (
+        netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="ignore")
+    )
     return "online" if logged_in else "offline"
 
 
 def publish_cell(run: CellRun, root: Path) -> None:
     """Write the run of a cell, unless the same has been written."""
-    marker = run.folder / "wandb.json"
-    fingerprint = digest([run.name, run.group, run.project, run.mode, run.config, run.metrics])
-    if run.mode == "disabled" or (marker.exists() and json.loads(marker.read_text())["fingerprint"] == fingerprint):
+    if run.published:
         return
     import wandb
 
-    with _start(run.mode, run.project, run.group, run.name, f"{run.run_id}-{fingerprint[:6]}", "cell", run.config, root) as live:
+    with _start(
+        run.mode, run.project, run.group, run.name, f"{run.run_id}-{run.fingerprint[:6]}", "cell", run.config, root
+    ) as live:
         history = run.folder / "history.csv"
         if history.exists():
             with history.open(newline="", encoding="utf-8") as file:
                 for line in csv.DictReader(file):
-                    values = {"train/loss": float(line["loss"]), "train/lr": float(line["lr"]), "epoch": int(line["epoch"])}
+                    values = {
+                        "train/loss": float(line["loss"]),
+                        "train/lr": float(line["lr"]),
+                        "epoch": int(line["epoch"]),
+                    }
                     if line["val_loss"]:
                         values["val/loss"] = float(line["val_loss"])
                     live.log(values, step=int(line["step"]))
@@ -101,21 +121,24 @@ def publish_cell(run: CellRun, root: Path) -> None:
             else:
                 shown = [((run.window.hu(np.asarray(x)) - low) / (high - low)).clip(0, 1) for x in images]
             live.log({f"images/{title}": [wandb.Image((255 * x).astype(np.uint8), caption=title) for x in shown]})
-    write_whole(marker, lambda file: file.write(json.dumps({"fingerprint": fingerprint}).encode()))
+    _mark(run.folder / "wandb.json", run.fingerprint)
 
 
 def publish_tables(tables: dict[str, str], group: str, project: str, mode: str, root: Path) -> None:
     """Write one run with the tables (CSV text by name), unless the same has been written."""
     fingerprint = digest([tables, group, project, mode])
-    marker = root / "tables.json"
-    if mode == "disabled" or (marker.exists() and json.loads(marker.read_text())["fingerprint"] == fingerprint):
+    if mode == "disabled" or _says(root / "tables.json", fingerprint):
         return
     import wandb
 
     with _start(mode, project, group, f"{group} tables", f"tables-{fingerprint}", "tables", {}, root) as live:
         for name, text in tables.items():
             head, *body = list(csv.reader(text.splitlines()))
-            live.log({name: wandb.Table(columns=head, data=body)})
+            live.log({name: wandb.Table(columns=list[str | int](head), data=body)})
+    _mark(root / "tables.json", fingerprint)
+
+
+def _mark(marker: Path, fingerprint: str) -> None:
     write_whole(marker, lambda file: file.write(json.dumps({"fingerprint": fingerprint}).encode()))
 
 
@@ -124,12 +147,25 @@ def _start(mode: str, project: str, group: str, name: str, run_id: str, job: str
 
     root.mkdir(parents=True, exist_ok=True)
     settings = wandb.Settings(
-        silent=True, console="off", disable_git=True, save_code=False, x_disable_stats=True, x_disable_meta=True,
-        x_save_requirements=False, program="ipv2-bench", host="", x_disable_machine_info=True,
+        silent=True,
+        console="off",
+        disable_git=True,
+        save_code=False,
+        x_disable_stats=True,
+        x_disable_meta=True,
+        x_save_requirements=False,
+        program="ipv2-bench",
+        host="",
+        x_disable_machine_info=True,
     )
     return wandb.init(
-        mode=mode, project=project, group=group, name=name, id=run_id, job_type=job, config=config, dir=str(root),
+        mode=mode,  # type: ignore[arg-type]  # checked by resolve_mode
+        project=project,
+        group=group,
+        name=name,
+        id=run_id,
+        job_type=job,
+        config=config,
+        dir=str(root),
         settings=settings,
     )
-
-

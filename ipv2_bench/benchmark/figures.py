@@ -39,7 +39,9 @@ def panel(columns: Sequence[tuple[str, np.ndarray]], window: Window, path: Path,
     figure, axes = plt.subplots(n, len(columns), figsize=(1.9 * len(columns), 1.9 * n + 0.45), squeeze=False)
     for j, (title, images) in enumerate(columns):
         for i in range(n):
-            axes[i][j].imshow(window.hu(np.asarray(images[i])), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axes[i][j].imshow(
+                window.hu(np.asarray(images[i])), cmap="gray", vmin=low, vmax=high, interpolation="nearest"
+            )
             axes[i][j].set_axis_off()
         axes[0][j].set_title(title, fontsize=7.5)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.4 / (1.9 * n + 0.45), wspace=0.02, hspace=0.02)

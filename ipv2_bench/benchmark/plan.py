@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,13 +10,14 @@ import numpy as np
 
 from ipv2_bench import registry
 from ipv2_bench.benchmark.cell import CellSpec
-from ipv2_bench.benchmark.config import Config, digest
-from ipv2_bench.benchmark.provenance import code_hash
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.provenance import training_code
 from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.data.slices import SliceSet, write_whole
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.split import Split, split_slices
 from ipv2_bench.errors import InputError
+from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import Acquisition
 from ipv2_bench.purification import Strategy
@@ -65,13 +64,16 @@ def _module_2(config: Config, window: Window, slices: SliceSet, split: Split) ->
     noise = config.noise
     try:
         start = AddNoise(
-            window, Acquisition(photons=noise.photons, views=noise.views, filter_name=noise.filter_name), noise.dose_model
+            window,
+            Acquisition(photons=noise.photons, views=noise.views, filter_name=noise.filter_name),
+            noise.dose_model,
         )
     except ValueError as error:
         raise InputError(f"noise: {error}") from error
     if not noise.calibrate:
         return start
-    path = slices.folder / f"calibration-{digest([start.identity(), split.train.tolist(), code_hash()])}.json"
+    identity = [start.identity(), split.train.tolist(), code("physics", "purification")]
+    path = slices.folder / f"calibration-{digest(identity)}.json"
     if not path.exists():
         # A few dozen slices spread over all training patients measure the level to a percent.
         use = split.train[np.linspace(0, len(split.train) - 1, min(32, len(split.train))).astype(int)]
@@ -115,7 +117,7 @@ def _cell(ready: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
     from ipv2_bench.denoisers.base import Denoiser
 
     config, train = ready.config, ready.config.train
-    cls = registry.find("ipv2_bench.denoisers", key.denoiser, Denoiser)
+    cls = registry.find("ipv2_bench.denoisers", key.denoiser, Denoiser)  # type: ignore[type-abstract]
     options = dict(config.denoisers.get(key.denoiser, {}))
     if train.lr:
         options.setdefault("lr", train.lr)
@@ -134,10 +136,10 @@ def _cell(ready: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
         "noise": ready.add_noise.identity() if strategy.needs_noise else None,
         "budget": [train.steps, train.epochs, train.batch_size, train.clip, train.precision],
         "seed": key.seed,
-        "code": [code_hash(), _outside_code(key.denoiser)],
+        "code": training_code(cls),
     }
     cell_id = digest(identity)
-    processes, threads = parallelism(config)
+    _, threads = parallelism(config)
     return CellSpec(
         cell_id=cell_id,
         folder=ready.work / "cells" / cell_id,
@@ -178,11 +180,3 @@ def parallelism(config: Config) -> tuple[int, int]:
     on_cpu = accelerator(config) == "cpu"
     processes = config.run.processes or (cores if on_cpu else 1)
     return processes, 1 if on_cpu else max(1, cores // processes)
-
-
-def _outside_code(denoiser: str) -> str:
-    """Hash of the file of a denoiser from outside of the package; empty for ours."""
-    if ":" not in denoiser:
-        return ""
-    file = importlib.import_module(denoiser.partition(":")[0]).__file__
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""

@@ -76,7 +76,8 @@ def _round(
 ) -> dict[str, CellSpec]:
     """Run until all are done or a worker dies; what is then left to try again comes back."""
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
-    waiting, running = list(todo), {}
+    waiting = list(todo)
+    running: dict[Future, str] = {}
     left: dict[str, CellSpec] = {}
     try:
         while waiting or running:
@@ -165,7 +166,8 @@ class Display:
     def __init__(self, total: int, done: int, enabled: bool) -> None:
         from tqdm import tqdm
 
-        self._tqdm, self._enabled, self._bars = tqdm, enabled, {}
+        self._tqdm, self._enabled = tqdm, enabled
+        self._bars: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._all = tqdm(total=total, initial=done, desc="cells", unit="cell", disable=not enabled, position=0)
 

@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-import ast
-import hashlib
+import inspect
 import platform
 import subprocess
 import sys
-from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent
-FOLDERS_THAT_SHAPE_RESULTS = ("physics", "data", "purification", "denoisers", "metrics")
+from ipv2_bench.fingerprint import PACKAGE, code, of_files
+
+MEASURING = ("metrics", "purification/masks.py", "physics/intensity.py")
 
 
-@lru_cache(maxsize=1)
-def code_hash() -> str:
-    """SHA-256 of the code that shapes results, blind to comments, docstrings and layout; 16 hex digits."""
-    digest = hashlib.sha256()
-    files = [p for folder in FOLDERS_THAT_SHAPE_RESULTS for p in (PACKAGE / folder).rglob("*.py")]
-    for path in sorted([*files, PACKAGE / "benchmark" / "cell.py"]):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_docstring(body[0]):
-                body.pop(0)
-        digest.update(path.relative_to(PACKAGE).as_posix().encode())
-        digest.update(ast.dump(tree).encode())
-    return digest.hexdigest()[:16]
+def training_code(denoiser: type) -> str:
+    """Hash of the code that shapes a cell: the road from pairs to denoised images, and the denoiser's own files."""
+    own = [Path(file) for c in denoiser.__mro__ if c.__module__ not in ("builtins",) and (file := _file(c)) is not None]
+    shared = (
+        "physics",
+        "purification",
+        "data/pair.py",
+        "data/datamodule.py",
+        "denoisers/base.py",
+        "denoisers/networks",
+    )
+    files = [p for part in shared for p in ((PACKAGE / part).rglob("*.py") if "." not in part else [PACKAGE / part])]
+    return of_files([*files, *own, PACKAGE / "benchmark" / "cell.py", PACKAGE / "benchmark" / "callbacks.py"])
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _file(cls: type) -> str | None:
+    if cls.__module__.split(".")[0] in ("lightning", "torch", "abc", "lightning_fabric", "pytorch_lightning"):
+        return None  # their versions stand beside
+    return inspect.getsourcefile(cls)
+
+
+def measuring_code() -> str:
+    """Hash of the code that measures images."""
+    return code(*MEASURING)
 
 
 def commit() -> str:
     """Git commit of the code, with ``+`` when the tree was changed; empty outside of a checkout."""
+
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", str(PACKAGE), *words], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", str(PACKAGE)) else "")
+        return git("rev-parse", "--short=12", "HEAD") + (
+            "+" if git("status", "--porcelain", "--", str(PACKAGE)) else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
 

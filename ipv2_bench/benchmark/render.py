@@ -52,7 +52,11 @@ def lines(table: Table, rows: list[list[dict[str, Any]]]) -> list[Line]:
         full = {m: v for m, v in values.items() if len(v) == len(of_line)}
         found.append(
             Line(
-                first["label"], first["denoiser"], first["strategy"], first["modules"], first["n_images"],
+                first["label"],
+                first["denoiser"],
+                first["strategy"],
+                first["modules"],
+                first["n_images"],
                 tuple(row["seed"] for row in of_line),
                 {m: sum(v) / len(v) for m, v in full.items()},
                 {m: _std(v) for m, v in full.items() if len(v) > 1},
@@ -100,7 +104,9 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
         name = f"{line.strategy}(NDCT)" if table.images == "label" else f"{line.denoiser} + {line.strategy}"
         cells = [line.label, name, *(_cell(line, base, m) for m in metrics)]
         ours = line.strategy.endswith("]")
-        cells += ["ours" if ours else f"{line.published[m]:g}" if m in line.published else "–" for m in PUBLISHED_METRICS]
+        cells += [
+            "ours" if ours else f"{line.published[m]:g}" if m in line.published else "–" for m in PUBLISHED_METRICS
+        ]
         out.append("| " + " | ".join(cells) + " |")
     out += ["", f"Means over {seeds} training seed{'s' if seeds != 1 else ''}"]
     out[-1] += " ± standard deviation" if seeds > 1 else ""
@@ -116,9 +122,17 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
 
 def _heading(metric: str) -> str:
     names = {
-        "fid": "FID", "kid_x100": "KID×100", "clip_fid_x100": "CLIP-FID×100", "fd_randconv": "FD (randconv)",
-        "kid_x100_randconv": "KID×100 (randconv)", "psnr_db": "PSNR dB", "ssim": "SSIM", "rmse_hu": "RMSE HU",
-        "noise_hu_background": "noise background HU", "noise_hu_lung": "noise lung HU", "noise_hu_tissue": "noise tissue HU",
+        "fid": "FID",
+        "kid_x100": "KID×100",
+        "clip_fid_x100": "CLIP-FID×100",
+        "fd_randconv": "FD (randconv)",
+        "kid_x100_randconv": "KID×100 (randconv)",
+        "psnr_db": "PSNR dB",
+        "ssim": "SSIM",
+        "rmse_hu": "RMSE HU",
+        "noise_hu_background": "noise background HU",
+        "noise_hu_lung": "noise lung HU",
+        "noise_hu_tissue": "noise tissue HU",
     }
     return names.get(metric, metric)
 
@@ -168,7 +182,11 @@ def directions(found: list[Line]) -> list[str]:
             continue
         text = f"{what} in {sum(ok for *_, ok in checks)} of {len(checks)} cells"
         text += f" ({len(chosen)} rows × {len({m for m, *_ in checks})} measures)"
-        missed = [f"{(line.denoiser + ' ' if line.denoiser else '') + line.strategy} vs {line.label}: {_heading(m)}" for m, line, ok in checks if not ok]
+        missed = [
+            f"{(line.denoiser + ' ' if line.denoiser else '') + line.strategy} vs {line.label}: {_heading(m)}"
+            for m, line, ok in checks
+            if not ok
+        ]
         texts.append(text + (f"; not in {'; '.join(missed)}." if missed else "."))
     if found and any("fd_randconv" in line.mean for line in found) and not any("fid" in line.mean for line in found):
         texts.append(

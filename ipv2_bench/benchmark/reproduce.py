@@ -13,13 +13,14 @@ import numpy as np
 
 from ipv2_bench.benchmark import dashboard, render
 from ipv2_bench.benchmark.cell import CellSpec
-from ipv2_bench.benchmark.config import Config, digest
+from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.figures import example_slices, panel
 from ipv2_bench.benchmark.plan import CellKey, Prepared, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
 from ipv2_bench.benchmark.results import Results, denoiser_title
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.data.slices import write_whole
+from ipv2_bench.fingerprint import digest
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,9 @@ def _picture(ready: Prepared, results: Results, table: Table, path: Path) -> Non
     columns: list[tuple[str, np.ndarray]] = [("uLDCT", ready.slices.low[test[chosen]])]
     shown: set[str] = set()
     for row in table.rows:
-        images = results.denoised(row.denoiser, row.strategy, seed) if row.denoiser else results.label(row.strategy, seed)
+        images = (
+            results.denoised(row.denoiser, row.strategy, seed) if row.denoiser else results.label(row.strategy, seed)
+        )
         if images.set_id in shown:
             continue
         shown.add(images.set_id)
@@ -166,7 +169,10 @@ def _dashboards(
                 project=config.wandb.project,
                 mode=mode,
                 config={
-                    "denoiser": key.denoiser, "strategy": spec.strategy.name, "seed": key.seed, "options": spec.options,
+                    "denoiser": key.denoiser,
+                    "strategy": spec.strategy.name,
+                    "seed": key.seed,
+                    "options": spec.options,
                     **results.provenance,
                 },
                 metrics={
@@ -177,7 +183,7 @@ def _dashboards(
                 window=ready.window,
             )
         )
-    parallel_map(partial(dashboard.publish_cell, root=root), runs, processes)
+    parallel_map(partial(dashboard.publish_cell, root=root), [r for r in runs if not r.published], processes)
     dashboard.publish_tables(csvs, config.name, config.wandb.project, mode, root)
     if progress and mode == "offline":
         print(f"W&B runs are kept offline; send them with: wandb sync {root}/wandb/offline-run-*")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.cell import CellSpec, test_measures
-from ipv2_bench.benchmark.config import digest
 from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key
-from ipv2_bench.benchmark.provenance import code_hash, commit, processor, versions
+from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
 from ipv2_bench.benchmark.tables import Table, TableRow
 from ipv2_bench.data.slices import write_whole
+from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.metrics.measure import Measures, distances
 from ipv2_bench.purification import Strategy
 
@@ -70,21 +70,21 @@ class Results:
     def denoised(self, denoiser: str, strategy: Strategy, seed: int) -> ImageSet:
         """Output of a cell."""
         spec = self.cells[cell_key(denoiser, strategy, seed)]
-        return ImageSet(spec.cell_id, spec.folder / "denoised.npy", spec.folder / "measures.npz")
+        return ImageSet(spec.cell_id, spec.folder / "denoised.npy", spec.measures_path)
 
     def label(self, strategy: Strategy | None, seed: int) -> ImageSet:
         """Label images of the test slices: the NDCT for ``None``, else the strategy's purified NDCT."""
         ready = self.ready
-        identity: list[Any] = [ready.slices.manifest, ready.split.test.tolist(), code_hash()]
+        identity: list[Any] = [ready.slices.manifest, ready.split.test.tolist(), code("purification")]
         weak: CellSpec | None = None
         if strategy is not None:
-            identity.append(strategy.name)
+            identity.append(asdict(strategy))
             if strategy.remove_noise:
                 weak = self.cells[self._weak_key(seed)]
                 identity.append(weak.cell_id)
         set_id = digest(identity)
         path = ready.work / "labels" / f"{set_id}.npy"
-        measures_path = path.with_suffix(".npz")
+        measures_path = path.with_name(f"{set_id}-{measuring_code()}.npz")
         if not measures_path.exists():
             images = self._label_images(strategy, weak)
             write_whole(path, lambda file: np.save(file, images))
@@ -113,7 +113,11 @@ class Results:
         """The row of one table line and seed, computed once."""
         reference = self.label(None if row.label == "NDCT" else Strategy.from_name("IPv2"), seed)
         images = self.denoised(row.denoiser, row.strategy, seed) if row.denoiser else self.label(row.strategy, seed)
-        path = self.ready.work / "rows" / f"{digest([images.set_id, reference.set_id, row.strategy.name, code_hash()])}.json"
+        path = (
+            self.ready.work
+            / "rows"
+            / f"{digest([images.set_id, reference.set_id, row.strategy.name, measuring_code()])}.json"
+        )
         if not path.exists():
             made = self._make_row(row, seed, images, reference)
             write_whole(path, lambda file: file.write((json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode()))
@@ -134,7 +138,7 @@ class Results:
             "denoiser": denoiser_title(row.denoiser) if row.denoiser else "",
             "denoiser_key": row.denoiser,
             "strategy": row.strategy.name,
-            "modules": row.strategy.modules,
+            "modules": row.strategy.modules if row.denoiser else row.strategy.label_modules,
             "seed": seed,
             "n_images": len(self.ready.split.test),
             "n_test_patients": len({self.ready.slices.patient[i] for i in self.ready.split.test}),
@@ -147,7 +151,7 @@ class Results:
     def cell_metrics(self, key: CellKey) -> dict[str, float]:
         """Distances to the NDCT and fidelity to the truth of one complete cell."""
         spec = self.cells[key]
-        measures = Measures.load(spec.folder / "measures.npz")
+        measures = Measures.load(spec.measures_path)
         return {**distances(measures, self.label(None, key.seed).measures), **measures.means()}
 
     @cached_property
@@ -165,12 +169,16 @@ class Results:
             "n_train": len(self.ready.split.train),
             "module_2": self.ready.add_noise.identity(),
             "budget": {
-                "steps": config.train.steps, "epochs": config.train.epochs, "batch_size": config.train.batch_size,
-                "lr": config.train.lr, "schedule": config.train.schedule, "precision": config.train.precision,
+                "steps": config.train.steps,
+                "epochs": config.train.epochs,
+                "batch_size": config.train.batch_size,
+                "lr": config.train.lr,
+                "schedule": config.train.schedule,
+                "precision": config.train.precision,
             },
             "denoisers": config.denoisers,
             "extractor": {"name": "randconv", "standardised_on": "training NDCT"},
-            "code": code_hash(),
+            "measuring_code": measuring_code(),
             "commit": commit(),
             "versions": versions(),
             "processor": processor(),
@@ -182,5 +190,5 @@ def denoiser_title(key: str) -> str:
     from ipv2_bench import registry
     from ipv2_bench.denoisers.base import Denoiser
 
-    cls = registry.find("ipv2_bench.denoisers", key, Denoiser)
+    cls = registry.find("ipv2_bench.denoisers", key, Denoiser)  # type: ignore[type-abstract]
     return cls.title or cls.__name__

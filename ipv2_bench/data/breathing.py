@@ -23,7 +23,7 @@ class Breathing:
         table, since the back rests on it, and grows towards the front.
     """
 
-    random_mm: float = 4.0
+    random_mm: float = 3.0
     smooth_mm: float = 35.0
     expansion: float = 0.02
 
@@ -42,8 +42,8 @@ class Breathing:
         half = size * pixel_mm / 2.0
         field[0] += ap * 2.0 * half * fade
         field[1] += lateral * np.linspace(-half, half, size)[None, :] * fade
-        # The back lies still on the table.
-        field *= np.minimum(1.0, np.linspace(4.0, 0.0, size))[:, None]
+        # The back lies still on the table, and the table does not breathe.
+        field *= np.interp(np.linspace(0.0, 1.0, size), [0.4, 0.8], [1.0, 0.0])[:, None]
         return field / pixel_mm
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import lightning as L
 import numpy as np
@@ -63,7 +63,6 @@ class PairedCTDataModule(L.LightningDataModule):
         self.slices, self.split, self.strategy, self.add_noise = slices, split, strategy, add_noise
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.masks: np.ndarray | None = None
-        self._order: EpochOrder | None = None
 
     def setup(self, stage: str) -> None:
         """Compute the masks, or find them on disk."""
@@ -72,11 +71,17 @@ class PairedCTDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Training pairs in a new order at every epoch; the last incomplete batch is left out."""
         data = PairDataset(self.slices, self.split.train, self.masks)
-        self._order = EpochOrder(len(data), self.seed)
+        batch_size = min(self.batch_size, len(data))
+        batches = len(data) // batch_size
+
+        def epoch() -> int:
+            # Lightning's own count is not there yet when a resumed run asks for its first order.
+            return self.trainer.global_step // batches if self.trainer is not None else 0
+
         return DataLoader(
             data,
-            batch_size=min(self.batch_size, len(data)),
-            sampler=self._order,
+            batch_size=batch_size,
+            sampler=EpochOrder(len(data), self.seed, epoch),
             num_workers=self.workers,
             drop_last=True,
             persistent_workers=self.workers > 0,
@@ -110,7 +115,8 @@ class PairedCTDataModule(L.LightningDataModule):
 
             def noise(normal: Tensor) -> Tensor:
                 generators = [
-                    torch_generator(self.seed, "add noise", epoch, i, device=normal.device) for i in batch.index.tolist()
+                    torch_generator(self.seed, "add noise", epoch, i, device=normal.device)
+                    for i in batch.slice_index.tolist()
                 ]
                 return model(normal, batch.pixel_mm, generators)
 
@@ -139,15 +145,11 @@ class PairDataset(Dataset):
 class EpochOrder(Sampler[int]):
     """A permutation that depends on seed and epoch alone, so that an interrupted run finds it again."""
 
-    def __init__(self, length: int, seed: int) -> None:
-        self.length, self.seed, self.epoch = length, derive_seed(seed, "order"), 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self.epoch = epoch
+    def __init__(self, length: int, seed: int, epoch: Callable[[], int]) -> None:
+        self.length, self.seed, self.epoch = length, derive_seed(seed, "order"), epoch
 
     def __len__(self) -> int:
         return self.length
 
-    def __iter__(self) -> Any:
-        return iter(numpy_generator(self.seed, self.epoch).permutation(self.length).tolist())
+    def __iter__(self) -> Iterator[int]:
+        return iter(numpy_generator(self.seed, self.epoch()).permutation(self.length).tolist())

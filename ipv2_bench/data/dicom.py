@@ -128,7 +128,7 @@ def read_tree(root: str | os.PathLike[str], progress: bool = False) -> list[Seri
         All that is wrong anywhere in the tree, in one list, with paths relative to ``root``.
     """
     base = Path(root)
-    base_name = _shown(Path(os.path.abspath(base)).name or "the given folder")
+    base_name = _shown(base.resolve().name or "the given folder")
     if not base.is_dir():
         found = "is a file" if base.exists() else "does not exist"
         refuse([f"{base_name}: {found}; expected a folder of CT DICOM files; correct the path"], "data set")
@@ -149,9 +149,7 @@ def read_tree(root: str | os.PathLike[str], progress: bool = False) -> list[Seri
         built, findings = _build(folder, slices)
         if built is not None and series.setdefault(built.key, built) is not built:
             twin = _shown(series[built.key].folder)
-            findings = [
-                (slices[0].name, f"same series as in {twin}; expected each once; remove one of the two")
-            ]
+            findings = [(slices[0].name, f"same series as in {twin}; expected each once; remove one of the two")]
         for name, finding in findings:
             problems.add(name, finding)
     lines = problems.lines()
@@ -259,9 +257,7 @@ def _read_file(path: Path, name: str, problems: _Problems, left_out: Counter[str
         reason = _left_out(data)
     except Exception as error:  # any type on damaged files; its text may quote tag values, so only the type
         kind = type(error).__name__
-        problems.add(
-            name, f"cannot be read ({kind}); expected a complete DICOM file; copy it anew or remove it"
-        )
+        problems.add(name, f"cannot be read ({kind}); expected a complete DICOM file; copy it anew or remove it")
         return None
     if reason is not None:
         left_out[reason] += 1
@@ -354,9 +350,7 @@ def _decode(data: FileDataset) -> np.ndarray | None:
         remedy = "convert to Explicit VR Little Endian"
         if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
             remedy = "install the package python-gdcm (pip install python-gdcm)"
-        raise _Unusable(
-            f"no decoder for '{label}'; expected a transfer syntax that pydicom decodes; {remedy}"
-        )
+        raise _Unusable(f"no decoder for '{label}'; expected a transfer syntax that pydicom decodes; {remedy}")
     try:
         # One fixed decoder where present, so that pixels do not depend on what else is installed.
         stored, _ = decoder.as_array(data, decoding_plugin="gdcm" if "gdcm" in plugins else "")
@@ -411,9 +405,7 @@ def _build(folder: str, slices: list[_Slice]) -> tuple[Series | None, list[tuple
     for a, b in itertools.pairwise(order):
         if position[b] - position[a] < SAME_POSITION_MM:
             found = f"same position ({position[a]:g} mm) as {_shown(slices[a].name)}"
-            findings.append(
-                (slices[b].name, f"{found}; expected each once per series; remove one of the two")
-            )
+            findings.append((slices[b].name, f"{found}; expected each once per series; remove one of the two"))
     if findings:
         return None, findings
     hu = np.stack([slices[i].hu for i in order])

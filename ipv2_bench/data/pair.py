@@ -18,7 +18,7 @@ class Pair(NamedTuple):
         Weight of the strategy's common mask, [B, 1, N, N], float32 in [0, 1].
     pixel_mm
         Side of a pixel in mm, [B].
-    index
+    slice_index
         Place of the slice in its :class:`~ipv2_bench.data.slices.SliceSet`, [B], int64.
     """
 
@@ -26,7 +26,7 @@ class Pair(NamedTuple):
     normal: Tensor
     mask: Tensor
     pixel_mm: Tensor
-    index: Tensor
+    slice_index: Tensor
 
 
 class TrainingPair(NamedTuple):

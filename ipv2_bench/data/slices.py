@@ -112,14 +112,14 @@ def stored(
             shutil.rmtree(temporary)
     index = json.loads((folder / "index.json").read_text())
 
-    def array(name: str) -> np.ndarray:
+    def mapped(name: str) -> np.ndarray:
         return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
     return SliceSet(
         folder=folder,
-        low=array("low"),
-        normal=array("normal"),
-        truth=array("truth") if (folder / "truth.npy").exists() else None,
+        low=mapped("low"),
+        normal=mapped("normal"),
+        truth=mapped("truth") if (folder / "truth.npy").exists() else None,
         patient=tuple(index["patient"]),
         pixel_mm=np.asarray(index["pixel_mm"]),
         manifest=index["manifest"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +12,7 @@ import numpy as np
 
 from ipv2_bench.data.second_scan import ScannedSlice
 from ipv2_bench.data.slices import SliceSet, stored
+from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.physics.intensity import Window
 
 
@@ -25,13 +24,15 @@ class Source(ABC):
         """Everything that determines the slices, as plain JSON values and without paths: equal identity, equal data."""
 
     @abstractmethod
-    def make(self, window: Window, size: int, progress: bool) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+    def make(
+        self, window: Window, size: int, progress: bool
+    ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
         """Arrays ``low``, ``normal`` and perhaps ``truth`` [n, size, size] in [0, 1], patients [n], pixel_mm [n]."""
 
     def slices(self, cache: Path, window: Window, size: int, progress: bool = False) -> SliceSet:
         """The slice set at ``size``, from the ``cache`` folder or made there."""
-        text = json.dumps([type(self).__name__, self.identity(), [window.low, window.high], size], sort_keys=True)
-        return stored(cache / hashlib.sha256(text.encode()).hexdigest()[:16], lambda: self.make(window, size, progress))
+        identity = [type(self).__name__, self.identity(), [window.low, window.high], size, code("physics", "data")]
+        return stored(cache / digest(identity), lambda: self.make(window, size, progress))
 
 
 def assemble(
@@ -39,7 +40,9 @@ def assemble(
 ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
     """Scanned slices in HU → what :meth:`Source.make` returns."""
     columns = list(zip(*scanned, strict=True)) or [(), (), (), ()]
-    arrays = {n: np.stack([window.unit(x) for x in c]) for n, c in zip(("low", "normal", "truth"), columns, strict=False) if c}
+    arrays = {
+        n: np.stack([window.unit(x) for x in c]) for n, c in zip(("low", "normal", "truth"), columns, strict=False) if c
+    }
     return arrays, patient, np.asarray(columns[3], dtype=np.float64)
 
 

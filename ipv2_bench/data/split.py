@@ -66,7 +66,9 @@ def _apportion(n: int, fractions: tuple[float, float, float]) -> list[int]:
     exact = [n * f for f in fractions]
     counts = [max(int(e + 1e-9), int(f > 0)) for e, f in zip(exact, fractions, strict=True)]
     while sum(counts) < n:
-        counts[int(np.argmax([e - c if f > 0 else -np.inf for e, c, f in zip(exact, counts, fractions, strict=True)]))] += 1
+        # On a tie the last part gains, as in the paper: 4310 at 7:1.5:1.5 are 3017, 646 and 647.
+        lacking = [e - c if f > 0 else -np.inf for e, c, f in zip(exact, counts, fractions, strict=True)]
+        counts[max(i for i, x in enumerate(lacking) if x >= max(lacking) - 1e-9)] += 1
     while sum(counts) > n:
         counts[int(np.argmax(counts))] -= 1
     return counts

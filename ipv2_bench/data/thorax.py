@@ -324,9 +324,7 @@ class _View:
         rows, columns = (slice(*span) for span in spans)
         return rows, columns
 
-    def _place(
-        self, x: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _place(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Column and row (float) of points of the patient."""
         cos, sin = np.cos(self.patient.roll), np.sin(self.patient.roll)
         across, down = x * cos - y * sin + self.patient.shift[0], y * cos + x * sin + self.patient.shift[1]
@@ -359,9 +357,7 @@ class _View:
         step = np.arange(owner.size) - np.repeat(np.cumsum(count) - count, count)
         wide = width[owner]
         pixel = (top[owner] + step // wide) * self.size + left[owner] + step % wide
-        distance, radius = _rod_distance(
-            rods.take(owner), self.x.ravel()[pixel], self.y.ravel()[pixel], self.z
-        )
+        distance, radius = _rod_distance(rods.take(owner), self.x.ravel()[pixel], self.y.ravel()[pixel], self.z)
         # A soft edge fattens a rod thinner than a pixel; scale it back to the area of its true cross section.
         half = self.pixel / 2
         soft = np.where(radius > half, radius**2 + half**2 / 3, (radius + half) ** 3 / (3 * self.pixel))
@@ -661,9 +657,7 @@ def _middle(patient: Patient, x: Array, y: Array, z: float, cage: Array) -> _Mid
     return _Middle(heart, right, left, total)
 
 
-def _dome(
-    x: Array, y: Array, top: tuple[float, float, float], half: tuple[float, float, float], z: float
-) -> Array:
+def _dome(x: Array, y: Array, top: tuple[float, float, float], half: tuple[float, float, float], z: float) -> Array:
     """Signed distance to the cut at ``z`` of an ellipsoid of which ``top`` is the highest point."""
     share = 1 - ((top[2] + half[2] - z) / half[2]) ** 2
     if share <= 0:
@@ -764,9 +758,7 @@ def _fill_lungs(bare: Patient, bronchi: dict[str, Segments], rng: np.random.Gene
         solid = rng.random() < 0.6
         density = rng.uniform(10, 50) if solid else rng.uniform(-660, -540)
         nodules.append([*room[rng.integers(len(room))], radius, density])
-    return replace(
-        bare, vessels=Segments.join(vessels), bronchi=Segments.join(twigs), nodules=np.array(nodules)
-    )
+    return replace(bare, vessels=Segments.join(vessels), bronchi=Segments.join(twigs), nodules=np.array(nodules))
 
 
 def _lung_points(patient: Patient, step: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -782,9 +774,7 @@ def _lung_points(patient: Patient, step: float, rng: np.random.Generator) -> NDA
     return np.concatenate(found).astype(float)
 
 
-def _grow(
-    root: NDArray[np.float64], targets: NDArray[np.float64], leaf: float, rng: np.random.Generator
-) -> Segments:
+def _grow(root: NDArray[np.float64], targets: NDArray[np.float64], leaf: float, rng: np.random.Generator) -> Segments:
     """A tree from ``root`` to all ``targets``, which each fork shares out along their longest extent."""
     rows: list[NDArray[np.float64]] = []
     open_ends = [(root, targets)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import lightning as L
@@ -16,7 +16,7 @@ from ipv2_bench.physics.seeding import derive_seed, torch_generator
 SCHEDULES = ("constant", "one_cycle")
 
 
-class Denoiser(L.LightningModule):
+class Denoiser(L.LightningModule, ABC):
     """A denoiser as the benchmark sees it. To write one: :meth:`loss` and :meth:`denoise`.
 
     Images are [B, 1, H, W], float32 in [0, 1] of the HU window. A subclass passes options that it does not use itself
@@ -68,7 +68,7 @@ class Denoiser(L.LightningModule):
 
     @abstractmethod
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """uLDCT [B, 1, H, W] → denoised, same shape; H and W are multiples of :attr:`divisor`."""
+        """The uLDCT [B, 1, H, W] → denoised, same shape; H and W are multiples of :attr:`divisor`."""
 
     @torch.no_grad()
     def restore(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:

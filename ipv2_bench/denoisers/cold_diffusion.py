@@ -25,6 +25,8 @@ class ColdDiffusion(Denoiser):
         T, also the number of sampling steps; the IPv2 paper takes 50.
     time_scale
         Factor of t, which runs from 1 to T, in the embedding.
+    residual
+        Let the network predict x̂_0 − x_t, an option of the public code that short trainings need.
     options
         See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
@@ -38,6 +40,7 @@ class ColdDiffusion(Denoiser):
         unshuffle: int = 1,
         steps: int = 50,
         time_scale: float = 1.0,
+        residual: bool = False,
         **options: object,
     ) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
@@ -45,6 +48,11 @@ class ColdDiffusion(Denoiser):
             raise ValueError(f"steps is {steps}: expected at least 1")
         self.network = UNet(widths, False, dropout, time_scale, unshuffle)
         self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
+        self.residual = residual
+
+    def restored(self, x: Tensor, t: Tensor) -> Tensor:
+        """``R(x_t, t)``, the estimate of x_0."""
+        return x + self.network(x, t) if self.residual else self.network(x, t)
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
         """``D(x_0, t) = (1 − t/T)·x_0 + (t/T)·x_T`` with t [B] in 0..T."""
@@ -55,13 +63,13 @@ class ColdDiffusion(Denoiser):
         """``E‖R(D(x_0, t), t) − x_0‖₁`` (eq. 1)."""
         x_end, x_0 = to_network(pair.input), to_network(pair.target)
         t = torch.randint(1, self.steps + 1, (len(x_0),), generator=generator, device=x_0.device)
-        return F.l1_loss(self.network(self.degrade(x_0, x_end, t), t), x_0)
+        return F.l1_loss(self.restored(self.degrade(x_0, x_end, t), t), x_0)
 
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Improved sampling (algorithm 2): ``x_{t−1} = x_t − D(x̂_0, t) + D(x̂_0, t−1)``."""
         x_end = x = to_network(low)
         for i in range(self.steps, 0, -1):
             t = torch.full((len(x),), i, device=x.device)
-            x_hat = self.network(x, t)
+            x_hat = self.restored(x, t)
             x = x - self.degrade(x_hat, x_end, t) + self.degrade(x_hat, x_end, t - 1)
         return from_network(x)

@@ -30,6 +30,7 @@ class CoreDiff(Denoiser):
     """
 
     title = "CoreDiff"
+    alpha: Tensor
 
     def __init__(
         self,

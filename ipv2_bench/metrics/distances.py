@@ -28,7 +28,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
     if min(len(a), len(b)) > a.shape[1]:
         # tr (Σ_aΣ_b)^½ is the nuclear norm of Σ_a^½ Σ_b^½ too, which is smaller here: use triangular factors.
-        a, b = np.linalg.qr(a, mode="r"), np.linalg.qr(b, mode="r")
+        a, b = (np.asarray(np.linalg.qr(x, mode="r")) for x in (a, b))
     cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     return float(((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2.0 * cross)
 
@@ -53,6 +53,8 @@ def kernel_distance(
         The distance, and its standard error over the subsets.
     """
     a, b = _features(a), _features(b)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"{a.shape[1]} features against {b.shape[1]}: expected the same extractor for both sets")
     size = min(subset_size, len(a) // 2, len(b) // 2)
     if size < 2:
         raise ValueError(f"{len(a)} and {len(b)} images: KID needs at least 4 on each side")

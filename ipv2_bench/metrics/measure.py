@@ -31,7 +31,7 @@ class Measures:
         """Write an npz file, whole or not at all."""
         arrays = {f"features_{i}": f for i, f in enumerate(self.features)}
         arrays |= {f"fidelity_{k}": v for k, v in self.fidelity.items()}
-        write_whole(path, lambda file: np.savez(file, **arrays))
+        write_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
     @classmethod
     def load(cls, path: Path) -> Measures:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 Array = TypeVar("Array", Tensor, np.ndarray)

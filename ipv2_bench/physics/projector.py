@@ -12,6 +12,7 @@ columns and y up along falling rows; detector cell ``j`` at ``s = j − (M−1)/
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -72,36 +73,51 @@ class ParallelBeam:
     def project(self, image: Tensor) -> Tensor:
         """Line integrals of ``image`` [B, N, N] (per pixel) → sinogram [B, views, detectors] (dimensionless), float32."""
         self._check(image, (self.size, self.size))
-        row, column, phase = self._lines
-        import finufft
-
-        data = np.ascontiguousarray(image.detach().cpu().numpy().astype(np.complex64))
-        spectrum = finufft.nufft2d2(row, column, data, eps=self.tolerance, isign=-1, nthreads=torch.get_num_threads())
-        spectrum = spectrum.reshape(len(data), self.views, -1) * phase
-        # Detector cell 0 of the inverse FFT stands at s = 0; roll it to the middle.
-        sinogram = np.fft.fftshift(scipy.fft.irfft(spectrum, n=self.detectors, axis=-1), axes=-1)
-        return torch.from_numpy(sinogram.astype(np.float32)).to(image.device)
+        return self._each(self._project, image)
 
     def backproject(self, sinogram: Tensor, filter_name: str = "ram-lak") -> Tensor:
         """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), float32."""
         self._check(sinogram, (self.views, self.detectors))
-        row, column, phase = self._lines
+        response = ramp_response(2 * self.detectors, filter_name)
+        return self._each(lambda one: self._backproject(one, response), sinogram)
+
+    @staticmethod
+    def _each(function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
+        # One by one: the rounding of a batched transform depends on the batch, and a count drawn from it may too.
+        done = [function(one) for one in batch.detach().cpu().numpy()]
+        return torch.from_numpy(np.stack(done)).to(batch.device)
+
+    def _project(self, image: np.ndarray) -> np.ndarray:
         import finufft
 
-        data = sinogram.detach().cpu().numpy()
-        response = ramp_response(2 * self.detectors, filter_name)
-        spectrum = scipy.fft.rfft(data, n=2 * self.detectors, axis=-1) * response
+        row, column, phase = self._lines
+        spectrum = finufft.nufft2d2(
+            row, column, image.astype(np.complex64), eps=self.tolerance, isign=-1, nthreads=torch.get_num_threads()
+        )
+        spectrum = spectrum.reshape(self.views, -1) * phase
+        # Detector cell 0 of the inverse FFT stands at s = 0; roll it to the middle.
+        sinogram = np.fft.fftshift(scipy.fft.irfft(spectrum, n=self.detectors, axis=-1), axes=-1)
+        return sinogram.astype(np.float32)
+
+    def _backproject(self, sinogram: np.ndarray, response: np.ndarray) -> np.ndarray:
+        import finufft
+
+        row, column, phase = self._lines
+        spectrum = scipy.fft.rfft(sinogram, n=2 * self.detectors, axis=-1) * response
         filtered = scipy.fft.irfft(spectrum, n=2 * self.detectors, axis=-1)[..., : self.detectors]
         half = scipy.fft.rfft(np.fft.ifftshift(filtered, axes=-1), axis=-1)
         half[..., 1:-1] *= 2.0  # the conjugate half of a real signal's spectrum
         half = (half * np.conj(phase) * (np.pi / self.views / self.detectors)).astype(np.complex64)
         image = finufft.nufft2d1(
-            row, column, half.reshape(len(data), -1), (self.size, self.size), eps=self.tolerance, isign=1,
+            row,
+            column,
+            half.ravel(),
+            (self.size, self.size),
+            eps=self.tolerance,
+            isign=1,
             nthreads=torch.get_num_threads(),
         )
-        return torch.from_numpy(np.ascontiguousarray(image.reshape(len(data), self.size, self.size).real)).to(
-            sinogram.device
-        )
+        return np.ascontiguousarray(image.real, dtype=np.float32)
 
     def _check(self, data: Tensor, shape: tuple[int, int]) -> None:
         if data.ndim != 3 or tuple(data.shape[1:]) != shape:

@@ -50,6 +50,8 @@ class Acquisition:
     def __post_init__(self) -> None:
         if not self.photons > 0:
             raise ValueError(f"photons is {self.photons}: expected a positive number")
+        if self.views < 1:
+            raise ValueError(f"views is {self.views}: expected at least 1")
         if self.electronic < 0 or self.bowtie < 0:
             raise ValueError(f"electronic={self.electronic}, bowtie={self.bowtie}: expected numbers ≥ 0")
         if self.filter_name not in FILTERS:
@@ -70,9 +72,7 @@ def parallel_beam(size: int, views: int) -> ParallelBeam:
     return ParallelBeam(size, views)
 
 
-def scan_noise(
-    hu: Tensor, pixel_mm: Tensor, acquisition: Acquisition, generators: Sequence[torch.Generator]
-) -> Tensor:
+def scan_noise(hu: Tensor, pixel_mm: Tensor, acquisition: Acquisition, generators: Sequence[torch.Generator]) -> Tensor:
     """Noise that one acquisition leaves in each slice.
 
     Parameters
@@ -108,7 +108,9 @@ def scan_noise(
     s_mm = torch.as_tensor(beam.detector_px, dtype=torch.float32, device=hu.device) * mm
     incident = acquisition.photons * torch.exp(-acquisition.bowtie * (s_mm / 200.0) ** 2)
     expected = incident * torch.exp(-clean)
-    counts = torch.stack([_draw_counts(e, acquisition.electronic, g) for e, g in zip(expected, generators, strict=True)])
+    counts = torch.stack(
+        [_draw_counts(e, acquisition.electronic, g) for e, g in zip(expected, generators, strict=True)]
+    )
     noisy = torch.log(incident) - torch.log(counts.clamp_min(COUNT_FLOOR))
     image = beam.backproject(noisy - clean, acquisition.filter_name)
     return image / (mm * acquisition.mu_water) * 1000.0
@@ -139,10 +141,12 @@ def published_low_dose(unit: Tensor, generators: Sequence[torch.Generator]) -> T
     beam = parallel_beam(unit.shape[-1], unit.shape[-1])
     path = beam.project((unit - low) / span) * PUBLISHED_PATH_SCALE
     expected = PUBLISHED_FLUX * torch.exp(-path)
-    counts = torch.stack([
-        torch.poisson(e, generator=g) + 0.05 * e.sqrt() * torch.randn(e.shape, generator=g, device=e.device)
-        for e, g in zip(expected, generators, strict=True)
-    ])
+    counts = torch.stack(
+        [
+            torch.poisson(e, generator=g) + 0.05 * e.sqrt() * torch.randn(e.shape, generator=g, device=e.device)
+            for e, g in zip(expected, generators, strict=True)
+        ]
+    )
     noisy = torch.where(counts > 0, -torch.log(counts.clamp_min(1e-6) / PUBLISHED_FLUX), torch.zeros_like(counts))
     image = beam.backproject(noisy / PUBLISHED_PATH_SCALE, "hann")
     low = image.amin((1, 2), keepdim=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
@@ -13,6 +11,7 @@ from torch import Tensor
 from ipv2_bench.data.pair import Pair, TrainingPair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.errors import InputError
+from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.purification.masks import MaskRule, background_mask, common_mask, dark_mask
 
 STRATEGIES: dict[str, tuple[bool, bool, bool] | None] = {
@@ -64,7 +63,7 @@ class Strategy:
             raise ValueError(f"anatomy '{self.anatomy}' is unknown: use lung or all")
         if self.anatomy == "all" and not self.remove_background:
             raise ValueError("anatomy 'all' leaves out the background: it needs module 1 (remove_background)")
-        if not 0.0 <= self.texture_mix <= 1.0:
+        if not isinstance(self.texture_mix, (int, float)) or not 0.0 <= self.texture_mix <= 1.0:
             raise ValueError(f"texture_mix is {self.texture_mix}: expected a share between 0 and 1")
 
     @classmethod
@@ -110,6 +109,11 @@ class Strategy:
         """Which modules are on, as ``"1+2"``; empty for none."""
         flags = (self.remove_background, self.add_noise, self.remove_noise)
         return "+".join(str(i) for i, on in enumerate(flags, 1) if on)
+
+    @property
+    def label_modules(self) -> str:
+        """Those of :attr:`modules` that shape the test label."""
+        return replace(self, add_noise=False).modules
 
     @property
     def needs_noise(self) -> bool:
@@ -174,5 +178,4 @@ class Strategy:
         return 255 * (~background_mask(low, normal, dark_mask(low), dark_mask(normal), self.rule)).astype(np.uint8)
 
     def _mask_name(self, kind: str) -> str:
-        text = json.dumps([kind, self.remove_background, asdict(self.rule)])
-        return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return f"{kind}-{digest([self.remove_background, asdict(self.rule), code('purification/masks.py')])}"

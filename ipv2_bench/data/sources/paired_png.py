@@ -64,7 +64,8 @@ class PairedPng(Source):
         from tqdm import tqdm
 
         arrays: dict[str, list[np.ndarray]] = {"low": [], "normal": []}
-        patient, problems = [], []
+        patient: list[str] = []
+        problems: list[str] = []
         for pair in tqdm(self._pairs(), desc="PNG pairs", unit="pair", disable=not progress, leave=False):
             for side, path in zip(arrays, pair, strict=True):
                 where = path.relative_to(self.root)

@@ -49,7 +49,7 @@ class Phantom(Source):
             if value < 1:
                 raise ValueError(f"{name} is {value}: expected at least 1")
         self.patients, self.levels, self.seed = patients, levels, seed
-        scan = {"electronic": electronic, "bowtie": bowtie, "views": views, "filter_name": "shepp-logan"}
+        scan: dict = {"electronic": electronic, "bowtie": bowtie, "views": views, "filter_name": "shepp-logan"}
         self.scanner = SecondScan(
             Acquisition(photons=photons, **scan), Acquisition(photons=photons * normal_dose_factor, **scan)
         )

@@ -83,8 +83,6 @@ class VirtualScan(Source):
         return assemble(in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1), patient, window)
 
 
-def _scan(
-    scanner: SecondScan, seed: int, size: int, job: tuple[np.ndarray, float, str, int]
-) -> ScannedSlice:
+def _scan(scanner: SecondScan, seed: int, size: int, job: tuple[np.ndarray, float, str, int]) -> ScannedSlice:
     hu, spacing_mm, key, i = job
     return scanner.scan(hu, spacing_mm, size, seed, key, i)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 class SinusoidalEmbedding(nn.Module):
     """Sines and cosines of ``scale·t`` at geometrically spaced frequencies: [B] → [B, width]."""
 
+    frequencies: Tensor
+
     def __init__(self, width: int, scale: float = 1.0, max_period: float = 10000.0, last: bool = False) -> None:
         super().__init__()
         half = width // 2

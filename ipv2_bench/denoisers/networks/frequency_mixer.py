@@ -15,9 +15,14 @@ class FrequencyMixer(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         half = width // 2
-        self.local = nn.Sequential(nn.Conv2d(half, half, 1), nn.Conv2d(half, half, 3, padding=1, groups=half), nn.GELU())
+        self.local = nn.Sequential(
+            nn.Conv2d(half, half, 1), nn.Conv2d(half, half, 3, padding=1, groups=half), nn.GELU()
+        )
         self.pooled = nn.Sequential(
-            nn.AvgPool2d(2), nn.Conv2d(half, half, 3, padding=1), nn.GroupNorm(math.gcd(8, half), half, eps=1e-6), nn.GELU()
+            nn.AvgPool2d(2),
+            nn.Conv2d(half, half, 3, padding=1),
+            nn.GroupNorm(math.gcd(8, half), half, eps=1e-6),
+            nn.GELU(),
         )
         self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
         self.spatial = nn.Conv2d(width, width, 1)

@@ -1,0 +1,44 @@
+# Everything runs in a virtual environment of its own, made on first use. VENV=… lets several checkouts share one.
+VENV ?= .venv
+PYTHON ?= python3
+CONFIG ?= experiments/quick.yaml
+ARGS ?=
+BIN := $(VENV)/bin
+LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
+
+.PHONY: help setup reproduce virtual-scan test lint clean
+
+help:
+	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
+	@echo "make virtual-scan   the same on real chest CT: IPV2_BENCH_CT=FOLDER of DICOM series"
+	@echo "make test           lint, types and tests"
+	@echo "make setup          only the virtual environment (VENV=$(VENV))"
+
+$(VENV)/deps-$(LOCK):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON=python3.11"; exit 1; }
+	@echo "setting up $(VENV): the pinned packages of constraints.txt (about 6 GB, a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@rm -f $(VENV)/deps-*; touch $@
+
+# A shared environment points at the checkout that used it last.
+setup: $(VENV)/deps-$(LOCK)
+	@cd / && "$(abspath $(BIN))/python" -c 'import pathlib, sys, ipv2_bench; sys.exit(pathlib.Path(ipv2_bench.__file__).parent.parent != pathlib.Path(sys.argv[1]))' "$(CURDIR)" \
+	  || "$(abspath $(BIN))/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable "$(CURDIR)" \
+	  || "$(abspath $(BIN))/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable "$(CURDIR)"
+
+reproduce: setup
+	$(BIN)/ipv2-bench reproduce --config $(CONFIG) $(ARGS)
+
+virtual-scan: setup
+	$(BIN)/ipv2-bench reproduce --config experiments/virtual_scan.yaml $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check ipv2_bench tests
+	$(BIN)/mypy ipv2_bench
+
+test: lint
+	$(BIN)/python -m pytest $(ARGS)
+
+clean:
+	rm -rf runs build .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -1,0 +1,114 @@
+"""What is drawn for a slice depends on seed, epoch and slice, and on nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ipv2_bench.data.datamodule import EpochOrder, PairedCTDataModule
+from ipv2_bench.data.pair import Pair
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.split import Split
+from ipv2_bench.physics.intensity import Window
+from ipv2_bench.physics.scanner import Acquisition
+from ipv2_bench.physics.seeding import torch_generator
+from ipv2_bench.purification import Strategy
+from ipv2_bench.purification.add_noise import AddNoise
+
+MODEL = AddNoise(Window(), Acquisition(photons=3000.0, filter_name="hann", views=60))
+EVERYTHING = Split(np.array([0, 2, 3, 4, 5]), np.array([1]), np.array([1]))
+
+
+@pytest.fixture
+def module(phantom: SliceSet) -> Callable[..., PairedCTDataModule]:
+    def make(strategy: str = "IPv2", **options: object) -> PairedCTDataModule:
+        made = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name(strategy), MODEL, **options)
+        made.setup("fit")
+        return made
+
+    return make
+
+
+def an_epoch(module: PairedCTDataModule, epoch: int) -> dict[int, Tensor]:
+    """Training input of each slice that the epoch brings, in its order."""
+    loader = module.train_dataloader()
+    module.trainer = SimpleNamespace(training=True, current_epoch=epoch, global_step=epoch * len(loader))
+    found = {}
+    for batch in loader:
+        made = module.on_after_batch_transfer(batch, 0)
+        found |= dict(zip(batch.slice_index.tolist(), made.input, strict=True))
+    return found
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(3, 0), (2, 2)])
+def test_a_slices_draw_depends_on_neither_batch_nor_workers(module: Callable, batch_size: int, workers: int) -> None:
+    one = an_epoch(module(batch_size=1), epoch=4)
+    assert sorted(one) == EVERYTHING.train.tolist()
+    other = an_epoch(module(batch_size=batch_size, workers=workers), epoch=4)
+    assert len(other) == len(one) // batch_size * batch_size  # the incomplete batch is left out
+    for i, image in other.items():
+        torch.testing.assert_close(image, one[i], rtol=0, atol=1e-6)
+
+
+def test_an_epoch_comes_back_the_same_and_another_does_not(module: Callable) -> None:
+    first, again, next_one = (an_epoch(module(batch_size=2), epoch) for epoch in (3, 3, 4))
+    assert list(first) == list(again)
+    assert all(torch.equal(first[i], again[i]) for i in first)
+    assert list(first) != list(next_one)
+    both = first.keys() & next_one.keys()
+    assert both and all((first[i] - next_one[i]).abs().mean() > 1e-4 for i in both)
+    other_seed = an_epoch(module(batch_size=2, seed=1), 3)
+    assert all((first[i] - other_seed[i]).abs().mean() > 1e-4 for i in first.keys() & other_seed.keys())
+
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return list(EpochOrder(40, seed, lambda: epoch))
+
+    assert sorted(order(0, 0)) == list(range(40))
+    assert order(0, 5) == order(0, 5)
+    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in range(4)}) == 8
+
+
+@pytest.mark.parametrize("strategy", ["raw", "simulated", "IPv1", "IPv1+2", "IPv2"])
+def test_batches_are_the_strategys_pairs_by_hand(module: Callable, phantom: SliceSet, strategy: str) -> None:
+    made = module(strategy, batch_size=5, seed=7)
+    batch = next(iter(made.train_dataloader()))
+    index = batch.slice_index.numpy()
+    assert sorted(index) == EVERYTHING.train.tolist()
+    plan = Strategy.from_name(strategy)
+    masks = plan.training_masks(phantom)
+    low, normal = (torch.from_numpy(x[index])[:, None] for x in (phantom.low, phantom.normal))
+    weights = torch.zeros_like(low) if masks is None else torch.from_numpy(masks[index]).float()[:, None] / 255
+    mm = torch.from_numpy(phantom.pixel_mm[index]).float()
+    pair = Pair(low, normal, weights, mm, torch.from_numpy(index))
+    for given, expected in zip(batch, pair, strict=True):
+        assert given.dtype == expected.dtype and torch.equal(given, expected)
+    generators = [torch_generator(7, "add noise", 2, int(i)) for i in index]
+    expected = plan.training_pair(pair, lambda n: MODEL(n, mm, generators))
+    got = made.purify(batch, 2)
+    torch.testing.assert_close(got.input, expected.input, rtol=0, atol=1e-6)
+    assert torch.equal(got.target, normal)
+
+
+def test_validation_draws_one_noise_for_ever(module: Callable) -> None:
+    made = module("IPv2")
+    batch = next(iter(made.val_dataloader()))
+    assert batch.slice_index.tolist() == [1]
+    first, again = (made.on_after_batch_transfer(batch, 0) for _ in range(2))
+    assert torch.equal(first.input, again.input)
+    assert not torch.equal(first.input, made.purify(batch, 0).input)
+    made.trainer = SimpleNamespace(training=False, current_epoch=5, global_step=50)
+    assert torch.equal(first.input, made.on_after_batch_transfer(batch, 0).input)
+
+
+def test_module_2_without_its_model_is_refused(phantom: SliceSet) -> None:
+    made = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name("IPv2"))
+    made.setup("fit")
+    with pytest.raises(ValueError, match="give add_noise"):
+        made.purify(next(iter(made.train_dataloader())), 0)

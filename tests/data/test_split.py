@@ -1,0 +1,100 @@
+"""Splits cover everything once, keep patients together, and come out the same every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.split import Split, split_slices
+from ipv2_bench.errors import InputError
+
+SEVENTY = (0.7, 0.15, 0.15)
+
+
+def slices_of(patients: list[str]) -> SliceSet:
+    blank = np.broadcast_to(np.float32(0), (len(patients), 1, 1))
+    return SliceSet(Path(), blank, blank, None, tuple(patients), np.ones(len(patients)), "")
+
+
+def parts(split: Split) -> list[np.ndarray]:
+    return [split.train, split.val, split.test]
+
+
+def uneven(patients: int) -> list[str]:
+    """Patient p has 1 + p % 7 slices, and those of neighbours interleave."""
+    made = [f"p{p:02d}" for p in range(patients) for _ in range(1 + p % 7)]
+    return [made[i] for i in np.random.default_rng(0).permutation(len(made))]
+
+
+@pytest.mark.parametrize("by", ["patient", "slice"])
+@pytest.mark.parametrize("fractions", [SEVENTY, (0.5, 0.0, 0.5), (0.98, 0.01, 0.01)])
+def test_parts_are_disjoint_ascending_and_cover_everything(by: str, fractions: tuple[float, float, float]) -> None:
+    slices = slices_of(uneven(31))
+    found = parts(split_slices(slices, by, fractions, seed=3))
+    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(len(slices)))
+    for part, fraction in zip(found, fractions, strict=True):
+        assert (np.diff(part) > 0).all()
+        assert (len(part) > 0) == (fraction > 0)
+
+
+def test_no_patient_is_on_two_sides() -> None:
+    slices = slices_of(uneven(31))
+    names = [{slices.patient[i] for i in part} for part in parts(split_slices(slices, "patient", SEVENTY, seed=1))]
+    assert sum(map(len, names)) == len(set.union(*names)) == 31
+    assert list(map(len, names)) == [22, 4, 5]  # 21.7, 4.65 and 4.65
+
+
+def test_the_papers_split_is_by_slice() -> None:
+    slices = slices_of([f"p{i // 100}" for i in range(4310)])
+    found = split_slices(slices, "slice", SEVENTY, seed=0)
+    assert len(found.train) == 3017
+    assert sorted((len(found.val), len(found.test))) == [646, 647]
+    assert len({slices.patient[i] for i in found.train} & {slices.patient[i] for i in found.test}) > 30
+
+
+def test_the_papers_split_has_647_test_slices() -> None:
+    found = split_slices(slices_of(["p"] * 4310), "slice", SEVENTY, seed=0)
+    assert [len(part) for part in parts(found)] == [3017, 646, 647]
+
+
+def test_equal_seeds_split_alike_and_others_do_not() -> None:
+    slices = slices_of(uneven(31))
+    for by in ("patient", "slice"):
+        first, again, other = (parts(split_slices(slices, by, SEVENTY, seed)) for seed in (0, 0, 1))
+        assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+        assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_the_order_of_slices_does_not_move_a_patient() -> None:
+    names = uneven(20)
+    ahead, reverse = slices_of(names), slices_of(names[::-1])
+    for a, b in zip(*(parts(split_slices(s, "patient", SEVENTY, 2)) for s in (ahead, reverse)), strict=True):
+        assert {ahead.patient[i] for i in a} == {reverse.patient[i] for i in b}
+
+
+def test_small_sets_still_fill_every_part() -> None:
+    found = split_slices(slices_of(["a", "b", "c"]), "patient", (0.9, 0.05, 0.05), seed=0)
+    assert [len(part) for part in parts(found)] == [1, 1, 1]
+
+
+def test_a_single_patient_cannot_be_split() -> None:
+    with pytest.raises(InputError, match=r"1 patient: .* into train, val, test needs at least 3.*data\.split=slice"):
+        split_slices(slices_of(["p"] * 50), "patient", SEVENTY, seed=0)
+    with pytest.raises(InputError, match="1 patient: a split by patient into train, test needs at least 2"):
+        split_slices(slices_of(["p"] * 50), "patient", (0.5, 0.0, 0.5), seed=0)
+
+
+@pytest.mark.parametrize(
+    "fractions", [(0.7, 0.2, 0.2), (0.7, 0.1, 0.1), (1.2, -0.4, 0.2), (0.0, 0.5, 0.5), (0.8, 0.2, 0.0)]
+)
+def test_fractions_that_leave_something_out_are_refused(fractions: tuple[float, float, float]) -> None:
+    with pytest.raises(InputError, match="split fractions"):
+        split_slices(slices_of(uneven(31)), "slice", fractions, seed=0)
+
+
+def test_unknown_ways_to_split_are_refused() -> None:
+    with pytest.raises(InputError, match="split 'series' is unknown: use patient or slice"):
+        split_slices(slices_of(uneven(5)), "series", SEVENTY, seed=0)

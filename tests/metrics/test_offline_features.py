@@ -1,0 +1,87 @@
+"""The offline feature space: the same features for the same images, and unusable images refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.metrics.distances import frechet_distance
+from ipv2_bench.metrics.offline_features import MEMBERS, WIDTHS, RandomConvFeatures
+
+
+@pytest.fixture(scope="module")
+def images(phantom: SliceSet) -> np.ndarray:
+    """Seventy images [70, 48, 48] in [0, 1]: crops of the phantom."""
+    rng = np.random.default_rng(0)
+    corners = rng.integers(0, 80, (70, 2))
+    return np.stack([phantom.low[i % 6][r : r + 48, c : c + 48] for i, (r, c) in enumerate(corners)])
+
+
+@pytest.fixture(scope="module")
+def extractor(phantom: SliceSet) -> RandomConvFeatures:
+    return RandomConvFeatures(np.array(phantom.normal[:3]))
+
+
+def test_shapes(extractor: RandomConvFeatures, images: np.ndarray) -> None:
+    found = extractor(images)
+    assert len(found) == MEMBERS
+    for member in found:
+        assert member.shape == (70, sum(WIDTHS[1:])) and member.dtype == np.float64
+        assert np.isfinite(member).all() and (member.std(0) > 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("batch", [1, 7, 64])
+def test_features_do_not_depend_on_the_batch(extractor: RandomConvFeatures, images: np.ndarray, batch: int) -> None:
+    # Not to the bit: for a batch of one the convolutions sum in another order.
+    for one, other in zip(extractor(images), extractor(images, batch=batch), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
+
+
+def test_networks_are_the_same_every_time_and_members_differ(
+    extractor: RandomConvFeatures, phantom: SliceSet, images: np.ndarray
+) -> None:
+    again = RandomConvFeatures(np.array(phantom.normal[:3]))
+    assert again.sha256 == extractor.sha256
+    for one, other in zip(extractor(images[:4]), again(images[:4]), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert RandomConvFeatures(np.array(phantom.normal[3:])).sha256 != extractor.sha256
+    first, second, _ = extractor(images[:4])
+    assert np.abs(first - second).max() > 0.01
+
+
+def test_layers_are_standardised_on_the_reference(phantom: SliceSet) -> None:
+    # A standard normal passed by a ReLU has the mean 1/√(2π); pooling keeps it.
+    reference = np.array(phantom.normal)
+    for member in RandomConvFeatures(reference)(reference):
+        start = 0
+        for width in WIDTHS[1:]:
+            assert 0.2 < member[:, start : start + width].mean() < 0.6
+            start += width
+
+
+def test_grey_level_is_hardly_seen_but_texture_is(extractor: RandomConvFeatures, phantom: SliceSet) -> None:
+    calm = 0.2 + 0.5 * np.array(phantom.truth)
+    # Fades out at the border, whose zero padding would show the level.
+    fade = np.hanning(128)[:, None] * np.hanning(128)[None]
+    brighter = (calm + 0.1 * fade).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.1, calm.shape)
+    noisy = np.clip(calm + noise * fade, 0, 1).astype(np.float32)
+    for one, lit, textured in zip(extractor(calm), extractor(brighter), extractor(noisy), strict=True):
+        assert np.abs(lit - one).mean() < 0.1 * np.abs(textured - one).mean()
+
+
+def test_more_noise_is_further_away(extractor: RandomConvFeatures, phantom: SliceSet) -> None:
+    clean = np.array(phantom.truth)
+    rng = np.random.default_rng(0)
+    sets = [np.clip(clean + rng.normal(0, std, clean.shape), 0, 1).astype(np.float32) for std in (0.0, 0.03, 0.1)]
+    near, far = (frechet_distance(extractor(clean)[0], extractor(noisy)[0]) for noisy in sets[1:])
+    assert abs(frechet_distance(extractor(clean)[0], extractor(sets[0])[0])) < 1e-6 < near < far
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -0.01, 1.01])
+def test_unusable_images_are_refused(extractor: RandomConvFeatures, images: np.ndarray, bad: float) -> None:
+    broken = images[:5].copy()
+    broken[2, 3, 4] = bad
+    with pytest.raises(ValueError, match=r"expected finite values in \[0, 1\]"):
+        extractor(broken)
