@@ -32,7 +32,7 @@ class SecondScan:
     Attributes
     ----------
     low_dose
-        The 2 % acquisition. The defaults give 120–250 HU of noise in the lung at 128×128, as real 2 % scans have.
+        The 2 % acquisition. The sources set it to 70–220 HU of noise in the air and 95–310 HU in the lung at 128×128.
     normal_dose
         Acquisition that made the NDCT, for sources whose anatomy is noise-free; ``None`` where the NDCT is a real
         scan that carries its own noise.

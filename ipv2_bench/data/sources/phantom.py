@@ -39,9 +39,9 @@ class Phantom(Source):
         patients: int = 24,
         levels: int = 8,
         seed: int = 0,
-        photons: float = 3000.0,
+        photons: float = 4500.0,
         electronic: float = 6.0,
-        bowtie: float = 1.5,
+        bowtie: float = 0.7,
         views: int = 180,
         normal_dose_factor: float = 50.0,
     ) -> None:

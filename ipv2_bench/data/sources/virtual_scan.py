@@ -39,9 +39,9 @@ class VirtualScan(Source):
         root: str = "",
         min_lung: float = 0.05,
         seed: int = 0,
-        photons: float = 3000.0,
+        photons: float = 4500.0,
         electronic: float = 6.0,
-        bowtie: float = 1.5,
+        bowtie: float = 0.7,
         views: int = 180,
     ) -> None:
         root = root or os.environ.get("IPV2_BENCH_CT", "")
