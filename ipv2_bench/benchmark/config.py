@@ -171,6 +171,7 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
     for key in ("name", "title", "meaningful", "weak_denoiser"):
         if key in values:
             values[key] = _typed(values[key], getattr(defaults, key), key)
+    _check_ranges(values)
     seeds, tables = values.get("seeds", (0,)), values.get("tables", ("table1.yaml",))
     if not tables or not all(isinstance(t, str) for t in tables):
         raise InputError(f"tables is {list(tables)}: expected names of files beside the configuration, at least one")
@@ -179,6 +180,25 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
     if not str(values.get("name", "phantom")).replace("-", "_").isidentifier():
         raise InputError(f"name is '{values['name']}': expected letters, digits, - and _, since it names a folder")
     return Config(**values)
+
+
+LEAST: dict[str, dict[str, float]] = {
+    "data": {"size": 16},
+    "train": {"steps": 0, "epochs": 1, "batch_size": 1, "lr": 0.0, "clip": 0.0},
+    "run": {"processes": 0, "eval_batch": 1, "loader_workers": 0},
+}
+"""Smallest value of each number that has one."""
+
+
+def _check_ranges(values: dict[str, Any]) -> None:
+    for section, least in LEAST.items():
+        for key, low in least.items():
+            value = getattr(values.get(section, SECTIONS[section]()), key)
+            if value < low:
+                raise InputError(f"{section}.{key} is {value}: expected at least {low}")
+    schedule = values["train"].schedule if "train" in values else "constant"
+    if schedule not in ("constant", "one_cycle"):
+        raise InputError(f"train.schedule is '{schedule}': use one of constant, one_cycle")
 
 
 def _section(cls: type, where: str, value: Any) -> Any:

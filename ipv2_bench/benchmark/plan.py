@@ -97,6 +97,35 @@ def cell_key(denoiser: str, strategy: Strategy, seed: int) -> CellKey:
     return CellKey(denoiser, json.dumps(strategy.training_identity(), sort_keys=True), seed)
 
 
+def check(config: Config, tables: list[Table]) -> None:
+    """Refuse denoisers and options that do not exist, before any work is done.
+
+    Raises
+    ------
+    InputError
+        The valid ones are listed.
+    """
+    used = {row.denoiser for table in tables for row in table.rows if row.denoiser}
+    for name in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
+        denoiser_options(config, name)
+
+
+def denoiser_options(config: Config, name: str) -> tuple[type, dict]:
+    """The class of a denoiser, and its options from the configuration and the budget."""
+    from ipv2_bench.denoisers.base import Denoiser
+
+    cls = registry.find("ipv2_bench.denoisers", name, Denoiser)  # type: ignore[type-abstract]
+    options = dict(config.denoisers.get(name, {}))
+    if config.train.lr:
+        options.setdefault("lr", config.train.lr)
+    options.setdefault("schedule", config.train.schedule)
+    valid = sorted(set(registry.options(cls, Denoiser)) - {"seed"})
+    unknown = sorted(set(options) - set(valid))
+    if unknown:
+        raise InputError(f"denoiser {name} has no option '{unknown[0]}': use one of {', '.join(valid)}")
+    return cls, options
+
+
 def plan_cells(ready: Prepared, tables: list[Table]) -> dict[CellKey, CellSpec]:
     """Every cell that the tables need, once, in an order that computes the dear ones first."""
     config = ready.config
@@ -114,18 +143,8 @@ def plan_cells(ready: Prepared, tables: list[Table]) -> dict[CellKey, CellSpec]:
 
 
 def _cell(ready: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
-    from ipv2_bench.denoisers.base import Denoiser
-
     config, train = ready.config, ready.config.train
-    cls = registry.find("ipv2_bench.denoisers", key.denoiser, Denoiser)  # type: ignore[type-abstract]
-    options = dict(config.denoisers.get(key.denoiser, {}))
-    if train.lr:
-        options.setdefault("lr", train.lr)
-    options.setdefault("schedule", train.schedule)
-    unknown = sorted(set(options) - set(registry.options(cls, Denoiser)))
-    if unknown:
-        valid = ", ".join(sorted(set(registry.options(cls, Denoiser)) - {"seed"}))
-        raise InputError(f"denoiser {key.denoiser} has no option '{unknown[0]}': use one of {valid}")
+    cls, options = denoiser_options(config, key.denoiser)
     identity = {
         "manifest": ready.slices.manifest,
         "split": [part.tolist() for part in (ready.split.train, ready.split.val, ready.split.test)],

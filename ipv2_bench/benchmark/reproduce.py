@@ -15,7 +15,7 @@ from ipv2_bench.benchmark import dashboard, render
 from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.figures import example_slices, panel
-from ipv2_bench.benchmark.plan import CellKey, Prepared, parallelism, plan_cells, prepare
+from ipv2_bench.benchmark.plan import CellKey, Prepared, check, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
 from ipv2_bench.benchmark.results import Results, denoiser_title
 from ipv2_bench.benchmark.tables import Table, load_tables
@@ -54,6 +54,7 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
     """
     mode = dashboard.resolve_mode(config.wandb.mode)
     tables = load_tables(config, only)
+    check(config, tables)
     ready = prepare(config, progress)
     cells = plan_cells(ready, tables)
     say = print if progress else lambda *_: None

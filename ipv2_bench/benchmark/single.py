@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipv2_bench.benchmark import render
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.plan import parallelism, plan_cells, prepare
+from ipv2_bench.benchmark.plan import check, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import run_cells
 from ipv2_bench.benchmark.reproduce import cell_name
 from ipv2_bench.benchmark.results import Results
@@ -26,7 +26,9 @@ def train(config: Config, denoiser: str, strategy: str, background: str, progres
     InputError
         When a name is unknown, the data are not usable, or training fails.
     """
-    cells = plan_cells(prepare(config, progress), [_table(denoiser, strategy, background)])
+    table = _table(denoiser, strategy, background)
+    check(config, [table])
+    cells = plan_cells(prepare(config, progress), [table])
     failures = run_cells({cell_name(k, s): s for k, s in cells.items()}, parallelism(config)[0], progress)
     if failures:
         raise InputError(f"{failures[0].name} failed: {failures[0].message}")
@@ -42,6 +44,7 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
         When it has not been trained with this configuration.
     """
     table = _table(denoiser, strategy, background)
+    check(config, [table])
     ready = prepare(config, progress)
     cells = plan_cells(ready, [table])
     missing = [cell_name(k, s) for k, s in cells.items() if not (s.folder / "model.safetensors").exists()]

@@ -1,0 +1,250 @@
+"""The whole road at smoke size, in processes of its own, as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import getpass
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipv2_bench.data.thorax import Patient, draw_section
+from tests.dicom_files import MARKER, write_series
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SMOKE = REPOSITORY / "experiments" / "smoke.yaml"
+TIMES = ("seconds_per_slice", "seconds_per_slice_std")
+SMALL = (
+    "denoisers.fm={widths:[8,16],steps:2}",
+    "denoisers.ffm={widths:[8,16],steps:2}",
+    "denoisers.cold_diffusion={widths:[8,16],steps:2}",
+    "denoisers.corediff={width:8,modulator:4,steps:2}",
+)
+
+
+def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen:
+    environment = {"IPV2_BENCH_CT": "", "WANDB_MODE": "offline", "PYTHONPATH": str(REPOSITORY), **environment}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ipv2_bench.cli", *words],
+        cwd=folder,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(folder: Path, *words: str, code: int = 0, **environment: str) -> subprocess.CompletedProcess:
+    process = start(folder, *words, **environment)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == code, f"exit code {process.returncode}\n{out[-2000:]}\n{err[-4000:]}"
+    return subprocess.CompletedProcess(words, code, out, err)
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess, float]:
+    folder = tmp_path_factory.mktemp("smoke")
+    begun = time.monotonic()
+    done = run(folder, "reproduce", "--config", str(SMOKE))
+    return folder, done, time.monotonic() - begun
+
+
+def test_smoke_takes_under_a_minute_and_says_that_it_means_nothing(smoke) -> None:
+    _, done, seconds = smoke
+    assert seconds < 60 * float(os.environ.get("IPV2_BENCH_TEST_SLACK", 1.5))
+    assert done.stdout.count("numbers mean nothing") == 3
+    assert "Table1" in done.stdout and "Table2" in done.stdout and "Table3" in done.stdout
+    assert "cells: 100%" in done.stderr
+
+
+def test_every_line_of_every_table_is_filled(smoke) -> None:
+    folder = smoke[0] / "leaderboards" / "smoke"
+    for number, n in ((1, 12), (2, 4), (3, 10)):
+        lines = table(folder / f"table{number}.csv")
+        assert len(lines) == n
+        for line in lines:
+            assert line["n_images"] == "6" and line["n_seeds"] == "1"
+            assert all(float(line[k]) >= 0 for k in ("fd_randconv", "psnr_db", "rmse_hu", "noise_hu_lung"))
+            assert np.isfinite(float(line["kid_x100_randconv"]))
+            assert (line["seconds_per_slice"] != "") == (number != 2)
+            assert line["fid"] == line["kid_x100"] == line["clip_fid_x100"] == ""  # their weights are not there
+        assert (folder / f"table{number}.md").read_text().startswith(f"## Table{number}")
+        with Image.open(folder / f"table{number}.png") as picture:
+            assert np.asarray(picture.convert("L")).std() > 20
+    published = {(x["denoiser"], x["strategy"]): x["published_fid"] for x in table(folder / "table1.csv")}
+    assert published["FFM", "IPv2"] == "27.02" and published["FFM", "IPv2 [both_outside]"] == ""
+
+
+def test_rows_say_where_they_come_from(smoke) -> None:
+    rows = [json.loads(p.read_text()) for p in (smoke[0] / "leaderboards" / "smoke" / "rows").glob("*.json")]
+    assert len(rows) == 12 + 4 + 5 + 2  # table 3 shares its NDCT lines with table 1, all but two
+    for row in rows:
+        assert row["provenance"]["meaningful"] is False
+        assert len(row["provenance"]["data_manifest"]) == 64
+        assert set(row["provenance"]["versions"]) >= {"python", "torch", "lightning", "numpy"}
+        if row["denoiser"]:
+            assert row["cost"]["network_calls"] >= 2 and row["cost"]["parameters"] > 1000
+
+
+def test_every_cell_and_the_tables_have_a_wandb_run(smoke) -> None:
+    runs = list((smoke[0] / "runs" / "smoke" / "wandb" / "wandb").glob("offline-run-*"))
+    assert len(runs) == 15 + 1
+    for folder in runs:
+        if "-tables-" not in folder.name:
+            titles = {p.name.split("_")[0] for p in folder.rglob("*.png")}
+            assert titles == {"uLDCT", "denoised", "NDCT", "truth", "difference"}
+
+
+def test_nothing_that_is_written_tells_where_or_by_whom(smoke) -> None:
+    places = [str(smoke[0]), str(REPOSITORY), str(Path.home()) + "/", f"/{getpass.getuser()}/"]
+    for path in smoke[0].rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for place in places:
+                assert place.encode() not in content, f"{path.relative_to(smoke[0])} holds {place}"
+
+
+def test_a_second_run_does_nothing_and_changes_nothing(smoke) -> None:
+    folder = smoke[0]
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+    begun = time.monotonic()
+    run(folder, "reproduce", "--config", str(SMOKE))
+    assert time.monotonic() - begun < 10 * float(os.environ.get("IPV2_BENCH_TEST_SLACK", 1.5))
+    assert before == {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_train_and_evaluate_use_the_same_cells(smoke) -> None:
+    folder = smoke[0]
+    trained = run(folder, "train", "--config", str(SMOKE), "--denoiser", "fm", "--strategy", "IPv2")
+    assert "model.safetensors" in trained.stdout
+    line = run(folder, "evaluate", "--config", str(SMOKE), "--denoiser", "fm", "--strategy", "IPv2").stdout
+    measured = next(x for x in table(folder / "leaderboards" / "smoke" / "table1.csv") if x["strategy"] == "IPv2")
+    assert f"| {float(measured['rmse_hu']):.3g} |" in line
+    never = run(folder, "evaluate", "--config", str(SMOKE), "--denoiser", "fm", "--strategy", "raw", code=2)
+    assert "is not trained: run ipv2-bench train" in never.stderr
+
+
+@pytest.fixture(scope="module")
+def two_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration of two cells that train long enough to be killed."""
+    folder = tmp_path_factory.mktemp("two_cells")
+    rows = "rows:\n  - {denoiser: fm, strategy: IPv2}\n  - {denoiser: corediff, strategy: IPv1}\n"
+    (folder / "table9.yaml").write_text("title: killed\n" + rows)
+    text = (
+        SMOKE.read_text()
+        .replace("steps: 4,", "steps: 120,")
+        .replace("{widths: [8, 16], steps: 2}", "{widths: [8, 16]}")
+    )
+    text = text.replace("modulator: 4, steps: 3", "modulator: 4, steps: 3, ema_start: 20, ema_every: 5")
+    (folder / "killed.yaml").write_text(text + "tables: [table9.yaml]\nwandb: {mode: disabled}\n")
+    return folder
+
+
+@pytest.mark.parametrize("moment", ["before training", "in training", "after training"])
+def test_a_killed_run_ends_in_the_same_tables(two_cells: Path, tmp_path: Path, moment: str) -> None:
+    words = ("reproduce", "--config", str(two_cells / "killed.yaml"))
+    whole = two_cells / "whole"
+    if not whole.exists():
+        whole.mkdir()
+        run(whole, *words)
+    process = start(tmp_path, *words, IPV2_BENCH_CHECKPOINT_SECONDS="0")
+    awaited = {"before training": "index.json", "in training": "last.ckpt", "after training": "model.safetensors"}[
+        moment
+    ]
+    deadline = time.monotonic() + 120
+    while not any((tmp_path / "runs").rglob(awaited)) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was done before it could be killed"
+    assert not (tmp_path / "leaderboards").exists()
+    time.sleep(1.0)  # the workers see that they are orphans
+    run(tmp_path, *words)
+    expected, got = (table(f / "leaderboards" / "smoke" / "table9.csv") for f in (whole, tmp_path))
+    assert [{k: v for k, v in x.items() if k not in TIMES} for x in got] == [
+        {k: v for k, v in x.items() if k not in TIMES} for x in expected
+    ]
+    for path in (whole / "runs").rglob("history.csv"):
+        assert path.read_bytes() == (tmp_path / path.relative_to(whole)).read_bytes()
+
+
+def test_a_failed_cell_is_told_and_the_others_go_on(two_cells: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside.py").write_text(
+        "from ipv2_bench.denoisers.fm import FlowMatching\n"
+        "class Breaks(FlowMatching):\n"
+        "    def loss(self, pair, generator):\n"
+        "        return super().loss(pair, generator) * float('nan')\n"
+        "class Works(FlowMatching):\n"
+        "    title = 'Mine'\n"
+    )
+    rows = "rows:\n" + "".join(f"  - {{denoiser: 'outside:{c}', strategy: IPv2}}\n" for c in ("Breaks", "Works"))
+    (tmp_path / "table9.yaml").write_text("title: outside\n" + rows)
+    options = "{widths: [8, 16], steps: 2}"
+    text = SMOKE.read_text() + "tables: [table9.yaml]\nwandb: {mode: disabled}\n"
+    text = text.replace("denoisers:", f"denoisers:\n  'outside:Breaks': {options}\n  'outside:Works': {options}")
+    (tmp_path / "outside.yaml").write_text(text)
+    search = f"{REPOSITORY}{os.pathsep}{tmp_path}"
+    done = run(tmp_path, "reproduce", "--config", "outside.yaml", code=1, PYTHONPATH=search)
+    assert "the loss of Breaks is nan at step 1" in done.stderr and "train.clip" in done.stderr
+    assert [x["denoiser"] for x in table(tmp_path / "leaderboards" / "smoke" / "table9.csv")] == ["Mine"]
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four patients of four slices each, as DICOM."""
+    root = tmp_path_factory.mktemp("scans")
+    for p in range(4):
+        patient = Patient.draw(np.random.default_rng(p))
+        hu = np.stack([draw_section(patient, level, 64, 6.25).hu for level in (0.4, 0.5, 0.6, 0.7)])
+        write_series(root / f"patient{p}", hu, 6.25)
+    return root
+
+
+def quick(name: str) -> tuple[str, ...]:
+    config = str(REPOSITORY / "experiments" / f"{name}.yaml")
+    return ("reproduce", "--quiet", "--config", config, "train.steps=2", "data.size=64", "noise.views=32", *SMALL)
+
+
+def test_virtual_scan_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_path: Path) -> None:
+    run(tmp_path, *quick("virtual_scan"), f"data.root={scans}", "data.views=32", "seeds=[0]")
+    assert len(table(tmp_path / "leaderboards" / "virtual_scan" / "table1.csv")) == 12
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            assert MARKER.encode() not in content and str(scans).encode() not in content, path
+
+
+def test_quick_runs_at_smoke_size(tmp_path: Path) -> None:
+    run(
+        tmp_path, *quick("quick"), "data.patients=4", "data.levels=4", "data.fractions=[0.5,0.25,0.25]", "--tables", "2"
+    )
+    assert len(table(tmp_path / "leaderboards" / "phantom" / "table2.csv")) == 4
+
+
+def test_paper_runs_at_smoke_size_on_png_pairs(scans: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for p in range(5):
+        hu = draw_section(Patient.draw(np.random.default_rng(p)), 0.5, 64, 6.25).hu
+        for side, noise in (("gt", 0.0), ("lq", 120.0)):
+            for part in ("train", "test"):
+                (tmp_path / "pairs" / part / side).mkdir(parents=True, exist_ok=True)
+                image = hu + noise * rng.standard_normal(hu.shape)
+                gray = ((image + 1000) / 1400 * 255).clip(0, 255).astype(np.uint8)
+                Image.fromarray(gray).save(tmp_path / "pairs" / part / side / f"{p}.png")
+    small = ("data.root=pairs", "data.pixel_mm=6", "data.fractions=[0.4,0.1,0.5]", "train.epochs=1", "train.steps=0")
+    run(tmp_path, *quick("paper"), *small, "--tables", "1")
+    lines = table(tmp_path / "leaderboards" / "paper" / "table1.csv")
+    assert len(lines) == 12 and all(x["psnr_db"] == "" and x["fd_randconv"] for x in lines)  # the truth is not known
