@@ -7,6 +7,7 @@ training was interrupted. No path, host name or patient goes into it.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.figures import WINDOWS
+from ipv2_bench.benchmark.render import MEASURED
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest
@@ -121,6 +123,7 @@ def publish_cell(run: CellRun, root: Path) -> None:
             else:
                 shown = [((run.window.hu(np.asarray(x)) - low) / (high - low)).clip(0, 1) for x in images]
             live.log({f"images/{title}": [wandb.Image((255 * x).astype(np.uint8), caption=title) for x in shown]})
+    _forget_logs(root)
     _mark(run.folder / "wandb.json", run.fingerprint)
 
 
@@ -129,13 +132,25 @@ def publish_tables(tables: dict[str, str], group: str, project: str, mode: str, 
     fingerprint = digest([tables, group, project, mode])
     if mode == "disabled" or _says(root / "tables.json", fingerprint):
         return
+    import pandas as pd
     import wandb
 
     with _start(mode, project, group, f"{group} tables", f"tables-{fingerprint}", "tables", {}, root) as live:
         for name, text in tables.items():
-            head, *body = list(csv.reader(text.splitlines()))
-            live.log({name: wandb.Table(columns=list[str | int](head), data=body)})
+            # As pages, since a wandb.Table keeps the absolute path of its staging folder in the run's file.
+            live.log({name: wandb.Html(pd.read_csv(io.StringIO(text)).to_html(index=False, na_rep=""), inject=False)})
+            for line in csv.DictReader(text.splitlines()):
+                who = " + ".join(x for x in (line["denoiser"], line["strategy"]) if x)
+                values = {k: float(v) for k, v in line.items() if v and not k.startswith("published") and k in MEASURED}
+                live.summary.update({f"{name}/{line['label']}/{who}/{k}": v for k, v in values.items()})
+    _forget_logs(root)
     _mark(root / "tables.json", fingerprint)
+
+
+def _forget_logs(root: Path) -> None:
+    """W&B's own debug logs hold absolute paths; nothing needs them once a run is complete."""
+    for path in [*root.glob("wandb/debug*.log"), *root.glob("wandb/*run-*/logs/*.log")]:
+        path.unlink(missing_ok=True)
 
 
 def _mark(marker: Path, fingerprint: str) -> None:
