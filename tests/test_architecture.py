@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "ipv2_bench"
 ROAD = ("physics", "data", "purification", "denoisers", "metrics", "benchmark", "cli")
-FOUNDATION = ("errors", "fingerprint", "registry")
+FOUNDATION = ("errors", "fingerprint", "processes", "registry")
 
 
 def folder_of(path: Path) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -16,6 +14,7 @@ from typing import Any
 
 from ipv2_bench.benchmark.cell import CellSpec, run_cell
 from ipv2_bench.errors import InputError
+from ipv2_bench.processes import worker_pool
 
 
 @dataclass(frozen=True)
@@ -46,36 +45,33 @@ def run_cells(specs: dict[str, CellSpec], processes: int, progress: bool = True)
     todo = {name: spec for name, spec in specs.items() if not spec.done}
     if not todo:
         return []
-    context = get_context("spawn")
     failures: list[Failure] = []
-    with context.Manager() as manager:
-        messages = manager.Queue()
-        display = Display(len(specs), len(specs) - len(todo), progress)
-        stop = threading.Event()
-        listener = threading.Thread(target=_listen, args=(messages, display, stop), daemon=True)
-        listener.start()
-        attempts = dict.fromkeys(todo, 0)
-        try:
-            while todo:
-                todo = _round(todo, min(processes, len(todo)), context, messages, display, failures, attempts)
-        finally:
-            stop.set()
-            listener.join(timeout=2)
-            display.close()
+    messages = get_context("spawn").Queue()
+    display = Display(len(specs), len(specs) - len(todo), progress)
+    stop = threading.Event()
+    listener = threading.Thread(target=_listen, args=(messages, display, stop), daemon=True)
+    listener.start()
+    attempts = dict.fromkeys(todo, 0)
+    try:
+        while todo:
+            todo = _round(todo, min(processes, len(todo)), messages, display, failures, attempts)
+    finally:
+        stop.set()
+        listener.join(timeout=2)
+        display.close()
     return failures
 
 
 def _round(
     todo: dict[str, CellSpec],
     processes: int,
-    context: Any,
     messages: Any,
     display: Display,
     failures: list[Failure],
     attempts: dict[str, int],
 ) -> dict[str, CellSpec]:
     """Run until all are done or a worker dies; what is then left to try again comes back."""
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
+    pool = worker_pool(processes, _take, messages)
     waiting = list(todo)
     running: dict[Future, str] = {}
     left: dict[str, CellSpec] = {}
@@ -84,7 +80,7 @@ def _round(
             while waiting and len(running) < processes:
                 name = waiting.pop(0)
                 attempts[name] += 1
-                running[pool.submit(_work, name, todo[name], messages)] = name
+                running[pool.submit(_work, name, todo[name])] = name
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 name = running.pop(future)
@@ -122,22 +118,21 @@ def _outcome(future: Future) -> str | None:
     return f"{type(error).__name__}: {error}" if error is not None else future.result()
 
 
-def _start_worker(parent: int) -> None:
-    """A worker must not outlive the program: it would go on writing while the next run starts."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.3)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+_messages: Any = None
+"""In a worker, the queue of its progress."""
 
 
-def _work(name: str, spec: CellSpec, messages: Any) -> str | None:
+def _take(messages: Any) -> None:
+    global _messages
+    _messages = messages
+    messages.cancel_join_thread()  # progress is no reason to wait
+
+
+def _work(name: str, spec: CellSpec) -> str | None:
     """Run a cell in a worker; the failure's message comes back."""
 
     def report(stage: str, step: int, total: int) -> None:
-        messages.put((name, stage, step, total))
+        _messages.put((name, stage, step, total))
 
     try:
         run_cell(spec, report)
@@ -214,8 +209,5 @@ def parallel_map(function: Callable, jobs: Sequence, processes: int) -> list:
     """``map`` over processes that do not outlive the program."""
     if processes <= 1 or len(jobs) < 2:
         return [function(job) for job in jobs]
-    context = get_context("spawn")
-    with ProcessPoolExecutor(
-        min(processes, len(jobs)), mp_context=context, initializer=_start_worker, initargs=(os.getpid(),)
-    ) as pool:
+    with worker_pool(min(processes, len(jobs))) as pool:
         return list(pool.map(function, jobs))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from ipv2_bench.data.second_scan import ScannedSlice
 from ipv2_bench.data.slices import SliceSet, stored
 from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.processes import worker_pool
 
 
 class Source(ABC):
@@ -54,5 +53,5 @@ def in_parallel(function: object, jobs: Sequence, progress: bool, title: str, wo
     if workers <= 1 or len(jobs) < 8:
         yield from tqdm(map(function, jobs), **bar)  # type: ignore[call-overload]
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with worker_pool(workers) as pool:
         yield from tqdm(pool.map(function, jobs, chunksize=6), **bar)  # type: ignore[arg-type]
