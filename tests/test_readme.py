@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+    return [text for kind, text in re.findall(r"^```(\w*)\n(.*?)^```$", README, re.S | re.M) if kind == language]
 
 
 def test_the_strategy_example_runs(phantom: SliceSet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -101,9 +102,10 @@ def training_name(spec: CellSpec) -> str:
 
 
 def _write_row(out: Path, row: dict[str, Any]) -> None:
-    label = row["label"].replace("(", "-").replace(")", "")
+    # The same images may stand in two tables under two names of the lattice, such as IPv1+1+2 and IPv2.
+    name = re.sub(r"[^A-Za-z0-9+]+", "-", f"{row['images']} {row['strategy']} {row['label']}").strip("-")
     text = json.dumps(row, indent=1, ensure_ascii=False) + "\n"
-    _write_text(out / "rows" / f"{row['images']}-{label}.json", text)
+    _write_text(out / "rows" / f"{name}.json", text)
 
 
 def _write_text(path: Path, text: str) -> None:
