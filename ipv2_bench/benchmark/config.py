@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from ipv2_bench.errors import InputError
 
@@ -131,7 +132,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
                 raise InputError(f"{key!s} is '{given[key]}': expected settings such as {key!s}.NAME=value")
         merged = OmegaConf.merge(OmegaConf.create(tree), given)
         tree = OmegaConf.to_container(merged, resolve=True)  # type: ignore[assignment]
-    except OmegaConfBaseException as error:
+    except (OmegaConfBaseException, YAMLError) as error:
         raise InputError(
             f"the settings {list(overrides)} do not fit {path.name}: {str(error).splitlines()[0]}"
         ) from error

@@ -23,10 +23,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SMOKE = REPOSITORY / "experiments" / "smoke.yaml"
 TIMES = ("seconds_per_slice", "seconds_per_slice_std")
 SMALL = (
-    "denoisers.fm={widths:[8,16],steps:2}",
-    "denoisers.ffm={widths:[8,16],steps:2}",
-    "denoisers.cold_diffusion={widths:[8,16],steps:2}",
-    "denoisers.corediff={width:8,modulator:4,steps:2}",
+    "denoisers.fm={widths: [8,16], steps: 2}",
+    "denoisers.ffm={widths: [8,16], steps: 2}",
+    "denoisers.cold_diffusion={widths: [8,16], steps: 2}",
+    "denoisers.corediff={width: 8, modulator: 4, steps: 2}",
 )
 
 
