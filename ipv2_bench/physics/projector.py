@@ -83,7 +83,7 @@ class ParallelBeam:
 
     @staticmethod
     def _each(function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
-        # One by one: the rounding of a batched transform depends on the batch, and a count drawn from it may too.
+        # On one thread, since more add up in an order of their own; one by one, since the rounding of a batched transform depends on the batch, and a count drawn from it may too.
         done = [function(one) for one in batch.detach().cpu().numpy()]
         return torch.from_numpy(np.stack(done)).to(batch.device)
 
@@ -91,9 +91,7 @@ class ParallelBeam:
         import finufft
 
         row, column, phase = self._lines
-        spectrum = finufft.nufft2d2(
-            row, column, image.astype(np.complex64), eps=self.tolerance, isign=-1, nthreads=torch.get_num_threads()
-        )
+        spectrum = finufft.nufft2d2(row, column, image.astype(np.complex64), eps=self.tolerance, isign=-1, nthreads=1)
         spectrum = spectrum.reshape(self.views, -1) * phase
         # Detector cell 0 of the inverse FFT stands at s = 0; roll it to the middle.
         sinogram = np.fft.fftshift(scipy.fft.irfft(spectrum, n=self.detectors, axis=-1), axes=-1)
@@ -115,7 +113,7 @@ class ParallelBeam:
             (self.size, self.size),
             eps=self.tolerance,
             isign=1,
-            nthreads=torch.get_num_threads(),
+            nthreads=1,
         )
         return np.ascontiguousarray(image.real, dtype=np.float32)
 
