@@ -83,7 +83,8 @@ class ParallelBeam:
 
     @staticmethod
     def _each(function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
-        # On one thread, since more add up in an order of their own; one by one, since the rounding of a batched transform depends on the batch, and a count drawn from it may too.
+        # One by one and on one thread: the rounding of a batched or threaded transform depends on the batch and on
+        # chance, and a count that is drawn from it may too.
         done = [function(one) for one in batch.detach().cpu().numpy()]
         return torch.from_numpy(np.stack(done)).to(batch.device)
 
