@@ -154,26 +154,25 @@ def train(spec: CellSpec, report: Report) -> Any:
     if weights.exists():
         denoiser.load_state_dict(load_file(weights))
         return denoiser.eval()
-    data = PairedCTDataModule(
-        spec.slices, spec.split, spec.strategy, spec.add_noise, spec.batch_size, spec.loader_workers, spec.seed
-    )
     if not len(list(denoiser.parameters())):
         return denoiser.eval()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    callbacks: list[L.Callback] = [
-        FiniteLoss(),
-        History(spec.folder / "history.csv", report),
-        Checkpoint(spec.folder / "last.ckpt"),
-    ]
-    steps = spec.steps or spec.epochs * max(1, len(spec.split.train) // spec.batch_size)
+    data = PairedCTDataModule(
+        spec.slices, spec.split, spec.strategy, spec.add_noise, spec.batch_size, spec.loader_workers, spec.seed
+    )
+    steps = spec.steps or spec.epochs * data.batches_per_epoch
+    data.batches = steps
+    validate_every = max(1, steps // 10)
+    callbacks: list[L.Callback] = [FiniteLoss(), History(spec.folder / "history.csv", report)]
     if denoiser.ema_decay and steps > denoiser.ema_start:
         callbacks.append(Averaging(denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start))
+    callbacks.append(Checkpoint(spec.folder / "last.ckpt", validate_every))
     with warnings.catch_warnings():
         # Lightning's advice on workers and log intervals is for people at a prompt.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = L.Trainer(
-            max_steps=spec.steps or -1,
-            max_epochs=None if spec.steps else spec.epochs,
+            max_steps=steps,
+            max_epochs=-1,
             accelerator=spec.accelerator,
             devices=1,
             precision=spec.precision,  # type: ignore[arg-type]
@@ -184,7 +183,8 @@ def train(spec: CellSpec, report: Report) -> Any:
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if len(spec.split.val) else 0,
-            check_val_every_n_epoch=max(1, steps // max(1, len(spec.split.train) // spec.batch_size) // 10),
+            val_check_interval=validate_every,
+            check_val_every_n_epoch=None,
             callbacks=callbacks,
             deterministic="warn" if spec.accelerator == "cpu" else None,
         )

@@ -47,6 +47,9 @@ class PairedCTDataModule(L.LightningDataModule):
         Of the loaders. Neither changes what is drawn for a slice.
     seed
         Of the order of the slices and of module 2's noise.
+    batches
+        Length of the training loader; one pass over the slices where it is ``None``. The benchmark gives it the whole
+        training, so that there is no border between epochs at which workers stop or a resumed run can go astray.
     """
 
     def __init__(
@@ -58,30 +61,37 @@ class PairedCTDataModule(L.LightningDataModule):
         batch_size: int = 2,
         workers: int = 0,
         seed: int = 0,
+        batches: int | None = None,
     ) -> None:
         super().__init__()
         self.slices, self.split, self.strategy, self.add_noise = slices, split, strategy, add_noise
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.batch_size, self.workers, self.seed = max(1, min(batch_size, len(split.train))), workers, seed
+        self.batches_per_epoch = max(1, len(split.train) // self.batch_size)
+        self.batches = batches or self.batches_per_epoch
         self.masks: np.ndarray | None = None
 
     def setup(self, stage: str) -> None:
         """Compute the masks, or find them on disk."""
         self.masks = self.strategy.training_masks(self.slices)
 
+    @property
+    def batches_done(self) -> int:
+        """Training batches that are processed, over all runs of an interrupted training."""
+        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+
+    @property
+    def epoch(self) -> int:
+        """Passes over the training slices that are complete."""
+        return self.batches_done // self.batches_per_epoch
+
     def train_dataloader(self) -> DataLoader:
-        """Training pairs in a new order at every epoch; the last incomplete batch is left out."""
+        """Training pairs, in a new order at every pass; the last incomplete batch of a pass is left out."""
         data = PairDataset(self.slices, self.split.train, self.masks)
-        batch_size = min(self.batch_size, len(data))
-        batches = len(data) // batch_size
-
-        def epoch() -> int:
-            # Lightning's own count is not there yet when a resumed run asks for its first order.
-            return self.trainer.global_step // batches if self.trainer is not None else 0
-
+        order = TrainingOrder(len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done)
         return DataLoader(
             data,
-            batch_size=batch_size,
-            sampler=EpochOrder(len(data), self.seed, epoch),
+            batch_size=self.batch_size,
+            sampler=order,
             num_workers=self.workers,
             drop_last=True,
             persistent_workers=self.workers > 0,
@@ -104,8 +114,7 @@ class PairedCTDataModule(L.LightningDataModule):
         """Raw pairs on the device → purified training pairs."""
         training = self.trainer is not None and self.trainer.training
         # Validation draws one noise for ever, so that its loss can be compared between epochs.
-        epoch = self.trainer.current_epoch if training and self.trainer is not None else -1
-        return self.purify(batch, epoch)
+        return self.purify(batch, self.epoch if training else -1)
 
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
         """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice)."""
@@ -142,14 +151,39 @@ class PairDataset(Dataset):
         return Pair(low, normal, mask, pixel_mm, torch.tensor(i))
 
 
-class EpochOrder(Sampler[int]):
-    """A permutation that depends on seed and epoch alone, so that an interrupted run finds it again."""
+class TrainingOrder(Sampler[int]):
+    """Places of slices, batch after batch, a new permutation at every pass.
 
-    def __init__(self, length: int, seed: int, epoch: Callable[[], int]) -> None:
-        self.length, self.seed, self.epoch = length, derive_seed(seed, "order"), epoch
+    What a batch holds depends on seed and number of the batch alone, so that an interrupted run goes on with the next one.
+
+    Parameters
+    ----------
+    length
+        Number of slices.
+    batch_size
+        Slices in a batch.
+    batches
+        Batches until the loader ends, counted from the last multiple of this number.
+    seed
+        Of the permutations.
+    done
+        Number of batches that are done; asked when the loader starts.
+    """
+
+    def __init__(self, length: int, batch_size: int, batches: int, seed: int, done: Callable[[], int]) -> None:
+        self.length, self.batch_size, self.batches = length, batch_size, batches
+        self.seed, self.done = derive_seed(seed, "order"), done
 
     def __len__(self) -> int:
-        return self.length
+        return self.batches * self.batch_size
 
     def __iter__(self) -> Iterator[int]:
-        return iter(numpy_generator(self.seed, self.epoch()).permutation(self.length).tolist())
+        per_epoch = self.length // self.batch_size
+        first = self.done()
+        end = (first // self.batches + 1) * self.batches
+        while first < end:
+            epoch, skip = divmod(first, per_epoch)
+            last = min(end, (epoch + 1) * per_epoch)
+            order = numpy_generator(self.seed, epoch).permutation(self.length)
+            yield from order[skip * self.batch_size : (skip + last - first) * self.batch_size].tolist()
+            first = last

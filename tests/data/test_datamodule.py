@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipv2_bench.data.datamodule import EpochOrder, PairedCTDataModule
+from ipv2_bench.data.datamodule import PairedCTDataModule, TrainingOrder
 from ipv2_bench.data.pair import Pair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
@@ -34,10 +34,16 @@ def module(phantom: SliceSet) -> Callable[..., PairedCTDataModule]:
     return make
 
 
+def trainer_at(batches: int, training: bool = True) -> SimpleNamespace:
+    total = SimpleNamespace(processed=batches)
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(total=total)))
+    return SimpleNamespace(training=training, fit_loop=loop)
+
+
 def an_epoch(module: PairedCTDataModule, epoch: int) -> dict[int, Tensor]:
     """Training input of each slice that the epoch brings, in its order."""
     loader = module.train_dataloader()
-    module.trainer = SimpleNamespace(training=True, current_epoch=epoch, global_step=epoch * len(loader))
+    module.trainer = trainer_at(epoch * len(loader))
     found = {}
     for batch in loader:
         made = module.on_after_batch_transfer(batch, 0)
@@ -66,13 +72,21 @@ def test_an_epoch_comes_back_the_same_and_another_does_not(module: Callable) -> 
     assert all((first[i] - other_seed[i]).abs().mean() > 1e-4 for i in first.keys() & other_seed.keys())
 
 
-def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    def order(seed: int, epoch: int) -> list[int]:
-        return list(EpochOrder(40, seed, lambda: epoch))
+def order(seed: int, done: int, batches: int = 13) -> list[int]:
+    return list(TrainingOrder(40, 3, batches, seed, lambda: done))
 
-    assert sorted(order(0, 0)) == list(range(40))
-    assert order(0, 5) == order(0, 5)
-    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in range(4)}) == 8
+
+def test_the_order_depends_on_seed_and_epoch_alone() -> None:
+    assert len(set(order(0, 0))) == 39 == len(TrainingOrder(40, 3, 13, 0, lambda: 0))
+    assert order(0, 5 * 13) == order(0, 5 * 13)
+    assert len({tuple(order(seed, epoch * 13)) for seed in (0, 1) for epoch in range(4)}) == 8
+
+
+@pytest.mark.parametrize("done", [1, 12, 13, 14, 26, 39, 49])
+def test_an_interrupted_order_goes_on_at_any_batch(done: int) -> None:
+    whole = order(0, 0, batches=50)  # three passes and eleven batches
+    assert whole == order(0, 0) + order(0, 13) + order(0, 26) + order(0, 39)[: 11 * 3]
+    assert order(0, done, batches=50) == whole[done * 3 :]
 
 
 @pytest.mark.parametrize("strategy", ["raw", "simulated", "IPv1", "IPv1+2", "IPv2"])
@@ -103,7 +117,7 @@ def test_validation_draws_one_noise_for_ever(module: Callable) -> None:
     first, again = (made.on_after_batch_transfer(batch, 0) for _ in range(2))
     assert torch.equal(first.input, again.input)
     assert not torch.equal(first.input, made.purify(batch, 0).input)
-    made.trainer = SimpleNamespace(training=False, current_epoch=5, global_step=50)
+    made.trainer = trainer_at(50, training=False)
     assert torch.equal(first.input, made.on_after_batch_transfer(batch, 0).input)
 
 
