@@ -93,7 +93,11 @@ class Checkpoint(L.Callback):
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        if time.monotonic() - self._saved < self.seconds or step % self.validate_every == 0 or step == trainer.max_steps:
+        if (
+            time.monotonic() - self._saved < self.seconds
+            or step % self.validate_every == 0
+            or step == trainer.max_steps
+        ):
             return
         temporary = self.path.with_suffix(".part")
         trainer.save_checkpoint(temporary)

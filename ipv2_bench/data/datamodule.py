@@ -77,7 +77,9 @@ class PairedCTDataModule(L.LightningDataModule):
     @property
     def batches_done(self) -> int:
         """Training batches that are processed, over all runs of an interrupted training."""
-        return 0 if self.trainer is None else self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        if self.trainer is None:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
 
     @property
     def epoch(self) -> int:
