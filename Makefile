@@ -6,11 +6,12 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan test lint clean
+.PHONY: help setup reproduce virtual-scan test lint bench-physics clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
 	@echo "make virtual-scan   the same on real chest CT: IPV2_BENCH_CT=FOLDER of DICOM series"
+	@echo "make bench-physics  speed and accuracy of module 2's physics beside the published script"
 	@echo "make test           lint, types and tests"
 	@echo "make setup          only the virtual environment (VENV=$(VENV))"
 
@@ -32,6 +33,9 @@ reproduce: setup
 
 virtual-scan: setup
 	$(BIN)/ipv2-bench reproduce --config experiments/virtual_scan.yaml $(ARGS)
+
+bench-physics: setup
+	$(BIN)/python -m ipv2_bench.benchmark.bench_physics $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check ipv2_bench tests

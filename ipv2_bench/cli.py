@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   ipv2-bench reproduce --config experiments/virtual_scan.yaml data.root=CT    on real chest CT
   ipv2-bench train --denoiser fm --strategy IPv2                  one denoiser under one strategy
   ipv2-bench evaluate --denoiser fm --strategy IPv2               its row, without training
+  ipv2-bench calibrate --write experiments/mine.yaml              photons that match the noise of your uLDCT
 """
 
 
@@ -45,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--denoiser", required=True, help="a file of ipv2_bench/denoisers, or package.module:Class")
         made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
         made.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    made = command("calibrate", "find the photons that give module 2 the noise of the uLDCT")
+    made.add_argument("--low-alone", action="store_true", help="use the uLDCT without its NDCT (a rough answer)")
+    made.add_argument("--write", metavar="FILE", help="put a copy of the configuration with the result there")
     return top
 
 
@@ -52,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
     given = parser().parse_args(argv)
     try:
-        return _reproduce(given) if given.command == "reproduce" else _one_cell(given)
+        return {"reproduce": _reproduce, "calibrate": _calibrate}.get(given.command, _one_cell)(given)
     except InputError as error:
         print(f"ipv2-bench: {error}", file=sys.stderr)
         return 2
@@ -84,6 +88,17 @@ def _one_cell(given: argparse.Namespace) -> int:
     config = load_config(given.config, given.settings)
     run = train if given.command == "train" else evaluate
     print(run(config, given.denoiser, given.strategy, given.background, progress=not given.quiet))
+    return 0
+
+
+def _calibrate(given: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from ipv2_bench.benchmark.calibrate import calibrate_command
+    from ipv2_bench.benchmark.config import load_config
+
+    config, write = load_config(given.config, given.settings), Path(given.write) if given.write else None
+    print(calibrate_command(config, Path(given.config), given.low_alone, write, progress=not given.quiet))
     return 0
 
 

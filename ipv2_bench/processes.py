@@ -1,14 +1,17 @@
-"""Worker processes that do not outlive the program."""
+"""Worker processes that do not outlive the program, and threads."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def worker_pool(workers: int, prepare: Callable[[Any], None] | None = None, given: Any = None) -> ProcessPoolExecutor:
@@ -27,3 +30,14 @@ def _begin(parent: int, prepare: Callable[[Any], None] | None, given: Any) -> No
     threading.Thread(target=watch, daemon=True).start()
     if prepare is not None:
         prepare(given)
+
+
+def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """``[function(x) for x in items]`` on as many threads as torch has; each call must release the GIL to gain."""
+    import torch
+
+    threads = min(len(items), torch.get_num_threads())
+    if threads < 2:
+        return [function(x) for x in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, items))

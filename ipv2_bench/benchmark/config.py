@@ -51,12 +51,19 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """Module 2. ``photons`` is where the calibration starts; ``calibrate: false`` keeps it."""
+    """Module 2.
+
+    ``dose_model``: ``physical`` or ``published``. ``filter_name``, ``views``: of the simulated scan. ``dose``: fraction of
+    the NDCT's dose. ``photons``: at full dose; where the calibration starts, and ``calibrate: false`` keeps it.
+    ``quantum``: ``poisson`` or ``gaussian``.
+    """
 
     dose_model: str = "physical"
     filter_name: str = "cosine"
     views: int = 180
-    photons: float = 3000.0
+    dose: float = 0.02
+    photons: float = 1.5e5
+    quantum: str = "poisson"
     calibrate: bool = True
 
 

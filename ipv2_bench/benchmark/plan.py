@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import Acquisition
 from ipv2_bench.purification import Strategy
-from ipv2_bench.purification.add_noise import AddNoise, calibrate
+from ipv2_bench.purification.add_noise import AddNoise
+from ipv2_bench.purification.calibration import Calibration, calibrate
 
 SIMULATED = Strategy(kind="simulated")
 
@@ -44,6 +45,12 @@ class Prepared:
 
 def prepare(config: Config, progress: bool = True) -> Prepared:
     """Make or open the slices, split them and calibrate module 2 on the training pairs."""
+    window, slices, split = open_slices(config, progress)
+    return Prepared(config, window, slices, split, _module_2(config, window, slices, split))
+
+
+def open_slices(config: Config, progress: bool = True) -> tuple[Window, SliceSet, Split]:
+    """Make or open the slices of a configuration and split them."""
     source_class = registry.find("ipv2_bench.data.sources", config.data.source, Source)  # type: ignore[type-abstract]
     source = registry.build(source_class, Source, config.data.options, f"data source {config.data.source}")
     try:
@@ -57,30 +64,51 @@ def prepare(config: Config, progress: bool = True) -> Prepared:
             f"{len(split.train)} training and {len(split.test)} test slices: expected at least 2 and 4, since distances "
             "between smaller sets mean nothing; add slices or change data.fractions"
         )
-    return Prepared(config, window, slices, split, _module_2(config, window, slices, split))
+    return window, slices, split
 
 
-def _module_2(config: Config, window: Window, slices: SliceSet, split: Split) -> AddNoise:
+def module_2(config: Config, window: Window) -> AddNoise:
+    """Module 2 as the configuration has it, before any calibration."""
     noise = config.noise
     try:
-        start = AddNoise(
+        return AddNoise(
             window,
-            Acquisition(photons=noise.photons, views=noise.views, filter_name=noise.filter_name),
+            Acquisition(
+                photons=noise.photons,
+                views=noise.views,
+                filter_name=noise.filter_name,
+                dose=noise.dose,
+                inserted=True,
+                quantum=noise.quantum,
+            ),
             noise.dose_model,
         )
     except ValueError as error:
         raise InputError(f"noise: {error}") from error
-    if not noise.calibrate:
+
+
+def calibrated(start: AddNoise, slices: SliceSet, train: np.ndarray, low_alone: bool = False) -> Calibration:
+    """Module 2 calibrated on the training slices; with ``low_alone`` without their NDCT."""
+    # A few dozen slices spread over all training patients measure the level to a percent.
+    use = train[np.linspace(0, len(train) - 1, min(32, len(train))).astype(int)]
+    normal = None if low_alone else np.array(slices.normal[use])
+    patient = [slices.patient[i] for i in use]
+    return calibrate(start, np.array(slices.low[use]), normal, slices.pixel_mm[use], seed=0, patient=patient)
+
+
+def _module_2(config: Config, window: Window, slices: SliceSet, split: Split) -> AddNoise:
+    start = module_2(config, window)
+    if not config.noise.calibrate or config.noise.dose_model == "published":
         return start
     identity = [start.identity(), split.train.tolist(), code("physics", "purification")]
     path = slices.folder / f"calibration-{digest(identity)}.json"
     if not path.exists():
-        # A few dozen slices spread over all training patients measure the level to a percent.
-        use = split.train[np.linspace(0, len(split.train) - 1, min(32, len(split.train))).astype(int)]
-        found = calibrate(start, np.array(slices.low[use]), np.array(slices.normal[use]), slices.pixel_mm[use], seed=0)
-        write_whole(path, lambda file: file.write(json.dumps({"photons": found.acquisition.photons}).encode()))
+        found = calibrated(start, slices, split.train)
+        write_whole(
+            path, lambda file: file.write(json.dumps({"photons": found.add_noise.acquisition.photons}).encode())
+        )
     photons = json.loads(path.read_text())["photons"]
-    return AddNoise(window, Acquisition(**{**asdict(start.acquisition), "photons": photons}), noise.dose_model)
+    return replace(start, acquisition=replace(start.acquisition, photons=photons))
 
 
 @dataclass(frozen=True)

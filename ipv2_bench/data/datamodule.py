@@ -16,12 +16,32 @@ from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.physics.seeding import derive_seed, numpy_generator, torch_generator
 
-AddNoise = Callable[[Tensor, Tensor, Sequence[torch.Generator]], Tensor]
-"""Module 2: NDCT [B, 1, N, N] in [0, 1], pixel_mm [B], one generator per slice → the same with noise."""
+
+class NoiseModel(Protocol):
+    """What the data module asks of module 2 (:class:`ipv2_bench.purification.add_noise.AddNoise` has it)."""
+
+    def __call__(
+        self,
+        normal: Tensor,
+        pixel_mm: Tensor,
+        generators: Sequence[torch.Generator],
+        integrals: Tensor | None = None,
+    ) -> Tensor:
+        """NDCT [B, 1, N, N] in [0, 1], pixel_mm [B], one generator per slice → the same with noise."""
+        ...
+
+    def integrals(self, slices: SliceSet) -> np.ndarray | None:
+        """Line integrals of every NDCT, [n, views, detectors]; ``None`` where they are of no use."""
+        ...
 
 
 class Purifier(Protocol):
     """What the data module asks of a strategy (:class:`ipv2_bench.purification.Strategy` has it)."""
+
+    @property
+    def needs_noise(self) -> bool:
+        """Whether pairs hold A(n)."""
+        ...
 
     def training_masks(self, slices: SliceSet) -> np.ndarray | None:
         """Weights of the common mask for every slice, uint8 [n, N, N] with 255 for 1; ``None`` where none is used."""
@@ -57,7 +77,7 @@ class PairedCTDataModule(L.LightningDataModule):
         slices: SliceSet,
         split: Split,
         strategy: Purifier,
-        add_noise: AddNoise | None = None,
+        add_noise: NoiseModel | None = None,
         batch_size: int = 2,
         workers: int = 0,
         seed: int = 0,
@@ -69,10 +89,15 @@ class PairedCTDataModule(L.LightningDataModule):
         self.batches_per_epoch = max(1, len(split.train) // self.batch_size)
         self.batches = batches or self.batches_per_epoch
         self.masks: np.ndarray | None = None
+        self.integrals: np.ndarray | None = None
 
     def setup(self, stage: str) -> None:
-        """Compute the masks, or find them on disk."""
+        """Compute the masks and the line integrals, or find them on disk."""
         self.masks = self.strategy.training_masks(self.slices)
+        # On an accelerator to project anew is cheaper than to carry a sinogram there.
+        on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu and self.strategy.needs_noise and self.add_noise is not None:
+            self.integrals = self.add_noise.integrals(self.slices)
 
     @property
     def batches_done(self) -> int:
@@ -88,7 +113,7 @@ class PairedCTDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Training pairs, in a new order at every pass; the last incomplete batch of a pass is left out."""
-        data = PairDataset(self.slices, self.split.train, self.masks)
+        data = PairDataset(self.slices, self.split.train, self.masks, self.integrals)
         order = TrainingOrder(len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done)
         return DataLoader(
             data,
@@ -108,9 +133,8 @@ class PairedCTDataModule(L.LightningDataModule):
         return self._in_order(self.split.test)
 
     def _in_order(self, index: np.ndarray) -> DataLoader:
-        return DataLoader(
-            PairDataset(self.slices, index, self.masks), batch_size=self.batch_size, num_workers=self.workers
-        )
+        data = PairDataset(self.slices, index, self.masks, self.integrals)
+        return DataLoader(data, batch_size=self.batch_size, num_workers=self.workers)
 
     def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> TrainingPair:
         """Raw pairs on the device → purified training pairs."""
@@ -129,7 +153,8 @@ class PairedCTDataModule(L.LightningDataModule):
                     torch_generator(self.seed, "add noise", epoch, i, device=normal.device)
                     for i in batch.slice_index.tolist()
                 ]
-                return model(normal, batch.pixel_mm, generators)
+                known = batch.integrals if batch.integrals.numel() else None
+                return model(normal, batch.pixel_mm, generators, known)
 
         return self.strategy.training_pair(batch, noise)
 
@@ -137,8 +162,14 @@ class PairedCTDataModule(L.LightningDataModule):
 class PairDataset(Dataset):
     """Raw pairs of some slices of a set."""
 
-    def __init__(self, slices: SliceSet, index: np.ndarray, masks: np.ndarray | None) -> None:
-        self.slices, self.index, self.masks = slices, index, masks
+    def __init__(
+        self,
+        slices: SliceSet,
+        index: np.ndarray,
+        masks: np.ndarray | None = None,
+        integrals: np.ndarray | None = None,
+    ) -> None:
+        self.slices, self.index, self.masks, self.integrals = slices, index, masks, integrals
 
     def __len__(self) -> int:
         return len(self.index)
@@ -150,7 +181,8 @@ class PairDataset(Dataset):
         if self.masks is not None:
             mask = torch.from_numpy(np.array(self.masks[i])).float()[None] / 255.0
         pixel_mm = torch.tensor(self.slices.pixel_mm[i], dtype=torch.float32)
-        return Pair(low, normal, mask, pixel_mm, torch.tensor(i))
+        integrals = torch.zeros(0) if self.integrals is None else torch.from_numpy(np.array(self.integrals[i]))
+        return Pair(low, normal, mask, pixel_mm, torch.tensor(i), integrals)
 
 
 class TrainingOrder(Sampler[int]):

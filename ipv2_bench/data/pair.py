@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -20,6 +21,8 @@ class Pair(NamedTuple):
         Side of a pixel in mm, [B].
     slice_index
         Place of the slice in its :class:`~ipv2_bench.data.slices.SliceSet`, [B], int64.
+    integrals
+        Line integrals of the NDCT for module 2, [B, views, detectors]; empty where they are not kept.
     """
 
     low: Tensor
@@ -27,6 +30,7 @@ class Pair(NamedTuple):
     mask: Tensor
     pixel_mm: Tensor
     slice_index: Tensor
+    integrals: Tensor = torch.zeros(0)
 
 
 class TrainingPair(NamedTuple):

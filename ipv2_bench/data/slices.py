@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -52,12 +53,20 @@ class SliceSet:
         """N, pixels along a side."""
         return int(self.low.shape[-1])
 
-    def derive(self, name: str, make: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-        """An array [n, N, N] of ``make(low[i], normal[i])`` (uint8), computed once and kept on disk under ``name``."""
+    def derive(self, name: str, make: Callable[[int], np.ndarray]) -> np.ndarray:
+        """An array [n, …] of ``make(i)`` for every slice, computed once and kept on disk under ``name``."""
         path = self.folder / f"{name}.npy"
         if not path.exists():
-            made = np.stack([make(u, n) for u, n in zip(self.low, self.normal, strict=True)])
-            write_whole(path, lambda file: np.save(file, made))
+            first = make(0)
+            header = {"descr": first.dtype.str, "fortran_order": False, "shape": (len(self), *first.shape)}
+
+            def write(file: BinaryIO) -> None:
+                # Slice by slice: projections of thousands of slices do not fit into memory.
+                np.lib.format.write_array_header_1_0(file, header)
+                for i in range(len(self)):
+                    file.write(np.ascontiguousarray(make(i) if i else first).tobytes())
+
+            write_whole(path, write)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 

@@ -3,7 +3,8 @@
 A slice and its sinogram are related exactly by their spectra: the 1-D spectrum of the projection at angle θ is
 the 2-D spectrum of the slice along the line at θ (Kak & Slaney, Principles of Computerized Tomographic Imaging,
 §3.2). A non-uniform FFT reads that line to a chosen tolerance, so nothing is interpolated in image or sinogram and
-the cost is N² log N instead of the N³ of ray sums.
+the cost is N² log N instead of the N³ of ray sums. On the CPU it is FINUFFT, on an accelerator
+:mod:`ipv2_bench.physics.gridding`, which needs nothing but torch and does a whole batch at once.
 
 Geometry, with the side of a pixel as the unit of length: pixel centres at ``i − (N−1)/2``, x to the right along
 columns and y up along falling rows; detector cell ``j`` at ``s = j − (M−1)/2``; the ray at angle θ measures
@@ -12,13 +13,18 @@ columns and y up along falling rows; detector cell ``j`` at ``s = j − (M−1)/
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.fft
 import torch
 from torch import Tensor
+
+from ipv2_bench.physics.gridding import GriddedBeam
+from ipv2_bench.processes import in_threads
 
 FILTERS = ("ram-lak", "shepp-logan", "cosine", "hann")
 
@@ -48,6 +54,8 @@ class ParallelBeam:
         self.size, self.views, self.tolerance = int(size), int(views), tolerance
         # Even, fast for the FFT, and wider than the diagonal, so that no ray of the slice wraps around.
         self.detectors = _fast_even(int(np.ceil(size * np.sqrt(2.0))) + 16)
+        self._plans = threading.local()
+        self._gridded: dict[torch.device, GriddedBeam] = {}
 
     @cached_property
     def angles(self) -> np.ndarray:
@@ -70,53 +78,70 @@ class ParallelBeam:
         phase = np.exp(-1j * (image_shift * (row + column) - 0.5 * k))
         return row.ravel().astype(np.float32), column.ravel().astype(np.float32), phase.astype(np.complex64)
 
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        """What a line's spectrum is multiplied with before it is spread: the conjugate phase and the measure."""
+        weights = np.conj(self._lines[2]) * (np.pi / self.views / self.detectors)
+        weights[:, 1:-1] *= 2.0  # the conjugate half of a real signal's spectrum
+        return weights.astype(np.complex64)
+
     def project(self, image: Tensor) -> Tensor:
         """Line integrals of ``image`` [B, N, N] (per pixel) → sinogram [B, views, detectors] (dimensionless), float32."""
         self._check(image, (self.size, self.size))
+        if image.device.type != "cpu":
+            return self._on(image.device).project(image.float())
         return self._each(self._project, image)
 
     def backproject(self, sinogram: Tensor, filter_name: str = "ram-lak") -> Tensor:
         """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), float32."""
         self._check(sinogram, (self.views, self.detectors))
-        response = ramp_response(2 * self.detectors, filter_name)
+        response = ramp_response(2 * self.detectors, filter_name).astype(np.float32)
+        if sinogram.device.type != "cpu":
+            return self._on(sinogram.device).backproject(sinogram.float(), torch.from_numpy(response))
         return self._each(lambda one: self._backproject(one, response), sinogram)
+
+    def _on(self, device: torch.device) -> GriddedBeam:
+        """The same operators in torch on an accelerator, made once for each."""
+        if device not in self._gridded:
+            row, column, phase = self._lines
+            self._gridded[device] = GriddedBeam(self.size, row, column, phase, self._weights, device)
+        return self._gridded[device]
 
     @staticmethod
     def _each(function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
-        # One by one and on one thread: the rounding of a batched or threaded transform depends on the batch and on
+        # Slice by slice, each on one thread: the rounding of a batched or threaded transform depends on the batch and on
         # chance, and a count that is drawn from it may too.
-        done = [function(one) for one in batch.detach().cpu().numpy()]
-        return torch.from_numpy(np.stack(done)).to(batch.device)
+        slices = np.ascontiguousarray(batch.detach().numpy(), dtype=np.float32)
+        return torch.from_numpy(np.stack(in_threads(function, list(slices))))
+
+    def _plan(self, kind: int) -> Any:
+        """FINUFFT's plan of type 1 or 2 with its points sorted; one per thread, since a plan works for one at a time."""
+        import finufft
+
+        plans = self._plans.__dict__.setdefault("by_kind", {})
+        if kind not in plans:
+            row, column, _ = self._lines
+            plans[kind] = finufft.Plan(
+                kind,
+                (self.size, self.size),
+                eps=self.tolerance,
+                isign=1 if kind == 1 else -1,
+                dtype="complex64",
+                nthreads=1,
+            )
+            plans[kind].setpts(row, column)
+        return plans[kind]
 
     def _project(self, image: np.ndarray) -> np.ndarray:
-        import finufft
-
-        row, column, phase = self._lines
-        spectrum = finufft.nufft2d2(row, column, image.astype(np.complex64), eps=self.tolerance, isign=-1, nthreads=1)
-        spectrum = spectrum.reshape(self.views, -1) * phase
+        spectrum = self._plan(2).execute(image.astype(np.complex64)).reshape(self.views, -1) * self._lines[2]
         # Detector cell 0 of the inverse FFT stands at s = 0; roll it to the middle.
-        sinogram = np.fft.fftshift(scipy.fft.irfft(spectrum, n=self.detectors, axis=-1), axes=-1)
-        return sinogram.astype(np.float32)
+        return np.fft.fftshift(scipy.fft.irfft(spectrum, n=self.detectors, axis=-1), axes=-1)
 
     def _backproject(self, sinogram: np.ndarray, response: np.ndarray) -> np.ndarray:
-        import finufft
-
-        row, column, phase = self._lines
         spectrum = scipy.fft.rfft(sinogram, n=2 * self.detectors, axis=-1) * response
         filtered = scipy.fft.irfft(spectrum, n=2 * self.detectors, axis=-1)[..., : self.detectors]
-        half = scipy.fft.rfft(np.fft.ifftshift(filtered, axes=-1), axis=-1)
-        half[..., 1:-1] *= 2.0  # the conjugate half of a real signal's spectrum
-        half = (half * np.conj(phase) * (np.pi / self.views / self.detectors)).astype(np.complex64)
-        image = finufft.nufft2d1(
-            row,
-            column,
-            half.ravel(),
-            (self.size, self.size),
-            eps=self.tolerance,
-            isign=1,
-            nthreads=1,
-        )
-        return np.ascontiguousarray(image.real, dtype=np.float32)
+        half = scipy.fft.rfft(np.fft.ifftshift(filtered, axes=-1), axis=-1) * self._weights
+        return self._plan(1).execute(half.ravel()).real
 
     def _check(self, data: Tensor, shape: tuple[int, int]) -> None:
         if data.ndim != 3 or tuple(data.shape[1:]) != shape:
@@ -134,22 +159,26 @@ def ramp_response(length: int, filter_name: str) -> np.ndarray:
     ValueError
         For a filter that does not exist; the valid ones are listed.
     """
-    if filter_name not in FILTERS:
-        raise ValueError(f"filter '{filter_name}' is unknown: use one of {', '.join(FILTERS)}")
     n = np.concatenate([np.arange(0, length // 2 + 1), np.arange(-length // 2 + 1, 0)])
     kernel = np.zeros(length)
     odd = n % 2 == 1
     kernel[odd] = -1.0 / (np.pi * n[odd]) ** 2
     kernel[0] = 0.25
     response = np.fft.rfft(kernel).real
-    nu = np.fft.rfftfreq(length)  # cycles per sample, 0..0.5
-    window = {
-        "ram-lak": np.ones_like(nu),
-        "shepp-logan": np.sinc(nu),
-        "cosine": np.cos(np.pi * nu),
-        "hann": 0.5 + 0.5 * np.cos(2.0 * np.pi * nu),
-    }[filter_name]
-    return response * window
+    return response * filter_window(np.fft.rfftfreq(length), filter_name)
+
+
+def filter_window(frequency: np.ndarray, filter_name: str) -> np.ndarray:
+    """What an FBP filter multiplies the ramp with at ``frequency`` in cycles per sample, 0 to 0.5."""
+    windows: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "ram-lak": np.ones_like,
+        "shepp-logan": np.sinc,
+        "cosine": lambda nu: np.cos(np.pi * nu),
+        "hann": lambda nu: 0.5 + 0.5 * np.cos(2.0 * np.pi * nu),
+    }
+    if filter_name not in windows:
+        raise ValueError(f"filter '{filter_name}' is unknown: use one of {', '.join(FILTERS)}")
+    return windows[filter_name](frequency)
 
 
 def _fast_even(n: int) -> int:

@@ -167,12 +167,17 @@ class Strategy:
         if self.kind != "purified":
             return None
         if self.anatomy == "all":
-            return slices.derive(self._mask_name("anatomy"), self._anatomy_mask)
+            return slices.derive(
+                self._mask_name("anatomy"), lambda i: self._anatomy_mask(slices.low[i], slices.normal[i])
+            )
         return self.label_masks(slices)
 
     def label_masks(self, slices: SliceSet) -> np.ndarray:
         """M of the test label for every slice, uint8 [n, N, N] with 255 for 1; kept on disk."""
-        return slices.derive(self._mask_name("mask"), lambda u, n: common_mask(u, n, self.remove_background, self.rule))
+        return slices.derive(
+            self._mask_name("mask"),
+            lambda i: common_mask(slices.low[i], slices.normal[i], self.remove_background, self.rule),
+        )
 
     def _anatomy_mask(self, low: np.ndarray, normal: np.ndarray) -> np.ndarray:
         return 255 * (~background_mask(low, normal, dark_mask(low), dark_mask(normal), self.rule)).astype(np.uint8)

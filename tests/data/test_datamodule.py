@@ -15,7 +15,7 @@ from ipv2_bench.data.pair import Pair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition
+from ipv2_bench.physics.scanner import Acquisition, line_integrals
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification import Strategy
 from ipv2_bench.purification.add_noise import AddNoise
@@ -100,7 +100,9 @@ def test_batches_are_the_strategys_pairs_by_hand(module: Callable, phantom: Slic
     low, normal = (torch.from_numpy(x[index])[:, None] for x in (phantom.low, phantom.normal))
     weights = torch.zeros_like(low) if masks is None else torch.from_numpy(masks[index]).float()[:, None] / 255
     mm = torch.from_numpy(phantom.pixel_mm[index]).float()
-    pair = Pair(low, normal, weights, mm, torch.from_numpy(index))
+    hu = MODEL.window.hu(normal[:, 0])
+    kept = line_integrals(hu, mm, MODEL.acquisition) if plan.needs_noise else torch.zeros(len(index), 0)
+    pair = Pair(low, normal, weights, mm, torch.from_numpy(index), kept)
     for given, expected in zip(batch, pair, strict=True):
         assert given.dtype == expected.dtype and torch.equal(given, expected)
     generators = [torch_generator(7, "add noise", 2, int(i)) for i in index]

@@ -9,40 +9,10 @@ import pytest
 import torch
 from skimage.transform import iradon, radon
 
+from ipv2_bench.physics.closed_form import ellipse_image, ellipse_sinogram
 from ipv2_bench.physics.projector import FILTERS, ParallelBeam, ramp_response
 
-# Value, centre x (right) and y (up), semi-axes, all in halves of the side, and rotation in radians.
-ELLIPSES = [(0.9, 0.0, 0.0, 0.62, 0.80, 0.3), (-0.4, 0.2, 0.1, 0.2, 0.35, 1.0), (0.5, -0.25, -0.3, 0.12, 0.1, 0.0)]
 BLOBS = [(1.0, 0.1, 0.2, 0.06), (0.7, -0.4, 0.3, 0.03), (-0.5, 0.3, -0.5, 0.02)]  # value, x, y, σ
-
-
-def ellipse_image(size: int, ellipses: list = ELLIPSES, fine: int = 16) -> np.ndarray:
-    """Pixels as means over fine × fine points."""
-    half = size / 2
-    at = np.arange(size) - (size - 1) / 2
-    offset = (np.arange(fine) + 0.5) / fine - 0.5
-    x = (at[:, None] + offset).ravel()[None]
-    image = np.zeros((size, size))
-    for row in range(size):
-        y = -(at[row] + offset)[:, None]
-        for value, cx, cy, a, b, turn in ellipses:
-            u = (x - cx * half) * np.cos(turn) + (y - cy * half) * np.sin(turn)
-            v = (y - cy * half) * np.cos(turn) - (x - cx * half) * np.sin(turn)
-            inside = (u / (a * half)) ** 2 + (v / (b * half)) ** 2 <= 1
-            image[row] += value * inside.reshape(fine, size, fine).mean((0, 2))
-    return image
-
-
-def ellipse_sinogram(size: int, angles: np.ndarray, s: np.ndarray, ellipses: list = ELLIPSES) -> np.ndarray:
-    """Chord lengths times value (Kak & Slaney, eq. 3.6)."""
-    half = size / 2
-    sinogram = np.zeros((len(angles), len(s)))
-    for value, cx, cy, a, b, turn in ellipses:
-        square = (a * half * np.cos(angles - turn)) ** 2 + (b * half * np.sin(angles - turn)) ** 2
-        away = s[None] - half * (cx * np.cos(angles) + cy * np.sin(angles))[:, None]
-        chord = np.sqrt(np.clip(square[:, None] - away**2, 0, None))
-        sinogram += value * 2 * a * b * half**2 / square[:, None] * chord
-    return sinogram
 
 
 def blob_image(size: int) -> np.ndarray:
@@ -99,6 +69,36 @@ def test_slices_of_a_batch_do_not_mix() -> None:
         torch.testing.assert_close(together[i : i + 1], beam.project(images[i : i + 1]), rtol=0, atol=1e-3)
     back = beam.backproject(together)
     torch.testing.assert_close(back[1:2], beam.backproject(together[1:2]), rtol=0, atol=1e-4)
+
+
+def test_neither_threads_nor_batch_change_a_bit() -> None:
+    images, beam = torch.rand(5, 48, 48, generator=torch.Generator().manual_seed(1)), ParallelBeam(48, 40)
+    threads = torch.get_num_threads()
+    made = []
+    try:
+        for n in (1, 4):
+            torch.set_num_threads(n)
+            sinograms = beam.project(images)
+            made.append((sinograms, beam.backproject(sinograms, "hann")))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
+    assert torch.equal(made[0][0][3:4], beam.project(images[3:4]))
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize(("size", "views"), [(64, 50), (65, 51)])
+def test_the_accelerators_operators_are_the_processors(size: int, views: int) -> None:
+    images = torch.rand(3, size, size, generator=torch.Generator().manual_seed(2))
+    beam = ParallelBeam(size, views, tolerance=1e-6)
+    gridded = beam._on(torch.device("cpu"))  # the same torch code, run here
+    sinograms = beam.project(images)
+    assert (gridded.project(images) - sinograms).norm() < 3e-5 * sinograms.norm()
+    for name in FILTERS:
+        response = torch.from_numpy(ramp_response(2 * beam.detectors, name)).float()
+        ours, theirs = gridded.backproject(sinograms, response), beam.backproject(sinograms, name)
+        assert ours.shape == theirs.shape and ours.dtype == theirs.dtype
+        assert (ours - theirs).norm() < 3e-5 * theirs.norm()
 
 
 @pytest.mark.parametrize(("size", "views"), [(256, 360), (129, 181)])

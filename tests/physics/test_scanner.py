@@ -9,8 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from ipv2_bench.benchmark.bench_physics import published_pipeline, radial_power
+from ipv2_bench.physics.closed_form import noise_power as closed_noise_power
+from ipv2_bench.physics.closed_form import noise_variance
 from ipv2_bench.physics.projector import FILTERS
-from ipv2_bench.physics.scanner import Acquisition, published_low_dose, scan_noise
+from ipv2_bench.physics.scanner import Acquisition, published_counts, published_low_dose, scan_noise
 from ipv2_bench.physics.seeding import torch_generator
 
 SIZE, PIXEL_MM, RADIUS_PX, SLICES = 64, 2.0, 24.0, 24
@@ -59,11 +62,7 @@ def test_noise_at_the_centre_of_water_is_the_closed_form(
     mu = acquisition.mu_water
     counts = photons * np.exp(-mu * 2 * RADIUS_PX * PIXEL_MM)
     variance = (counts + electronic**2) / counts**2  # of the logarithm of Poisson counts with electronic noise
-    # White noise of a view passes the filter H and band-limited interpolation with the gain ∫|H|² dν everywhere.
-    nu = (np.arange(100_000) + 0.5) / 200_000
-    window = {"ram-lak": 1.0, "shepp-logan": np.sinc(nu), "cosine": np.cos(np.pi * nu), "hann": np.cos(np.pi * nu) ** 2}
-    gain = np.mean((nu * window[name]) ** 2)
-    expected = np.pi / views * np.sqrt(views * variance * gain) / (PIXEL_MM * mu) * 1000.0
+    expected = noise_variance(views, name, variance) ** 0.5 / (PIXEL_MM * mu) * 1000.0
     centre = middle(noise_of(acquisition, 160))[:, 4:12, 4:12]
     assert np.sqrt((centre**2).mean()) == pytest.approx(expected, rel=0.05)
 
@@ -88,6 +87,99 @@ def test_other_generators_give_other_noise() -> None:
     arguments = water_disc(1), torch.tensor([PIXEL_MM]), Acquisition(photons=1e4)
     a, b = (scan_noise(*arguments, generators(1, name)) for name in ("a", "b"))
     assert abs(np.corrcoef(middle(a).ravel(), middle(b).ravel())[0, 1]) < 0.3
+
+
+@pytest.fixture(scope="module")
+def flat_noise() -> np.ndarray:
+    """200 draws of one scan of air, whose rays all have the same variance."""
+    air = torch.full((200, 96, 96), -1000.0)
+    acquisition = Acquisition(photons=1e5, views=120, filter_name="cosine")
+    return scan_noise(air, torch.ones(200), acquisition, generators(200)).double().numpy()
+
+
+def test_two_hundred_draws_average_to_the_clean_slice(flat_noise: np.ndarray) -> None:
+    # z-scores of means of independent draws are standard normal: their spread over the pixels is 1, their mean 0.
+    z = flat_noise.mean(0) / (flat_noise.std(0, ddof=1) / len(flat_noise) ** 0.5)
+    assert abs(z.mean()) < 0.15 and abs(z.std() - 1) < 0.15 and np.abs(z).max() < 6
+
+
+def test_every_pixel_has_the_closed_forms_standard_deviation(flat_noise: np.ndarray) -> None:
+    mu = Acquisition(photons=1.0).mu_water
+    expected = (noise_variance(120, "cosine", 1e-5)) ** 0.5 / mu * 1000.0
+    pixelwise = flat_noise.std(0)
+    assert np.sqrt((pixelwise**2).mean()) == pytest.approx(expected, rel=0.03)
+    for block in (np.s_[:12, :12], np.s_[42:54, 42:54], np.s_[42:54, :12]):  # corner, centre and side alike
+        assert np.sqrt((pixelwise[block] ** 2).mean()) == pytest.approx(expected, rel=0.05)
+
+
+def test_noise_power_is_the_closed_form(flat_noise: np.ndarray) -> None:
+    frequency, power = radial_power(flat_noise)
+    expected = closed_noise_power(frequency, 120, "cosine", 1e-5) * (1000.0 / Acquisition(photons=1.0).mu_water) ** 2
+    inner = (frequency > 0.04) & (frequency < 0.46)  # the taper smears both ends
+    assert np.abs(power[inner] / expected[inner] - 1).max() < 0.10
+    assert abs(power[inner].sum() / expected[inner].sum() - 1) < 0.02
+    assert np.sqrt(np.mean((power[inner] / expected[inner] - 1) ** 2)) < 0.05
+
+
+def test_poisson_becomes_its_gaussian_limit() -> None:
+    one, other = (noise_of(Acquisition(photons=1e6, quantum=q), 160) for q in ("poisson", "gaussian"))
+    assert middle(one).std() == pytest.approx(middle(other).std(), rel=0.03)
+    assert not torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dose", [0.01, 0.1, 0.5])
+def test_noise_goes_with_the_inverse_root_of_the_dose(dose: float) -> None:
+    full, part = (noise_of(Acquisition(photons=2e7, dose=d), 60) for d in (1.0, dose))
+    assert middle(part).std() / middle(full).std() == pytest.approx(dose**-0.5, rel=0.03)
+
+
+@pytest.mark.parametrize(("dose", "electronic"), [(0.02, 0.0), (0.25, 0.0), (0.25, 4000.0)])
+def test_insertion_counts_what_the_scan_already_carries(dose: float, electronic: float) -> None:
+    """A full-dose scan with noise inserted has the noise of a low-dose scan."""
+    full = Acquisition(photons=3e7, electronic=electronic)
+    disc, mm = water_disc(100), torch.full((100,), PIXEL_MM)
+    carried = scan_noise(disc, mm, full, generators(100, "full"))
+    inserted = scan_noise(disc, mm, replace(full, dose=dose, inserted=True), generators(100, "inserted"))
+    direct = scan_noise(disc, mm, replace(full, dose=dose), generators(100, "direct"))
+    assert middle(carried + inserted).std() == pytest.approx(middle(direct).std(), rel=0.03)
+
+
+def test_nothing_is_inserted_at_full_dose() -> None:
+    assert noise_of(Acquisition(photons=1e4, electronic=5.0, inserted=True), 2).abs().max() < 1e-2
+
+
+def test_a_pixel_without_size_is_refused() -> None:
+    for bad in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="pixel_mm is"):
+            scan_noise(water_disc(1), torch.tensor([bad]), Acquisition(photons=1e4), generators(1))
+
+
+def test_published_counts_are_the_scripts() -> None:
+    """The formula of the public script, written out: incident flux, Poisson, and a normal of 0.05·√flux."""
+    path = torch.linspace(0, 3, 500)
+    counts = published_counts(path, torch_generator("counts"))
+    generator = torch_generator("counts")
+    normal = torch.randn(path.shape, generator=generator)
+    flux = 200 * 1000 * (0.015 * 2.5 + 0.1002) * torch.exp(-path)
+    assert torch.equal(counts, torch.poisson(flux, generator=generator) + 0.05 * torch.sqrt(flux) * normal)
+
+
+def test_published_noise_level_is_the_scripts() -> None:
+    """Against the whole script with scikit-image, on a body that touches neither end of the grey scale."""
+    size = 129
+    at = np.arange(size) - size // 2
+    radius = np.hypot(at[:, None], at[None])
+    unit = np.where(radius < 50, 0.6 + 0.1 * np.cos(radius / 9), 0.0)
+    unit[60:64, 60:64] = 1.0
+    many = torch.from_numpy(unit).float().expand(4, size, size)
+    ours = published_low_dose(many, generators(4)).numpy()
+    theirs = np.stack([published_pipeline(unit, i, views=size) for i in range(4)])
+    inside = (radius > 15) & (radius < 44)
+
+    def level(images: np.ndarray) -> float:
+        return float((images[1:] - images[:-1])[:, inside].std())
+
+    assert level(ours) == pytest.approx(level(theirs), rel=0.05)
 
 
 @pytest.mark.parametrize("electronic", [0.0, 10.0])
@@ -123,6 +215,11 @@ def test_unusable_slices_are_refused() -> None:
         ({"filter_name": "hamming"}, "'hamming' is unknown.*hann"),
         ({"kilovolt": 100}, "kilovolt 100 .*80, 120"),
         ({"views": 0}, "views is 0"),
+        ({"dose": 0.0}, "dose is 0.0.*at most 1"),
+        ({"dose": -0.1}, "dose is -0.1"),
+        ({"dose": 1.5}, "dose is 1.5"),
+        ({"dose": float("nan")}, "dose is nan"),
+        ({"quantum": "bose"}, "'bose' is unknown: use poisson or gaussian"),
     ],
 )
 def test_unusable_acquisitions_are_refused(options: dict, named: str) -> None:

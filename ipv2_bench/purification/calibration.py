@@ -1,0 +1,168 @@
+"""How many photons make module 2's noise as strong as that of the uLDCT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ipv2_bench.errors import InputError
+from ipv2_bench.physics.seeding import numpy_generator, torch_generator
+from ipv2_bench.purification.add_noise import AddNoise
+from ipv2_bench.purification.masks import MaskRule, background_mask, common_mask, dark_mask
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibration found.
+
+    Attributes
+    ----------
+    add_noise
+        Module 2 with the photons found.
+    interval
+        Photons, 95 % of a bootstrap over patients (over slices where there are fewer than three patients).
+    levels
+        Region → noise level of the uLDCT and of A(n) in HU, fine texture alone (:func:`noise_level`), anatomy included.
+    slices
+        Number of slices measured.
+    """
+
+    add_noise: AddNoise
+    interval: tuple[float, float]
+    levels: dict[str, tuple[float, float]]
+    slices: int
+
+
+def calibrate(
+    add_noise: AddNoise,
+    low: np.ndarray,
+    normal: np.ndarray | None,
+    pixel_mm: np.ndarray,
+    seed: int,
+    rounds: int = 6,
+    patient: Sequence[str] | None = None,
+) -> Calibration:
+    """Find the photons that give A(n) the lung noise of the uLDCT.
+
+    Parameters
+    ----------
+    add_noise
+        Where to start; only its photons change, and nothing for the published model.
+    low, normal
+        Training pairs [n, N, N] in [0, 1]; a few dozen are enough. Without ``normal`` the uLDCT is smoothed (median of
+        5×5, then a Gaussian of 1 px) and noise is added to that, as if it were free of it. The texture of the anatomy
+        then counts as noise: on the digital thorax the photons come out a third too low, the noise a fifth too strong.
+    pixel_mm
+        [n].
+    seed
+        Of the noise.
+    rounds
+        Of the fixed-point search, and draws of its last step.
+    patient
+        Whose slices they are, for the interval.
+
+    Raises
+    ------
+    InputError
+        When no pair shows lung to measure in.
+    """
+    if normal is None:
+        normal = np.stack([ndimage.gaussian_filter(ndimage.median_filter(u, 5), 1.0) for u in low])
+        add_noise = replace(add_noise, acquisition=replace(add_noise.acquisition, inserted=False))
+    regions = [lung_region(u, n) for u, n in zip(low, normal, strict=True)]
+    keep = [i for i, r in enumerate(regions) if r.sum() >= 50]
+    if not keep:
+        raise InputError("no training pair shows lung to calibrate module 2 in: check the HU window and the masks")
+    use = [regions[i] for i in keep]
+    weight = np.array([r.sum() for r in use], float)
+    # Anatomy has fine texture of its own, in the uLDCT as in the NDCT.
+    texture, target = _squares(normal[keep], use), _squares(low[keep], use)
+    clean = torch.from_numpy(np.ascontiguousarray(normal[keep], dtype=np.float32))[:, None]
+    mm = torch.from_numpy(np.ascontiguousarray(pixel_mm[keep])).float()
+
+    def simulated(at: AddNoise, draw: int) -> np.ndarray:
+        generators = [torch_generator(seed, "calibration", draw, i) for i in keep]
+        return at(clean, mm, generators)[:, 0].numpy()
+
+    def ratio(made: np.ndarray, share: np.ndarray) -> float:
+        return max(share @ (made - texture), 1e-12) / max(share @ (target - texture), 1e-12)
+
+    def moved(at: AddNoise, factor: float) -> AddNoise:
+        photons = float(f"{at.acquisition.photons * float(np.clip(factor, 0.1, 10.0)):.6g}")
+        return replace(at, acquisition=replace(at.acquisition, photons=photons))
+
+    if add_noise.dose_model != "published":
+        # The variance of the noise goes with 1/photons; clipping and starvation bend this, so it is repeated.
+        for draw in range(rounds):
+            add_noise = moved(add_noise, ratio(_squares(simulated(add_noise, draw), use), weight))
+    # One draw jitters by some percent, so the last step is the mean of many.
+    last = np.mean([_squares(simulated(add_noise, rounds + draw), use) for draw in range(rounds)], axis=0)
+    groups = np.asarray([patient[i] for i in keep] if patient is not None and len(set(patient)) > 2 else keep)
+    shares = _bootstrap_weights(groups, weight, numpy_generator(seed, "calibration", "bootstrap"))
+    spread = np.percentile([ratio(last, share) for share in shares], (2.5, 97.5)) * add_noise.acquisition.photons
+    if add_noise.dose_model != "published":
+        add_noise = moved(add_noise, ratio(last, weight))
+    final = simulated(add_noise, 2 * rounds)
+    outside = [outside_region(low[i], normal[i]) for i in keep]
+    levels = {
+        name: (_level_hu(low[keep], where, add_noise), _level_hu(final, where, add_noise))
+        for name, where in (("lung", use), ("background", outside))
+        if any(r.sum() >= 50 for r in where)
+    }
+    return Calibration(add_noise, (float(f"{spread[0]:.4g}"), float(f"{spread[1]:.4g}")), levels, len(keep))
+
+
+def noise_level(image: np.ndarray, region: np.ndarray) -> float:
+    """Standard deviation of the fine texture in ``region``, hardly moved by anatomy.
+
+    The slice less its Gaussian mean (σ = 2 px) is measured by the biweight midvariance, which is as robust as the
+    median absolute deviation and nearly as efficient as the standard deviation (Beers, Flynn & Gebhardt 1990, eq. 9).
+    """
+    fine = image - ndimage.gaussian_filter(image, 2.0)
+    deviation = (fine[region] - np.median(fine[region])).astype(np.float64)
+    mad = np.median(np.abs(deviation))
+    if mad == 0.0:
+        return 0.0
+    u2 = (deviation / (9.0 * mad)) ** 2
+    near = u2 < 1.0
+    numerator = (deviation[near] ** 2 * (1.0 - u2[near]) ** 4).sum()
+    denominator = ((1.0 - u2[near]) * (1.0 - 5.0 * u2[near])).sum()
+    return float(np.sqrt(len(deviation) * numerator) / abs(denominator))
+
+
+def lung_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Where both slices are lung for certain: CM₁ less a rim of three pixels, [N, N]."""
+    return ndimage.binary_erosion(common_mask(low, normal, remove_background=True) > 0, iterations=3)
+
+
+def outside_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """Where both slices are air outside of the body for certain, less a rim of three pixels, [N, N]."""
+    rule = MaskRule(background="both_outside")
+    outside = background_mask(low, normal, dark_mask(low), dark_mask(normal), rule)
+    return ndimage.binary_erosion(outside, iterations=3)
+
+
+def _squares(images: np.ndarray, regions: Sequence[np.ndarray]) -> np.ndarray:
+    """Squared noise level of each slice, [n]."""
+    return np.array([noise_level(x, r) ** 2 for x, r in zip(images, regions, strict=True)])
+
+
+def _level_hu(images: np.ndarray, regions: Sequence[np.ndarray], add_noise: AddNoise) -> float:
+    """Root of the mean squared noise level in HU, each slice counting by its region."""
+    shown = [i for i, r in enumerate(regions) if r.sum() >= 50]
+    squares = _squares(images[shown], [regions[i] for i in shown])
+    mean = np.average(squares, weights=[regions[i].sum() for i in shown])
+    return float(f"{np.sqrt(mean) * add_noise.window.width:.4g}")
+
+
+def _bootstrap_weights(
+    groups: np.ndarray, weight: np.ndarray, rng: np.random.Generator, draws: int = 1000
+) -> np.ndarray:
+    """Weights of the slices when whole groups are drawn with replacement, [draws, n]."""
+    _, member = np.unique(groups, return_inverse=True)
+    n = int(member.max()) + 1
+    return rng.multinomial(n, np.full(n, 1.0 / n), size=draws)[:, member] * weight
