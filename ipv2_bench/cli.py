@@ -46,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--denoiser", required=True, help="a file of ipv2_bench/denoisers, or package.module:Class")
         made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
         made.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    made = command("attribute", "say which part of the images Table 1's distances come from")
+    made.add_argument("--denoiser", default="", help="comma-separated (default: all of Table 1)")
     made = command("calibrate", "find the photons that give module 2 the noise of the uLDCT")
     made.add_argument("--low-alone", action="store_true", help="use the uLDCT without its NDCT (a rough answer)")
     made.add_argument("--write", metavar="FILE", help="put a copy of the configuration with the result there")
@@ -56,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
     given = parser().parse_args(argv)
     try:
-        return {"reproduce": _reproduce, "calibrate": _calibrate}.get(given.command, _one_cell)(given)
+        return {"reproduce": _reproduce, "calibrate": _calibrate, "attribute": _attribute}.get(
+            given.command, _one_cell
+        )(given)
     except InputError as error:
         print(f"ipv2-bench: {error}", file=sys.stderr)
         return 2
@@ -99,6 +103,15 @@ def _calibrate(given: argparse.Namespace) -> int:
 
     config, write = load_config(given.config, given.settings), Path(given.write) if given.write else None
     print(calibrate_command(config, Path(given.config), given.low_alone, write, progress=not given.quiet))
+    return 0
+
+
+def _attribute(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.attribution import attribute
+    from ipv2_bench.benchmark.config import load_config
+
+    denoisers = tuple(given.denoiser.split(",")) if given.denoiser else ()
+    print(attribute(load_config(given.config, given.settings), denoisers, progress=not given.quiet))
     return 0
 
 

@@ -239,9 +239,13 @@ def denoise_test(spec: CellSpec, denoiser: Any, report: Report) -> tuple[np.ndar
 def test_measures(slices: SliceSet, split: Split, window: Window, images: np.ndarray) -> Measures:
     """Measure an image set that stands for the test slices, in the feature space of the training NDCT."""
     truth = None if slices.truth is None else np.array(slices.truth[split.test])
-    # As in the trial that chose this space, a few dozen NDCT standardise it.
+    return measure(images, truth, window, feature_extractor(slices, split))
+
+
+def feature_extractor(slices: SliceSet, split: Split) -> RandomConvFeatures:
+    """The offline feature space, standardised on training NDCT: a few dozen, as in the trial that chose it."""
     use = split.train[np.linspace(0, len(split.train) - 1, min(64, len(split.train))).astype(int)]
-    return measure(images, truth, window, RandomConvFeatures(np.array(slices.normal[use])))
+    return RandomConvFeatures(np.array(slices.normal[use]))
 
 
 def _peak_memory_mb(device: str) -> float:

@@ -11,7 +11,7 @@ from typing import Any
 from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, Table
 
 OFFLINE = ("fd_randconv", "kid_x100_randconv")
-FIDELITY = ("psnr_db", "ssim", "rmse_hu", "noise_hu_background", "noise_hu_lung", "noise_hu_tissue")
+FIDELITY = ("psnr_db", "ssim", "rmse_hu", "rmse_hu_rim", "noise_hu_background", "noise_hu_lung", "noise_hu_tissue")
 MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, "seconds_per_slice")
 HIGHER_IS_BETTER = ("psnr_db", "ssim")
 COLUMNS = (
@@ -130,6 +130,7 @@ def _heading(metric: str) -> str:
         "psnr_db": "PSNR dB",
         "ssim": "SSIM",
         "rmse_hu": "RMSE HU",
+        "rmse_hu_rim": "RMSE rim HU",
         "noise_hu_background": "noise background HU",
         "noise_hu_lung": "noise lung HU",
         "noise_hu_tissue": "noise tissue HU",

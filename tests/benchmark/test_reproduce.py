@@ -137,6 +137,19 @@ def test_train_and_evaluate_use_the_same_cells(smoke) -> None:
     assert "is not trained: run ipv2-bench train" in never.stderr
 
 
+def test_distances_are_attributed_to_regions(smoke) -> None:
+    folder = smoke[0]
+    done = run(folder, "attribute", "--config", str(SMOKE), "--denoiser", "fm,corediff")
+    lines = table(folder / "leaderboards" / "smoke" / "attribution.csv")
+    assert len(lines) == 6 and {x["denoiser"] for x in lines} == {"fm", "corediff"}
+    measured = next(x for x in table(folder / "leaderboards" / "smoke" / "table1.csv") if x["strategy"] == "IPv2")
+    ours = next(x for x in lines if (x["denoiser"], x["strategy"]) == ("fm", "IPv2"))
+    assert float(ours["fd_randconv"]) == pytest.approx(float(measured["fd_randconv"]), rel=0.01)
+    # Nearly untrained, they err everywhere: the truth in the place of a large part changes the distance.
+    assert all(x["fd_randconv_true_tissue"] != x["fd_randconv"] for x in lines)
+    assert "| FD | FD, true rim |" in done.stdout
+
+
 @pytest.fixture(scope="module")
 def two_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration of two cells that train long enough to be killed."""

@@ -132,9 +132,10 @@ COLUMNS = """label denoiser strategy modules n_images n_seeds
     fid fid_std kid_x100 kid_x100_std clip_fid_x100 clip_fid_x100_std
     fd_randconv fd_randconv_std kid_x100_randconv kid_x100_randconv_std
     psnr_db psnr_db_std ssim ssim_std rmse_hu rmse_hu_std
+    rmse_hu_rim rmse_hu_rim_std
     noise_hu_background noise_hu_background_std noise_hu_lung noise_hu_lung_std noise_hu_tissue noise_hu_tissue_std
     seconds_per_slice seconds_per_slice_std
-    published_fid published_kid_x100 published_clip_fid_x100""".split()  # noqa: SIM905  a list of 33 lines says no more
+    published_fid published_kid_x100 published_clip_fid_x100""".split()  # noqa: SIM905  a list of 35 lines says no more
 
 
 def row(seed: int, **distances: float) -> dict:

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from ipv2_bench.data.slices import SliceSet
-from ipv2_bench.metrics.fidelity import REGIONS, fidelity, regions
+from ipv2_bench.metrics.fidelity import REGIONS, fidelity, regions, rim
 from ipv2_bench.physics.intensity import Window
 
 WINDOW = Window(-1000.0, 400.0)
@@ -76,3 +76,20 @@ def test_regions_of_the_phantom_are_there(phantom: SliceSet) -> None:
         assert shares["background"] > 0.2 and shares["tissue"] > 0.1 and shares["lung"] > 0.02, shares
         hu = WINDOW.hu(np.array(truth))
         assert np.median(hu[regions(np.array(truth), WINDOW)["lung"]]) < -700
+
+
+def test_the_rim_lies_on_both_sides_of_the_outline() -> None:
+    truth, _ = chest()
+    found = rim(truth)
+    at = np.arange(160) - 79.5
+    radius = np.hypot(at[:, None], at[None])
+    assert found[(radius > 67.5) & (radius < 72.5)].all()
+    assert not found[(radius < 64) | (radius > 76)].any()
+
+
+def test_errors_at_the_rim_are_told() -> None:
+    truth, _ = chest()
+    border = rim(truth)
+    measured = fidelity(np.where(border, truth + 0.1, truth), truth, WINDOW)
+    assert measured["rmse_hu_rim"] == pytest.approx(140.0)
+    assert measured["noise_hu_lung"] == measured["bias_hu_lung"] == 0
