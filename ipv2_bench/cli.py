@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   ipv2-bench reproduce --config experiments/virtual_scan.yaml data.root=CT    on real chest CT
   ipv2-bench train --denoiser fm --strategy IPv2                  one denoiser under one strategy
   ipv2-bench evaluate --denoiser fm --strategy IPv2               its row, without training
+  ipv2-bench check                                                which columns can be computed here
   ipv2-bench calibrate --write experiments/mine.yaml              photons that match the noise of your uLDCT
 """
 
@@ -46,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--denoiser", required=True, help="a file of ipv2_bench/denoisers, or package.module:Class")
         made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
         made.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    made = command("check", "say which columns can be computed here, and how to get what is missing")
+    made.add_argument("--download", action="store_true", help="fetch missing weights, with their hash verified")
     made = command("attribute", "say which part of the images Table 1's distances come from")
     made.add_argument("--denoiser", default="", help="comma-separated (default: all of Table 1)")
     made = command("calibrate", "find the photons that give module 2 the noise of the uLDCT")
@@ -58,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
     given = parser().parse_args(argv)
     try:
-        return {"reproduce": _reproduce, "calibrate": _calibrate, "attribute": _attribute}.get(
+        return {"reproduce": _reproduce, "calibrate": _calibrate, "attribute": _attribute, "check": _check}.get(
             given.command, _one_cell
         )(given)
     except InputError as error:
@@ -112,6 +115,14 @@ def _attribute(given: argparse.Namespace) -> int:
 
     denoisers = tuple(given.denoiser.split(",")) if given.denoiser else ()
     print(attribute(load_config(given.config, given.settings), denoisers, progress=not given.quiet))
+    return 0
+
+
+def _check(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.check import check_extractors
+    from ipv2_bench.benchmark.config import load_config
+
+    print(check_extractors(load_config(given.config, given.settings), given.download))
     return 0
 
 

@@ -73,7 +73,8 @@ class RunConfig:
 
     ``processes``: cells at once, 0 for one per core on a CPU and one on a GPU. ``accelerator``: Lightning's word.
     ``eval_batch``: slices per network call when the test set is denoised. ``loader_workers``: of each data loader.
-    ``work``: folder for checkpoints and caches. ``out``: folder of the leaderboards.
+    ``work``: folder for checkpoints and caches. ``out``: folder of the leaderboards. ``weights``: folder with weights of
+    feature extractors, besides the caches that ``ipv2-bench check`` lists.
     """
 
     processes: int = 0
@@ -82,6 +83,7 @@ class RunConfig:
     loader_workers: int = 0
     work: str = "runs"
     out: str = "leaderboards"
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ipv2_bench.data.source import Source
 from ipv2_bench.data.split import Split, split_slices
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import code, digest
+from ipv2_bench.metrics.weights import VARIABLE
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import Acquisition
 from ipv2_bench.purification import Strategy
@@ -51,6 +53,10 @@ def prepare(config: Config, progress: bool = True) -> Prepared:
 
 def open_slices(config: Config, progress: bool = True) -> tuple[Window, SliceSet, Split]:
     """Make or open the slices of a configuration and split them."""
+    if config.run.weights:
+        if not Path(config.run.weights).is_dir():
+            raise InputError(f"run.weights is '{config.run.weights}': there is no such folder")
+        os.environ[VARIABLE] = str(Path(config.run.weights).resolve())  # workers inherit it
     source_class = registry.find("ipv2_bench.data.sources", config.data.source, Source)  # type: ignore[type-abstract]
     source = registry.build(source_class, Source, config.data.options, f"data source {config.data.source}")
     try:

@@ -9,7 +9,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from ipv2_bench.fingerprint import PACKAGE, code, of_files
+from ipv2_bench.fingerprint import PACKAGE, code, digest, of_files
+from ipv2_bench.metrics.extractors import available
 
 MEASURING = ("metrics", "purification/masks.py", "physics/intensity.py")
 
@@ -36,8 +37,9 @@ def _file(cls: type) -> str | None:
 
 
 def measuring_code() -> str:
-    """Hash of the code that measures images."""
-    return code(*MEASURING)
+    """Hash of the code that measures images, and of the pretrained extractors that are here."""
+    own, extractors = code(*MEASURING), available()
+    return digest([own, extractors]) if extractors else own
 
 
 def commit() -> str:

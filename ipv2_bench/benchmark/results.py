@@ -16,6 +16,7 @@ from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, v
 from ipv2_bench.benchmark.tables import Table, TableRow
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.fingerprint import code, digest
+from ipv2_bench.metrics.extractors import available
 from ipv2_bench.metrics.measure import Measures, distances
 from ipv2_bench.purification import Strategy
 
@@ -177,7 +178,7 @@ class Results:
                 "precision": config.train.precision,
             },
             "denoisers": config.denoisers,
-            "extractor": {"name": "randconv", "standardised_on": "training NDCT"},
+            "extractors": {"randconv": "standardised on training NDCT", **available()},
             "measuring_code": measuring_code(),
             "commit": commit(),
             "versions": versions(),

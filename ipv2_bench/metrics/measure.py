@@ -8,8 +8,8 @@ import numpy as np
 
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
+from ipv2_bench.metrics.extractors import FeatureExtractor, pretrained
 from ipv2_bench.metrics.fidelity import fidelity
-from ipv2_bench.metrics.offline_features import NAME, RandomConvFeatures
 from ipv2_bench.physics.intensity import Window
 
 
@@ -19,17 +19,17 @@ class Measures:
     Attributes
     ----------
     features
-        One [n, d] array per member of the extractor.
+        Name of each extractor → one [n, d] array per member of it.
     fidelity
         Per measure an array [n] of values per slice; empty where the truth is not known.
     """
 
-    def __init__(self, features: list[np.ndarray], fidelity: dict[str, np.ndarray]) -> None:
+    def __init__(self, features: dict[str, list[np.ndarray]], fidelity: dict[str, np.ndarray]) -> None:
         self.features, self.fidelity = features, fidelity
 
     def save(self, path: Path) -> None:
         """Write an npz file, whole or not at all."""
-        arrays = {f"features_{i}": f for i, f in enumerate(self.features)}
+        arrays = {f"features_{name}_{i}": f for name, each in self.features.items() for i, f in enumerate(each)}
         arrays |= {f"fidelity_{k}": v for k, v in self.fidelity.items()}
         write_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
@@ -37,7 +37,9 @@ class Measures:
     def load(cls, path: Path) -> Measures:
         """Read what :meth:`save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
-            features = [arrays[k] for k in sorted(arrays) if k.startswith("features_")]
+            features: dict[str, list[np.ndarray]] = {}
+            for key in sorted(k for k in arrays if k.startswith("features_")):
+                features.setdefault(key.removeprefix("features_").rpartition("_")[0], []).append(arrays[key])
             found = {k.removeprefix("fidelity_"): arrays[k] for k in arrays if k.startswith("fidelity_")}
         return cls(features, found)
 
@@ -46,22 +48,35 @@ class Measures:
         return {k: float(np.nanmean(v)) for k, v in self.fidelity.items() if np.isfinite(v).any()}
 
 
-def measure(images: np.ndarray, truth: np.ndarray | None, window: Window, extractor: RandomConvFeatures) -> Measures:
-    """Measure images [n, N, N] in [0, 1] against their truth [n, N, N], where it is known."""
+def measure(images: np.ndarray, truth: np.ndarray | None, window: Window, offline: FeatureExtractor) -> Measures:
+    """Measure images [n, N, N] in [0, 1] against their truth [n, N, N], where it is known.
+
+    Features are those of ``offline`` and of every pretrained extractor whose weights are here.
+    """
     columns: dict[str, np.ndarray] = {}
     if truth is not None:
         each = [fidelity(x, y, window) for x, y in zip(images, truth, strict=True)]
         columns = {k: np.array([e[k] for e in each]) for k in each[0]}
-    return Measures(extractor(images), columns)
+    return Measures({e.name: e(images) for e in (offline, *pretrained())}, columns)
 
 
 def distances(a: Measures, b: Measures) -> dict[str, float]:
-    """Distances between two image sets in the offline feature space, means over its member networks.
+    """Distances between two image sets in every feature space that both have, means over its member networks.
 
-    The keys carry the extractor's name: ``fd_randconv`` and ``kid_x100_randconv``.
+    ``fid`` and ``kid_x100`` are those of the real Inception, ``clip_fid_x100`` that of the real CLIP; the columns of the
+    offline space carry its name.
     """
-    pairs = list(zip(a.features, b.features, strict=True))
-    return {
-        f"fd_{NAME}": float(np.mean([frechet_distance(x, y) for x, y in pairs])),
-        f"kid_x100_{NAME}": 100.0 * float(np.mean([kernel_distance(x, y)[0] for x, y in pairs])),
-    }
+    found: dict[str, float] = {}
+    for name in a.features.keys() & b.features.keys():
+        pairs = list(zip(a.features[name], b.features[name], strict=True))
+        if name == "clip-vit-b-32":
+            found["clip_fid_x100"] = 100.0 * _mean_frechet(pairs)
+            continue
+        frechet, kernel = ("fid", "kid_x100") if name == "inception" else (f"fd_{name}", f"kid_x100_{name}")
+        found[frechet] = _mean_frechet(pairs)
+        found[kernel] = 100.0 * float(np.mean([kernel_distance(x, y)[0] for x, y in pairs]))
+    return dict(sorted(found.items()))
+
+
+def _mean_frechet(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    return float(np.mean([frechet_distance(x, y) for x, y in pairs]))

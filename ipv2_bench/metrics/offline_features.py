@@ -21,13 +21,16 @@ MEMBERS = 3
 
 
 class RandomConvFeatures:
-    """Spatial means of layers 2–4 of random convolutional networks.
+    """Spatial means of layers 2–4 of random convolutional networks; a
+    :class:`~ipv2_bench.metrics.extractors.FeatureExtractor`.
 
     Parameters
     ----------
     reference
         Training NDCT that standardises the layers, [n, N, N] in [0, 1].
     """
+
+    name, version = NAME, "1"
 
     def __init__(self, reference: np.ndarray) -> None:
         self._members: list[list[tuple[Tensor, Tensor, Tensor]]] = []
@@ -54,27 +57,40 @@ class RandomConvFeatures:
         self.sha256 = digest.hexdigest()
 
     @torch.no_grad()
-    def __call__(self, images: np.ndarray, batch: int = 16) -> list[np.ndarray]:
+    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Images [n, N, N] in [0, 1] → one [n, d] float64 array per member network.
 
         Raises
         ------
         ValueError
-            When an image is not finite or leaves [0, 1].
+            When the images are of another shape or type, not finite, or leave [0, 1].
         """
-        low, high = float(images.min()), float(images.max())
-        if not (low >= 0.0 and high <= 1.0):
-            raise ValueError(f"images span [{low:.3g}, {high:.3g}]: expected finite values in [0, 1]")
         found: list[list[np.ndarray]] = [[] for _ in self._members]
-        for start in range(0, len(images), batch):
-            chunk = _batch(images[start : start + batch])
+        for image in check_images(images):  # one by one: the rounding of a batched convolution depends on the batch
+            first = _batch(image[None])
             for layers, out in zip(self._members, found, strict=True):
-                x, means = chunk, []
+                x, means = first, []
                 for kernel, mean, std in layers:
                     x = _activate(F.conv2d(x, kernel, padding=kernel.shape[-1] // 2), mean, std)
                     means.append(x.mean(dim=(2, 3)))
                 out.append(torch.cat(means[1:], dim=1).double().numpy())
         return [np.concatenate(parts) for parts in found]
+
+
+def check_images(images: np.ndarray) -> np.ndarray:
+    """The images, if they are float [n, N, N], finite and in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        Otherwise.
+    """
+    if images.ndim != 3 or len(images) == 0 or not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"got images {images.dtype} {images.shape}: expected float [n, N, N] in [0, 1], at least one")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise ValueError(f"images span [{low:.3g}, {high:.3g}]: expected finite values in [0, 1]")
+    return images
 
 
 def _batch(images: np.ndarray) -> Tensor:

@@ -31,13 +31,6 @@ def test_shapes(extractor: RandomConvFeatures, images: np.ndarray) -> None:
         assert np.isfinite(member).all() and (member.std(0) > 0).mean() > 0.9
 
 
-@pytest.mark.parametrize("batch", [1, 7, 64])
-def test_features_do_not_depend_on_the_batch(extractor: RandomConvFeatures, images: np.ndarray, batch: int) -> None:
-    # Not to the bit: for a batch of one the convolutions sum in another order.
-    for one, other in zip(extractor(images), extractor(images, batch=batch), strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=2e-6)
-
-
 def test_networks_are_the_same_every_time_and_members_differ(
     extractor: RandomConvFeatures, phantom: SliceSet, images: np.ndarray
 ) -> None:
