@@ -67,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"ipv2-bench: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"ipv2-bench: {error.strerror or error}: {error.filename or 'disk'}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("ipv2-bench: interrupted; the same command goes on from here", file=sys.stderr)
         return 130

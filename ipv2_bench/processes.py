@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import lru_cache
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -39,5 +40,10 @@ def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     threads = min(len(items), torch.get_num_threads())
     if threads < 2:
         return [function(x) for x in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, items))
+    return list(_threads(torch.get_num_threads()).map(function, items))
+
+
+@lru_cache(maxsize=4)
+def _threads(n: int) -> ThreadPoolExecutor:
+    """Threads that stay, since what they keep (plans of transforms) is dear to make."""
+    return ThreadPoolExecutor(n)

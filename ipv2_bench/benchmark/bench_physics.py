@@ -77,18 +77,18 @@ def _resident_mb() -> float:
 
 
 def seconds_per_slice(run: Callable[[], Any], slices: int, repeats: int, device: torch.device) -> tuple[float, float]:
-    """Median seconds per slice after one call to warm up, and the peak memory in MB."""
+    """Median seconds per slice after one call to warm up, and the peak memory in MB, the first call's included."""
 
     def wait() -> None:
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    run()
-    wait()
     taken = []
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with PeakMemory() as memory:
+        run()
+        wait()
         for _ in range(repeats):
             begun = time.perf_counter()
             run()
@@ -136,8 +136,8 @@ def _line(name: str, size: int, seconds: float, memory: float, where: str) -> di
 
 
 def growth(lines: list[dict[str, Any]], name: str) -> float:
-    """p of the fit ``seconds ∝ N^p·log N`` over the sizes; 2 is the cost of a fast Fourier transform."""
-    mine = [line for line in lines if line["method"] == name]
+    """p of the fit ``seconds ∝ N^p·log N`` over the sizes on the last device; 2 is the cost of a fast Fourier transform."""
+    mine = [line for line in lines if line["method"] == name and line["device"] == lines[-1]["device"]]
     size = np.array([line["size"] for line in mine], float)
     seconds = np.array([1 / line["slices_per_second"] for line in mine])
     return float(np.polyfit(np.log(size), np.log(seconds / np.log(size)), 1)[0])
@@ -245,9 +245,9 @@ def share_of_training(path: Path, batches: int = 30) -> dict[str, Any]:
             optimiser = torch.optim.Adam(denoiser.parameters(), 1e-4)
             purifying, stepping = [], []
             for i in range(batches + 3):
+                begun = _now(device)  # what is kept for purification is read here, too
                 batch = next(iter(data.train_dataloader()))
                 batch = type(batch)(*(x.to(device) for x in batch))
-                begun = _now(device)
                 pair = data.purify(batch, i)
                 purified = _now(device)
                 optimiser.zero_grad()
@@ -332,7 +332,8 @@ def _markdown(result: dict[str, Any]) -> str:
     text += ["", f"Purification takes {share['share']:.1%} of a training step of FM with {share['configuration']}."]
     text += ["", "| accuracy at 512, 512 angles | |", "|---|---|"]
     text += [f"| {k} | {v:.3g} |" for k, v in result["accuracy"].items()]
-    text += ["", "![noise power](physics.png)", "", "Noise power of FBP of white noise, cosine filter."]
+    picture = "physics.png" if result["gpu"] == "unmeasured" else "physics-cuda.png"
+    text += ["", f"![noise power]({picture})", "", "Noise power of FBP of white noise, cosine filter."]
     return "\n".join(text) + "\n"
 
 

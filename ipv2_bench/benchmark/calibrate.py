@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +77,11 @@ def calibrate_command(config: Config, config_path: Path, low_alone: bool, write:
         f"written to {out / 'calibration.json'} and {out / 'calibration.png'}",
     ]
     if write is not None:
-        tree = read_yaml(config_path)
-        noise = dict(tree.get("noise") or {}) | {"photons": photons, "calibrate": False}
-        text = OmegaConf.to_yaml(OmegaConf.create({**tree, "noise": noise}))
+        noise = {**asdict(config.noise), "photons": photons, "calibrate": False}
+        data = {k: v for k, v in asdict(config.data).items() if k != "options"} | config.data.options
+        tables = [os.path.relpath(config.folder / t, write.parent) for t in config.tables]
+        tree = {**read_yaml(config_path), "data": data, "noise": noise, "tables": tables}
+        text = OmegaConf.to_yaml(OmegaConf.create(tree))
         note = f"# {config_path.name} with module 2 calibrated: {lines[0]}.\n"
         write_whole(write, lambda file: file.write((note + text).encode()))
         lines.append(f"configuration: {write}")

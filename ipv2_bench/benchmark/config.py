@@ -200,12 +200,19 @@ LEAST: dict[str, dict[str, float]] = {
 """Smallest value of each number that has one."""
 
 
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+"""Words of Lightning under which weights stay float32."""
+
+
 def _check_ranges(values: dict[str, Any]) -> None:
     for section, least in LEAST.items():
         for key, low in least.items():
             value = getattr(values.get(section, SECTIONS[section]()), key)
             if value < low:
                 raise InputError(f"{section}.{key} is {value}: expected at least {low}")
+    precision = values["train"].precision if "train" in values else PRECISIONS[0]
+    if precision not in PRECISIONS:
+        raise InputError(f"train.precision is '{precision}': use one of {', '.join(PRECISIONS)}")
     schedule = values["train"].schedule if "train" in values else "constant"
     if schedule not in ("constant", "one_cycle"):
         raise InputError(f"train.schedule is '{schedule}': use one of constant, one_cycle")

@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,12 @@ def calibrated(start: AddNoise, slices: SliceSet, train: np.ndarray, low_alone: 
     use = train[np.linspace(0, len(train) - 1, min(32, len(train))).astype(int)]
     normal = None if low_alone else np.array(slices.normal[use])
     patient = [slices.patient[i] for i in use]
-    return calibrate(start, np.array(slices.low[use]), normal, slices.pixel_mm[use], seed=0, patient=patient)
+    found = calibrate(start, np.array(slices.low[use]), normal, slices.pixel_mm[use], seed=0, patient=patient)
+    if found.add_noise.acquisition.photons > 1e4 * start.acquisition.photons:
+        raise InputError(
+            "the uLDCT are not noisier than the NDCT, so there is no noise to calibrate module 2 to: are the two swapped?"
+        )
+    return found
 
 
 def _module_2(config: Config, window: Window, slices: SliceSet, split: Split) -> AddNoise:
@@ -141,7 +147,23 @@ def check(config: Config, tables: list[Table]) -> None:
     """
     used = {row.denoiser for table in tables for row in table.rows if row.denoiser}
     for name in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
-        denoiser_options(config, name)
+        _try(config, name)
+
+
+def _try(config: Config, name: str) -> None:
+    """Refuse a denoiser whose options or divisor do not fit, without giving it memory."""
+    import torch
+
+    from ipv2_bench.denoisers.base import Denoiser
+
+    cls, options = denoiser_options(config, name)
+    with torch.device("meta"):
+        made: Any = registry.build(cls, Denoiser, {**options, "seed": 0}, f"denoiser {name}")
+    if config.data.size % made.divisor:
+        raise InputError(
+            f"data.size is {config.data.size}: denoiser {name} takes multiples of {made.divisor} in training, such as "
+            f"{-(-config.data.size // made.divisor) * made.divisor}"
+        )
 
 
 def denoiser_options(config: Config, name: str) -> tuple[type, dict]:

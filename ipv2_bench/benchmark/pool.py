@@ -55,6 +55,7 @@ def run_cells(specs: dict[str, CellSpec], processes: int, progress: bool = True)
     try:
         while todo:
             todo = _round(todo, min(processes, len(todo)), messages, display, failures, attempts)
+            processes = 1  # after a death one at a time: a cell that always dies must not take its neighbour with it
     finally:
         stop.set()
         listener.join(timeout=2)
@@ -78,9 +79,10 @@ def _round(
     try:
         while waiting or running:
             while waiting and len(running) < processes:
-                name = waiting.pop(0)
-                attempts[name] += 1
+                name = waiting[0]
                 running[pool.submit(_work, name, todo[name])] = name
+                attempts[name] += 1
+                waiting.pop(0)
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 name = running.pop(future)

@@ -18,6 +18,9 @@ MEASURING = ("metrics", "purification/masks.py", "physics/intensity.py")
 def training_code(denoiser: type) -> str:
     """Hash of the code that shapes a cell: the road from pairs to denoised images, and the denoiser's own files."""
     own = [Path(file) for c in denoiser.__mro__ if c.__module__ not in ("builtins",) and (file := _file(c)) is not None]
+    # Of a package from outside everything counts; a lone module counts itself.
+    outside = {f.parent for f in own if PACKAGE not in f.resolve().parents and (f.parent / "__init__.py").exists()}
+    own += [p for folder in sorted(outside) for p in sorted(folder.rglob("*.py")) if p not in own]
     shared = (
         "physics",
         "purification",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -87,13 +88,20 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
         _write_text(out / f"{table.key}.md", markdown[table.key])
         if not failures:
             _picture(ready, results, table, out / f"{table.key}.png")
-    _dashboards(ready, results, cells, csvs, mode, processes, progress)
+    try:
+        _dashboards(ready, results, cells, csvs, mode, processes, progress)
+    except Exception as error:  # whatever W&B has: the tables are there and must be shown
+        print(
+            f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
+            file=sys.stderr,
+        )
     return Outcome(markdown, failures, out)
 
 
 def cell_name(key: CellKey, spec: CellSpec) -> str:
-    """How a cell is called in bars, messages and W&B."""
-    return f"{denoiser_title(key.denoiser)} · {training_name(spec)} · seed {key.seed}"
+    """How a cell is called in bars, messages and W&B. Denoisers from outside go by their key: titles may repeat."""
+    title = key.denoiser if ":" in key.denoiser else denoiser_title(key.denoiser)
+    return f"{title} · {training_name(spec)} · seed {key.seed}"
 
 
 def training_name(spec: CellSpec) -> str:

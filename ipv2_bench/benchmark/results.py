@@ -76,7 +76,9 @@ class Results:
     def label(self, strategy: Strategy | None, seed: int) -> ImageSet:
         """Label images of the test slices: the NDCT for ``None``, else the strategy's purified NDCT."""
         ready = self.ready
-        identity: list[Any] = [ready.slices.manifest, ready.split.test.tolist(), code("purification")]
+        # The training slices standardise the offline feature space of the label's measures.
+        parts = [ready.split.train.tolist(), ready.split.test.tolist()]
+        identity: list[Any] = [ready.slices.manifest, parts, code("purification", "benchmark/cell.py")]
         weak: CellSpec | None = None
         if strategy is not None:
             identity.append(asdict(strategy))

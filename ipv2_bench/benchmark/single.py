@@ -47,7 +47,8 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
     check(config, [table])
     ready = prepare(config, progress)
     cells = plan_cells(ready, [table])
-    missing = [cell_name(k, s) for k, s in cells.items() if not (s.folder / "model.safetensors").exists()]
+    trained = ("model.safetensors", "result.json")  # a denoiser without weights leaves the second alone
+    missing = [cell_name(k, s) for k, s in cells.items() if not any((s.folder / f).exists() for f in trained)]
     if missing:
         raise InputError(f"{missing[0]} is not trained: run ipv2-bench train with the same settings first")
     failures = run_cells({cell_name(k, s): s for k, s in cells.items()}, parallelism(config)[0], progress)

@@ -72,7 +72,10 @@ def _load(path: Path) -> Table:
     images = tree.get("images", "denoised")
     if images not in ("denoised", "label"):
         raise InputError(f"{path.name}: images is '{images}': use denoised or label")
-    rows = tuple(_row(path.name, r, images) for r in tree.get("rows", []))
+    given = tree.get("rows") or []
+    if not isinstance(given, list) or not all(isinstance(r, dict) for r in given):
+        raise InputError(f"{path.name}: rows is no list of rows: write them as - {{denoiser: fm, strategy: IPv2}}")
+    rows = tuple(_row(path.name, r, images) for r in given)
     if not rows:
         raise InputError(f"{path.name} has no rows: list them as - {{denoiser: fm, strategy: IPv2}}")
     published = _published(path.parent / tree["published"]) if tree.get("published") else {}
@@ -82,6 +85,12 @@ def _load(path: Path) -> Table:
 def _row(where: str, given: dict[str, Any], images: str) -> TableRow:
     given = dict(given)
     label, denoiser, name = given.pop("label", "NDCT"), given.pop("denoiser", ""), given.pop("strategy", None)
+    if not all(isinstance(x, str) for x in (label, denoiser, name or "")):
+        raise InputError(
+            f"{where}: label, denoiser and strategy must be words, such as {{denoiser: fm, strategy: IPv2}}"
+        )
+    if images == "label" and name in ("raw", "simulated"):
+        raise InputError(f"{where}: strategy {name} has no purified label: use a point of the lattice")
     if label not in LABELS:
         raise InputError(f"{where}: label '{label}' is unknown: use one of {', '.join(LABELS)}")
     if name is None or (images == "denoised" and not denoiser):
@@ -93,9 +102,16 @@ def _published(path: Path) -> dict[tuple[str, str, str], dict[str, float]]:
     if not path.is_file():
         raise InputError(f"the published numbers {path.name} are not there: expected them in leaderboards/published")
     with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    try:
         return {
             (r["label"], r.get("denoiser") or "", r.get("strategy") or r["image_set"].removesuffix("(NDCT)")): {
                 m: float(r[m]) for m in PUBLISHED_METRICS
             }
-            for r in csv.DictReader(file)
+            for r in lines
         }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path.name} is no table of published numbers ({error}): expected the columns label, denoiser, strategy and "
+            f"{', '.join(PUBLISHED_METRICS)}"
+        ) from error

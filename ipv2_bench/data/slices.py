@@ -48,6 +48,10 @@ class SliceSet:
     def __len__(self) -> int:
         return len(self.low)
 
+    def __reduce__(self) -> tuple:
+        # To another process goes the folder's name, not gigabytes of mapped arrays.
+        return _opened, (self.folder,)
+
     @property
     def size(self) -> int:
         """N, pixels along a side."""
@@ -119,6 +123,11 @@ def stored(
         except OSError:
             # Another process was first; what it made is the same.
             shutil.rmtree(temporary)
+    return _opened(folder)
+
+
+def _opened(folder: Path) -> SliceSet:
+    """The slice set that lies in ``folder``."""
     index = json.loads((folder / "index.json").read_text())
 
     def mapped(name: str) -> np.ndarray:

@@ -15,7 +15,9 @@ from ipv2_bench.benchmark import bench_physics
 
 def test_growth_finds_the_exponent() -> None:
     lines = [
-        {"method": "ours", "size": n, "slices_per_second": 1e6 / (n**2 * np.log(n))} for n in (128, 256, 512, 1024)
+        {"method": "ours", "device": device, "size": n, "slices_per_second": 1e6 / (n**power * np.log(n))}
+        for device, power in (("cpu", 3), ("gpu", 2))
+        for n in (128, 256, 512, 1024)
     ]
     assert bench_physics.growth(lines, "ours") == pytest.approx(2.0, abs=1e-9)
 

@@ -71,8 +71,11 @@ class PairedPng(Source):
                 where = path.relative_to(self.root)
                 try:
                     with Image.open(path) as image:
+                        if image.mode not in ("L", "RGB", "P", "1"):
+                            problems.append(f"{where} has pixels of kind {image.mode}: expected 8-bit grey or colour")
+                            continue
                         gray = np.asarray(image.convert("L"))
-                except (OSError, UnidentifiedImageError) as error:
+                except (OSError, SyntaxError, UnidentifiedImageError) as error:
                     problems.append(f"{where} cannot be read as PNG ({type(error).__name__}): replace it")
                     continue
                 if gray.shape != (size, size):
