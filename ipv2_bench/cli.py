@@ -59,7 +59,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
-    given = parser().parse_args(argv)
+    given, rest = parser().parse_known_args(argv)
+    if any(word.startswith("-") or "=" not in word for word in rest):
+        parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    given.settings += rest  # settings may stand on both sides of options
     try:
         return {"reproduce": _reproduce, "calibrate": _calibrate, "attribute": _attribute, "check": _check}.get(
             given.command, _one_cell

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.thorax import Patient, draw_section
@@ -100,10 +101,53 @@ def test_no_lung(refused, tmp_path: Path) -> None:
         ((*SMOKE, "noise.filter_name=box"), "filter_name 'box' is unknown"),
         ((*SMOKE, "data.size=-3"), "data.size"),
         ((*SMOKE, "train.batch_size=0"), "train.batch_size"),
+        ((*SMOKE, "train.precision=bf16"), "train.precision is 'bf16': use one of 32-true, 16-mixed, bf16-mixed"),
+        ((*SMOKE, "data.size=50"), "data.size is 50: denoiser"),
+        ((*SMOKE, "run.weights=nowhere"), "run.weights is 'nowhere': there is no such folder"),
     ],
 )
 def test_wrong_settings(refused, words: tuple[str, ...], told: str) -> None:
     assert told in refused(*words)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("rows: 5", "rows is no list of rows"),
+        ("rows: [x]", "rows is no list of rows"),
+        ("rows: [{denoiser: fm, strategy: [a]}]", "must be words"),
+        ("rows: [{denoiser: 5, strategy: IPv2}]", "must be words"),
+        ("images: label\nrows: [{strategy: raw}]", "strategy raw has no purified label"),
+        (
+            "published: numbers.csv\nrows: [{denoiser: fm, strategy: IPv2}]",
+            "numbers.csv is no table of published numbers",
+        ),
+    ],
+)
+def test_tables_that_are_none(refused, tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "table1.yaml").write_text(text + "\n")
+    (tmp_path / "numbers.csv").write_text("label,denoiser\nNDCT,FM\n")
+    (tmp_path / "mine.yaml").write_text((EXPERIMENTS / "smoke.yaml").read_text() + "tables: [table1.yaml]\n")
+    assert told in refused("--config", "mine.yaml")
+
+
+def test_swapped_pairs_have_no_noise_to_calibrate_to(refused, tmp_path: Path, thorax: np.ndarray) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(8):
+        hu = thorax[i % 4]
+        for side, noise in (("lq", 0.0), ("gt", 100.0)):
+            folder = tmp_path / "pairs" / ("train" if i < 4 else "test") / side
+            folder.mkdir(parents=True, exist_ok=True)
+            gray = np.clip((hu + noise * rng.standard_normal(hu.shape) + 1000) / 1400 * 255, 0, 255)
+            Image.fromarray(gray.astype(np.uint8)).save(folder / f"{i}.png")
+    words = ("data.source=paired_png", "data.root=pairs", "data.pixel_mm=6", "data.size=64", "data.split=slice")
+    config = tmp_path / "mine.yaml"
+    text = (EXPERIMENTS / "paper.yaml").read_text()
+    config.write_text(text)
+    for table in EXPERIMENTS.glob("table*.yaml"):
+        (tmp_path / table.name).write_text(table.read_text().replace("published:", "# published:"))
+    small = ("noise.views=32", "data.fractions=[0.5,0.0,0.5]", *words)
+    assert "are the two swapped?" in refused("--config", str(config), *small)
 
 
 @pytest.mark.parametrize(

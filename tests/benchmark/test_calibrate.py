@@ -11,6 +11,7 @@ from PIL import Image
 
 from ipv2_bench.benchmark.calibrate import noise_by_radius, noise_power
 from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.cli import main
 from ipv2_bench.physics.closed_form import noise_power as closed_noise_power
 
@@ -24,7 +25,7 @@ def words(tmp_path: Path) -> list[str]:
 
 def test_calibrate_writes_what_it_found(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     target = tmp_path / "mine.yaml"
-    assert main([*words, "--write", str(target)]) == 0
+    assert main([*words, "--write", str(target), "noise.dose=0.04"]) == 0
     out = capsys.readouterr().out
     found = json.loads((tmp_path / "out" / "smoke" / "calibration.json").read_text())
     assert f"photons at full dose: {found['photons']:.4g}" in out
@@ -37,7 +38,9 @@ def test_calibrate_writes_what_it_found(words: list[str], tmp_path: Path, capsys
     assert "smoke.yaml with module 2 calibrated" in target.read_text().splitlines()[0]
     config = load_config(target)
     assert config.noise.photons == found["photons"] and not config.noise.calibrate
+    assert config.noise.dose == 0.04  # what was given on the command line stays
     assert config.data == load_config(SMOKE).data
+    assert [t.key for t in load_tables(config)] == ["table1", "table2", "table3"]
     assert main([*words, "--write", str(target)]) == 2
     assert "exists: remove it or name another file" in capsys.readouterr().err
 
