@@ -7,6 +7,7 @@ convolution depends on the batch.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,7 +37,7 @@ class FeatureExtractor(Protocol):
         ...
 
 
-class _Pretrained:
+class _Pretrained(ABC):
     version = "1"
 
     def __init__(self, weights: Weights, path: Path, batch: int = 32) -> None:
@@ -44,15 +45,17 @@ class _Pretrained:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = self.load(path).to(self.device).eval()
 
+    @abstractmethod
     def load(self, path: Path) -> Any:
-        raise NotImplementedError
+        """The network in the file."""
 
+    @abstractmethod
     def prepare(self, image: np.ndarray) -> Tensor:
         """A slice, uint8 [N, N, 3] → what the network takes, [3, S, S]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, batch: Tensor) -> Tensor:
-        raise NotImplementedError
+        """[B, 3, S, S] → features [B, d]."""
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:

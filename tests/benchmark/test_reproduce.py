@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 from ipv2_bench.data.thorax import Patient, draw_section
-from tests.benchmark.test_resume import assert_same_history
 from tests.dicom_files import MARKER, write_series
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -192,7 +191,7 @@ def test_a_killed_run_ends_in_the_same_tables(two_cells: Path, tmp_path: Path, m
         {k: v for k, v in x.items() if k not in TIMES} for x in expected
     ]
     for path in (whole / "runs").rglob("history.csv"):
-        assert_same_history(path, tmp_path / path.relative_to(whole))
+        assert path.read_bytes() == (tmp_path / path.relative_to(whole)).read_bytes()
 
 
 def test_a_failed_cell_is_told_and_the_others_go_on(two_cells: Path, tmp_path: Path) -> None:
