@@ -15,7 +15,7 @@ MARKER = "MARKERNAME"
 def write_series(folder: Path, hu: np.ndarray, spacing_mm: float, **tags: object) -> list[Path]:
     """Write slices [n, N, N] in HU as one series; ``tags`` replace or, with ``None``, remove elements."""
     folder.mkdir(parents=True, exist_ok=True)
-    uid = generate_uid()
+    uid, study = generate_uid(), generate_uid()
     paths = []
     for i, image in enumerate(hu):
         meta = FileMetaDataset()
@@ -25,7 +25,7 @@ def write_series(folder: Path, hu: np.ndarray, spacing_mm: float, **tags: object
         data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
         data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
         data.PatientName, data.PatientID, data.InstitutionName = MARKER, MARKER + "ID", MARKER + "CLINIC"
-        data.StudyInstanceUID, data.SeriesInstanceUID = generate_uid(), uid
+        data.StudyInstanceUID, data.SeriesInstanceUID = study, uid
         data.Modality, data.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
         data.Rows, data.Columns = image.shape
         data.PixelSpacing = [spacing_mm, spacing_mm]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ipv2_bench.benchmark.cell import feature_extractor
 from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.measuring import feature_extractor
 from ipv2_bench.benchmark.plan import check, plan_cells, prepare
 from ipv2_bench.benchmark.reproduce import cell_name
 from ipv2_bench.benchmark.tables import load_tables

@@ -209,7 +209,7 @@ def _cell(ready: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
         "options": options,
         "strategy": strategy.training_identity(),
         "noise": ready.add_noise.identity() if strategy.needs_noise else None,
-        "budget": [train.steps, train.epochs, train.batch_size, train.clip, train.precision],
+        "budget": [train.steps, 0 if train.steps else train.epochs, train.batch_size, train.clip, train.precision],
         "seed": key.seed,
         "code": training_code(cls),
     }

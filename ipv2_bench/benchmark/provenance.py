@@ -12,7 +12,10 @@ from pathlib import Path
 from ipv2_bench.fingerprint import PACKAGE, code, digest, of_files
 from ipv2_bench.metrics.extractors import available
 
-MEASURING = ("metrics", "purification/masks.py", "physics/intensity.py")
+SHAPE_NO_CELL = ("physics/closed_form.py", "purification/calibration.py")
+"""Files of the folders that training runs through, which it does not use: the calibration's result is part of a cell."""
+
+MEASURING = ("metrics", "purification/masks.py", "physics/intensity.py", "benchmark/measuring.py")
 
 
 def training_code(denoiser: type) -> str:
@@ -30,6 +33,7 @@ def training_code(denoiser: type) -> str:
         "denoisers/networks",
     )
     files = [p for part in shared for p in ((PACKAGE / part).rglob("*.py") if "." not in part else [PACKAGE / part])]
+    files = [p for p in files if p.relative_to(PACKAGE).as_posix() not in SHAPE_NO_CELL]
     return of_files([*files, *own, PACKAGE / "benchmark" / "cell.py", PACKAGE / "benchmark" / "callbacks.py"])
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ipv2_bench.benchmark.cell import CellSpec, test_measures
+from ipv2_bench.benchmark.cell import CellSpec
+from ipv2_bench.benchmark.measuring import test_measures
 from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key
 from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
 from ipv2_bench.benchmark.tables import Table, TableRow
@@ -78,7 +79,7 @@ class Results:
         ready = self.ready
         # The training slices standardise the offline feature space of the label's measures.
         parts = [ready.split.train.tolist(), ready.split.test.tolist()]
-        identity: list[Any] = [ready.slices.manifest, parts, code("purification", "benchmark/cell.py")]
+        identity: list[Any] = [ready.slices.manifest, parts, code("purification", "benchmark/results.py")]
         weak: CellSpec | None = None
         if strategy is not None:
             identity.append(asdict(strategy))

@@ -1,7 +1,8 @@
 """Chest CT series from a folder tree of DICOM files, in Hounsfield units.
 
-Nothing that could name a patient leaves this module: only the tags in ``_TAGS`` are ever parsed, what
-pydicom itself would warn or log (it quotes tag values) is held back, and errors carry relative paths only.
+Nothing that could name a patient leaves this module: only the tags in ``_TAGS`` are ever parsed, patient number and
+study become hashes with a salt that is drawn anew in every run, what pydicom itself would warn or log (it quotes tag
+values) is held back, and errors carry relative paths only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, J
 from scipy import ndimage
 from tqdm import tqdm
 
+from ipv2_bench.data.patients import Belonging, group_patients
 from ipv2_bench.errors import refuse
 
 logger = logging.getLogger("ipv2_bench")
@@ -35,13 +37,14 @@ LOWEST_HU = -1024.0
 LARGEST_SIDE = 4096
 LARGEST_TILT_DEG = 0.5
 SAME_POSITION_MM = 0.01
+_SALT = os.urandom(16)
 
-# No other tag is parsed, hence no name or number of a patient ever reaches this program.
+# No other tag is parsed, hence no name, date or place ever reaches this program.
 _TAGS = """
     SOPClassUID Modality ImageType SeriesInstanceUID NumberOfFrames SamplesPerPixel
     PhotometricInterpretation Rows Columns BitsAllocated BitsStored HighBit PixelRepresentation
     PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept PixelSpacing
-    ImagePositionPatient ImageOrientationPatient SliceLocation GantryDetectorTilt
+    ImagePositionPatient ImageOrientationPatient SliceLocation GantryDetectorTilt PatientID StudyInstanceUID
     PixelData ExtendedOffsetTable ExtendedOffsetTableLengths
 """
 
@@ -64,6 +67,8 @@ class Series:
         Side of the square pixels in mm, > 0.
     key
         8 hex digits of the SHA-256 of ``hu``: a name without identity, the same wherever the files lie.
+    patient
+        Key of the first series of this patient.
     """
 
     folder: str
@@ -71,12 +76,15 @@ class Series:
     position_mm: np.ndarray
     spacing_mm: float
     key: str
+    patient: str
 
 
 @dataclass(frozen=True)
 class _Slice:
     name: str
     uid: str
+    patient_id: str
+    study: str
     hu: np.ndarray
     spacing: float
     corner: np.ndarray | None
@@ -104,7 +112,7 @@ class _Problems:
         ]
 
 
-def read_tree(root: str | os.PathLike[str], progress: bool = False) -> list[Series]:
+def read_tree(root: str | os.PathLike[str], progress: bool = False, patients_by: str = "auto") -> list[Series]:
     """Read every CT series below a folder.
 
     Files count as DICOM by their marker or by the suffix ``.dcm``; others are ignored, and so are links to
@@ -116,6 +124,8 @@ def read_tree(root: str | os.PathLike[str], progress: bool = False) -> list[Seri
         The folder.
     progress
         Show a progress bar over the files on stderr.
+    patients_by
+        What tells patients apart; see :func:`~ipv2_bench.data.patients.group_patients`.
 
     Returns
     -------
@@ -144,12 +154,15 @@ def read_tree(root: str | os.PathLike[str], progress: bool = False) -> list[Seri
     if left_out:
         logger.warning("left out of the data set: %s", _count(left_out))
     series: dict[str, Series] = {}
+    belonging: dict[str, Belonging] = {}
     for folder, uid in list(groups):
         slices = groups.pop((folder, uid))
         built, findings = _build(folder, slices)
         if built is not None and series.setdefault(built.key, built) is not built:
             twin = _shown(series[built.key].folder)
             findings = [(slices[0].name, f"same series as in {twin}; expected each once; remove one of the two")]
+        elif built is not None:
+            belonging[built.key] = Belonging(slices[0].patient_id, frozenset(s.study for s in slices if s.study))
         for name, finding in findings:
             problems.add(name, finding)
     lines = problems.lines()
@@ -158,7 +171,8 @@ def read_tree(root: str | os.PathLike[str], progress: bool = False) -> list[Seri
         remedy = "correct the path, unpack archives, use real folders for links to folders"
         lines = [f"{base_name}: {found} in this folder; expected chest CT as DICOM files; {remedy}"]
     refuse(lines, "data set")
-    return [series[key] for key in sorted(series)]
+    patient = group_patients(belonging, patients_by)
+    return [replace(series[key], patient=patient[key]) for key in sorted(series)]
 
 
 def lung_slices(hu: np.ndarray, spacing_mm: float, min_fraction: float = 0.02) -> np.ndarray:
@@ -279,12 +293,20 @@ def _read_file(path: Path, name: str, problems: _Problems, left_out: Counter[str
     return _Slice(
         name,
         str(data.get("SeriesInstanceUID") or ""),
+        _hashed(data, "PatientID"),
+        _hashed(data, "StudyInstanceUID"),
         hu,
         float(spacing[0]),
         _numbers(data, "ImagePositionPatient", 3),
         _numbers(data, "ImageOrientationPatient", 6),
         _numbers(data, "SliceLocation", 1),
     )
+
+
+def _hashed(data: FileDataset, keyword: str) -> str:
+    """What only tells equal values of a tag from different ones; empty where it is missing or blank."""
+    value = str(data.get(keyword) or "").strip()
+    return hashlib.sha256(_SALT + value.encode()).hexdigest()[:16] if value else ""
 
 
 def _numbers(data: FileDataset, keyword: str, count: int, finite: bool = True) -> np.ndarray | None:
@@ -411,7 +433,8 @@ def _build(folder: str, slices: list[_Slice]) -> tuple[Series | None, list[tuple
     hu = np.stack([slices[i].hu for i in order])
     digest = hashlib.sha256(f"{hu.shape}".encode())
     digest.update(np.ascontiguousarray(hu, dtype=hu.dtype.newbyteorder("<")).data)
-    return Series(folder, hu, position[order], slices[0].spacing, digest.hexdigest()[:8]), []
+    key = digest.hexdigest()[:8]
+    return Series(folder, hu, position[order], slices[0].spacing, key, key), []
 
 
 def _positions(slices: list[_Slice]) -> tuple[np.ndarray | None, list[tuple[str, str]]]:

@@ -17,12 +17,13 @@ from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 
 
 class ScannedSlice(NamedTuple):
-    """One slice in HU, [N, N] float32 each, and the side of a pixel in mm."""
+    """One slice in HU, [N, N] float32 each, the side of a pixel in mm, and the share of each pixel that is nodule."""
 
     low: np.ndarray
     normal: np.ndarray
     truth: np.ndarray
     pixel_mm: float
+    nodules: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,16 @@ class SecondScan:
     normal_dose: Acquisition | None = None
     breathing: Breathing = Breathing()
 
-    def scan(self, hu: np.ndarray, pixel_mm: float, size: int, *key: int | str) -> ScannedSlice:
+    def scan(
+        self, hu: np.ndarray, pixel_mm: float, size: int, *key: int | str, nodules: np.ndarray | None = None
+    ) -> ScannedSlice:
         """Breathe ``hu`` [M, M] at its own resolution, bring both states to [size, size] and scan them.
 
-        ``key`` seeds all that is drawn.
+        ``key`` seeds all that is drawn. ``nodules`` [M, M], true on them, breathe along.
         """
         rng = numpy_generator(*key, "breathing")
-        moved = deform(hu, self.breathing.displacement(hu.shape[0], pixel_mm, rng))
+        field = self.breathing.displacement(hu.shape[0], pixel_mm, rng)
+        moved = deform(hu, field)
         both = area_resize(torch.from_numpy(np.stack([hu.astype(np.float32), moved])), size)
         pixel_mm = pixel_mm * hu.shape[0] / size
         normal, truth = both[:1], both[1:]
@@ -58,7 +62,10 @@ class SecondScan:
         low = truth + scan_noise(truth, mm, self.low_dose, [torch_generator(*key, "low dose")])
         if self.normal_dose is not None:
             normal = normal + scan_noise(normal, mm, self.normal_dose, [torch_generator(*key, "normal dose")])
-        return ScannedSlice(low[0].numpy(), normal[0].numpy(), truth[0].numpy(), pixel_mm)
+        share = None
+        if nodules is not None:
+            share = area_resize(torch.from_numpy(deform(nodules, field))[None], size)[0].numpy()
+        return ScannedSlice(low[0].numpy(), normal[0].numpy(), truth[0].numpy(), pixel_mm, share)
 
 
 def area_resize(images: Tensor, size: int) -> Tensor:

@@ -29,6 +29,8 @@ class SliceSet:
         uLDCT and NDCT, [n, N, N], float32 in [0, 1] of the HU window.
     truth
         Noise-free slice aligned with ``low``, like it; ``None`` where it is not known.
+    nodules
+        Share of each pixel of ``truth`` that is lung nodule, [n, N, N], float32; ``None`` where it is not known.
     patient
         Pseudonym of each slice's patient, n strings; never an identifier from the data.
     pixel_mm
@@ -41,6 +43,7 @@ class SliceSet:
     low: np.ndarray
     normal: np.ndarray
     truth: np.ndarray | None
+    nodules: np.ndarray | None
     patient: tuple[str, ...]
     pixel_mm: np.ndarray
     manifest: str
@@ -96,8 +99,8 @@ def stored(
 ) -> SliceSet:
     """Open the slice set in ``folder``, or make it there first.
 
-    ``make`` returns the arrays ``low``, ``normal`` and perhaps ``truth``, the patients and the pixel sizes. The folder
-    appears whole or not at all.
+    ``make`` returns the arrays ``low``, ``normal``, perhaps ``truth`` and ``nodules``, the patients and the pixel sizes.
+    The folder appears whole or not at all.
 
     Raises
     ------
@@ -133,11 +136,15 @@ def _opened(folder: Path) -> SliceSet:
     def mapped(name: str) -> np.ndarray:
         return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
+    def perhaps(name: str) -> np.ndarray | None:
+        return mapped(name) if (folder / f"{name}.npy").exists() else None
+
     return SliceSet(
         folder=folder,
         low=mapped("low"),
         normal=mapped("normal"),
-        truth=mapped("truth") if (folder / "truth.npy").exists() else None,
+        truth=perhaps("truth"),
+        nodules=perhaps("nodules"),
         patient=tuple(index["patient"]),
         pixel_mm=np.asarray(index["pixel_mm"]),
         manifest=index["manifest"],
@@ -153,6 +160,6 @@ def _check(arrays: dict[str, np.ndarray], patient: Sequence[str]) -> None:
             where = f"slice {i} of patient {patient[i]} ({name})"
             if not np.isfinite(image).all():
                 problems.append(f"{where} holds NaN or infinity: repair or remove it")
-            elif image.min() == image.max():
+            elif image.min() == image.max() and name != "nodules":
                 problems.append(f"{where} is constant ({image.min():.3g} of [0, 1]): widen the HU window or remove it")
     refuse(problems, "data set")

@@ -26,7 +26,7 @@ class Source(ABC):
     def make(
         self, window: Window, size: int, progress: bool
     ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
-        """Arrays ``low``, ``normal`` and perhaps ``truth`` [n, size, size] in [0, 1], patients [n], pixel_mm [n]."""
+        """Arrays ``low``, ``normal``, perhaps ``truth`` and ``nodules`` [n, size, size] in [0, 1]; patients, pixel_mm [n]."""
 
     def slices(self, cache: Path, window: Window, size: int, progress: bool = False) -> SliceSet:
         """The slice set at ``size``, from the ``cache`` folder or made there."""
@@ -38,11 +38,14 @@ def assemble(
     scanned: Iterator[ScannedSlice], patient: Sequence[str], window: Window
 ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
     """Scanned slices in HU → what :meth:`Source.make` returns."""
-    columns = list(zip(*scanned, strict=True)) or [(), (), (), ()]
+    found = list(scanned)
     arrays = {
-        n: np.stack([window.unit(x) for x in c]) for n, c in zip(("low", "normal", "truth"), columns, strict=False) if c
+        name: np.stack([window.unit(getattr(one, name)) for one in found]) for name in ("low", "normal", "truth") if found
     }
-    return arrays, patient, np.asarray(columns[3], dtype=np.float64)
+    nodules = [one.nodules for one in found if one.nodules is not None]
+    if nodules:
+        arrays["nodules"] = np.stack(nodules)
+    return arrays, patient, np.array([one.pixel_mm for one in found])
 
 
 def in_parallel(function: object, jobs: Sequence, progress: bool, title: str, workers: int) -> Iterator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import warnings
@@ -400,8 +401,27 @@ def test_identity_is_never_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(dicom, "dcmread", lambda *a, **k: parsed.append(real(*a, **k)) or parsed[-1])
     read_tree(series(tmp_path))
     assert len(parsed) == 4
-    for keyword in ("PatientName", "PatientID", "PatientBirthDate", "InstitutionName", "StudyInstanceUID"):
+    for keyword in ("PatientName", "PatientBirthDate", "InstitutionName"):
         assert not any(keyword in data for data in parsed)
+
+
+def test_number_and_study_leave_the_reader_only_as_hashes_with_a_salt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    real = dicom.group_patients
+    monkeypatch.setattr(dicom, "group_patients", lambda belonging, rule: told.append(belonging) or real(belonging, rule))
+    number, study = "P-0815", "1.2.826.0.99"
+    (found,) = read_tree(series(tmp_path, PatientID=number, StudyInstanceUID=study))
+    monkeypatch.setattr(dicom, "_SALT", b"another run")
+    (again,) = read_tree(tmp_path)
+    assert found.patient == again.patient == found.key
+    first, second = (next(iter(one.values())) for one in told)
+    assert first.patient_id and first.studies
+    assert first.patient_id != second.patient_id and first.studies != second.studies
+    unsalted = {hashlib.sha256(x.encode()).hexdigest()[:16] for x in (number, study)}
+    assert not unsalted & {first.patient_id, *first.studies}
+    assert number not in repr(told) and study not in repr(told)
 
 
 def test_line_break_in_a_file_name_keeps_one_line(tmp_path: Path) -> None:

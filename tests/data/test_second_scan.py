@@ -137,3 +137,22 @@ def test_a_patient_does_not_depend_on_how_many_there_are(phantom: SliceSet, tmp_
 def test_empty_phantoms_are_refused(options: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         Phantom(**options)
+
+
+def test_nodules_breathe_along_with_the_truth() -> None:
+    at = np.arange(SIZE) - SIZE // 2
+    nodule = (at[:, None] + 12) ** 2 + (at[None] - 6) ** 2 < 6**2
+    hu = np.where(nodule, 40.0, -850.0).astype(np.float32)
+    scanned = SecondScan(CHEAP, DEAR, Breathing(random_mm=5.0)).scan(hu, PIXEL_MM, SIZE, 3, nodules=nodule)
+    assert scanned.nodules is not None and scanned.nodules.dtype == np.float32
+    np.testing.assert_allclose(scanned.nodules, (scanned.truth + 850.0) / 890.0, atol=1e-3)
+    assert np.abs(scanned.nodules - nodule).max() > 0.5  # it has moved
+    assert SecondScan(CHEAP, DEAR).scan(hu, PIXEL_MM, SIZE, 3).nodules is None
+
+
+def test_the_phantom_tells_its_nodules() -> None:
+    arrays, _, _ = Phantom(patients=3, levels=8, views=60).make(Window(), 64, progress=False)
+    nodules, truth = arrays["nodules"], arrays["truth"]
+    assert nodules.shape == truth.shape and nodules.min() == 0.0 and 0.5 < nodules.max() <= 1.0
+    # Even the faintest is denser than the lung around it.
+    assert Window().hu(truth)[nodules > 0.5].min() > -750.0

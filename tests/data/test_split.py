@@ -16,7 +16,7 @@ SEVENTY = (0.7, 0.15, 0.15)
 
 def slices_of(patients: list[str]) -> SliceSet:
     blank = np.broadcast_to(np.float32(0), (len(patients), 1, 1))
-    return SliceSet(Path(), blank, blank, None, tuple(patients), np.ones(len(patients)), "")
+    return SliceSet(Path(), blank, blank, None, None, tuple(patients), np.ones(len(patients)), "")
 
 
 def parts(split: Split) -> list[np.ndarray]:

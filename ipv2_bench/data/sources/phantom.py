@@ -81,4 +81,4 @@ def _scan(scanner: SecondScan, seed: int, levels: int, size: int, job: tuple[int
     # Drawn finer than it is scanned: breathing then costs no sharpness.
     fine = 2 * size
     section = draw_section(patient, level, fine, FIELD_MM / fine)
-    return scanner.scan(section.hu, FIELD_MM / fine, size, seed, "phantom", p, j)
+    return scanner.scan(section.hu, FIELD_MM / fine, size, seed, "phantom", p, j, nodules=section.nodules)
