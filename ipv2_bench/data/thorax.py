@@ -752,8 +752,9 @@ def _fill_lungs(bare: Patient, bronchi: dict[str, Segments], rng: np.random.Gene
         targets = core[rng.choice(len(core), min(len(core), 26), replace=False)]
         twigs.append(_grow(bronchi[f"{name}_bronchus"].end[-1], targets, 1.0, rng))
     nodules = []
-    for _ in range(int(rng.integers(3, 8))):
-        radius = float(rng.uniform(1.5, 5.0))
+    # Enough, and large enough, that about every third cut shows one at the sizes of the presets.
+    for _ in range(int(rng.integers(8, 15))):
+        radius = float(rng.uniform(2.0, 8.0))
         room = inside[inside[:, 3] < -radius - 5, :3]
         solid = rng.random() < 0.6
         density = rng.uniform(10, 50) if solid else rng.uniform(-660, -540)

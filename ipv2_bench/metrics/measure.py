@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ipv2_bench.data.slices import write_whole
-from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
+from ipv2_bench.metrics.anatomy import Anatomy
+from ipv2_bench.metrics.distances import (
+    frechet_at_infinity,
+    frechet_by_size,
+    frechet_distance,
+    frechet_replicates,
+    kernel_distance,
+    kernel_replicates,
+)
 from ipv2_bench.metrics.extractors import FeatureExtractor, pretrained
-from ipv2_bench.metrics.fidelity import fidelity
+from ipv2_bench.metrics.fidelity import curves, fidelity, from_curves, noise_power
 from ipv2_bench.physics.intensity import Window
 
+SUMMED = ("edge", "edge_truth", "edge_count")
+"""Curves of which slices give sums; of the others they give means."""
 
+
+@dataclass(frozen=True)
+class Truth:
+    """The aligned truth of an image set, and what is needed to measure against it.
+
+    Attributes
+    ----------
+    images
+        [n, N, N] in [0, 1].
+    low
+        The uLDCT, like it.
+    anatomy
+        Of each slice.
+    """
+
+    images: np.ndarray
+    low: np.ndarray
+    anatomy: tuple[Anatomy, ...]
+
+
+@dataclass(frozen=True)
 class Measures:
     """Measures of an image set, as they lie on disk.
 
@@ -22,15 +54,22 @@ class Measures:
         Name of each extractor → one [n, d] array per member of it.
     fidelity
         Per measure an array [n] of values per slice; empty where the truth is not known.
+    curves
+        Per curve an array [n, k]; see :func:`ipv2_bench.metrics.fidelity.curves`.
+    pixel_mm
+        Mean side of a pixel.
     """
 
-    def __init__(self, features: dict[str, list[np.ndarray]], fidelity: dict[str, np.ndarray]) -> None:
-        self.features, self.fidelity = features, fidelity
+    features: dict[str, list[np.ndarray]]
+    fidelity: dict[str, np.ndarray] = field(default_factory=dict)
+    curves: dict[str, np.ndarray] = field(default_factory=dict)
+    pixel_mm: float = 1.0
 
     def save(self, path: Path) -> None:
         """Write an npz file, whole or not at all."""
         arrays = {f"features_{name}_{i}": f for name, each in self.features.items() for i, f in enumerate(each)}
         arrays |= {f"fidelity_{k}": v for k, v in self.fidelity.items()}
+        arrays |= {f"curves_{k}": v for k, v in self.curves.items()} | {"pixel_mm": np.array(self.pixel_mm)}
         write_whole(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
 
     @classmethod
@@ -40,43 +79,119 @@ class Measures:
             features: dict[str, list[np.ndarray]] = {}
             for key in sorted(k for k in arrays if k.startswith("features_")):
                 features.setdefault(key.removeprefix("features_").rpartition("_")[0], []).append(arrays[key])
-            found = {k.removeprefix("fidelity_"): arrays[k] for k in arrays if k.startswith("fidelity_")}
-        return cls(features, found)
+            groups = [
+                {k.removeprefix(group): arrays[k] for k in arrays if k.startswith(group)}
+                for group in ("fidelity_", "curves_")
+            ]
+            return cls(features, *groups, float(arrays["pixel_mm"]))
 
     def means(self) -> dict[str, float]:
-        """Mean of each measure of fidelity over the slices that have it."""
-        return {k: float(np.nanmean(v)) for k, v in self.fidelity.items() if np.isfinite(v).any()}
+        """Each measure of fidelity over the slices that have it; only those that some slice has."""
+        if not self.fidelity:
+            return {}
+        found = {k: float(v[0]) for k, v in self.replicates(np.ones((1, self.n))).items()}
+        return {k: v for k, v in found.items() if np.isfinite(v)}
+
+    def replicates(self, counts: np.ndarray) -> dict[str, np.ndarray]:
+        """Measures of fidelity when each slice is taken ``counts`` [B, n] times; [B] each, NaN where none has it."""
+        if not self.fidelity:
+            return {}
+        found = {k: _mean(v, counts) for k, v in self.fidelity.items()}
+        summed = {
+            k: counts @ v if k in SUMMED else np.stack([_mean(column, counts) for column in v.T], axis=1)
+            for k, v in self.curves.items()
+        }
+        each = [from_curves({k: v[b] for k, v in summed.items()}, self.pixel_mm) for b in range(len(counts))]
+        return found | {k: np.array([e[k] for e in each]) for k in each[0]}
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len(next(iter(self.features.values()))[0])
 
 
-def measure(images: np.ndarray, truth: np.ndarray | None, window: Window, offline: FeatureExtractor) -> Measures:
-    """Measure images [n, N, N] in [0, 1] against their truth [n, N, N], where it is known.
+def _mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Weighted means [B] of values [n] where they are numbers."""
+    has = np.isfinite(values)
+    number = counts @ has.astype(np.float64)
+    return np.divide(counts @ np.where(has, values, 0.0), number, out=np.full(len(counts), np.nan), where=number > 0)
+
+
+def measure(
+    images: np.ndarray, truth: Truth | None, window: Window, offline: FeatureExtractor, pixel_mm: float = 1.0
+) -> Measures:
+    """Measure images [n, N, N] in [0, 1] against their truth, where it is known.
 
     Features are those of ``offline`` and of every pretrained extractor whose weights are here.
+
+    Raises
+    ------
+    ValueError
+        When images and truth differ in number or shape.
     """
     columns: dict[str, np.ndarray] = {}
+    lines: dict[str, np.ndarray] = {}
     if truth is not None:
-        each = [fidelity(x, y, window) for x, y in zip(images, truth, strict=True)]
+        if images.shape != truth.images.shape:
+            raise ValueError(
+                f"{images.shape} images against a truth of {truth.images.shape}: expected one image for each test slice"
+            )
+        each = [
+            fidelity(x, y, window, where) for x, y, where in zip(images, truth.images, truth.anatomy, strict=True)
+        ]
         columns = {k: np.array([e[k] for e in each]) for k in each[0]}
-    return Measures({e.name: e(images) for e in (offline, *pretrained())}, columns)
+        drawn = [curves(x, y, window, where) for x, y, where in zip(images, truth.images, truth.anatomy, strict=True)]
+        lines = {k: np.stack([d[k] for d in drawn]) for k in drawn[0]}
+        error = (truth.low - truth.images).astype(np.float64) * window.width
+        lines["nps_low"] = np.stack(
+            [noise_power(e, where.regions["lung"]) for e, where in zip(error, truth.anatomy, strict=True)]
+        )
+    return Measures({e.name: e(images) for e in (offline, *pretrained())}, columns, lines, pixel_mm)
 
 
 def distances(a: Measures, b: Measures) -> dict[str, float]:
     """Distances between two image sets in every feature space that both have, means over its member networks.
 
     ``fid`` and ``kid_x100`` are those of the real Inception, ``clip_fid_x100`` that of the real CLIP; the columns of the
-    offline space carry its name.
+    offline space carry its name. ``*_inf_*`` is the Fréchet distance extrapolated to infinitely many images, where there
+    are at least 8, and ``*_se`` the standard error of a kernel distance over its subsets.
     """
     found: dict[str, float] = {}
-    for name in a.features.keys() & b.features.keys():
-        pairs = list(zip(a.features[name], b.features[name], strict=True))
-        if name == "clip-vit-b-32":
-            found["clip_fid_x100"] = 100.0 * _mean_frechet(pairs)
-            continue
-        frechet, kernel = ("fid", "kid_x100") if name == "inception" else (f"fd_{name}", f"kid_x100_{name}")
-        found[frechet] = _mean_frechet(pairs)
-        found[kernel] = 100.0 * float(np.mean([kernel_distance(x, y)[0] for x, y in pairs]))
+    for name, pairs in _pairs(a, b):
+        frechet, kernel, scale = _columns(name)
+        found[frechet] = scale * float(np.mean([frechet_distance(x, y) for x, y in pairs]))
+        if a.n == b.n >= 8:
+            ends = [frechet_at_infinity(*frechet_by_size(x, y)) for x, y in pairs]
+            found[_infinite(frechet)] = scale * float(np.mean(ends))
+        if kernel:
+            each = [kernel_distance(x, y) for x, y in pairs]
+            found[kernel] = 100.0 * float(np.mean([e[0] for e in each]))
+            found[f"{kernel}_se"] = 100.0 * float(np.sqrt(np.sum([e[1] ** 2 for e in each]))) / len(each)
     return dict(sorted(found.items()))
 
 
-def _mean_frechet(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    return float(np.mean([frechet_distance(x, y) for x, y in pairs]))
+def distance_replicates(a: Measures, b: Measures, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Like :func:`distances`, when each slice is taken ``counts`` [B, n] times in both sets; [B] each."""
+    found: dict[str, np.ndarray] = {}
+    for name, pairs in _pairs(a, b):
+        frechet, kernel, scale = _columns(name)
+        found[frechet] = scale * np.mean([frechet_replicates(x, y, counts) for x, y in pairs], axis=0)
+        if kernel:
+            found[kernel] = 100.0 * np.mean([kernel_replicates(x, y, counts) for x, y in pairs], axis=0)
+    return found
+
+
+def _pairs(a: Measures, b: Measures) -> list[tuple[str, list[tuple[np.ndarray, np.ndarray]]]]:
+    common = sorted(a.features.keys() & b.features.keys())
+    return [(name, list(zip(a.features[name], b.features[name], strict=True))) for name in common]
+
+
+def _columns(name: str) -> tuple[str, str, float]:
+    """Columns of an extractor's Fréchet and kernel distance, and the factor of the first."""
+    special = {"clip-vit-b-32": ("clip_fid_x100", "", 100.0), "inception": ("fid", "kid_x100", 1.0)}
+    return special.get(name, (f"fd_{name}", f"kid_x100_{name}", 1.0))
+
+
+def _infinite(column: str) -> str:
+    head, _, tail = column.partition("_x100") if "_x100" in column else column.partition("_")
+    return f"{head}_inf_x100{tail}" if "_x100" in column else f"{head}_inf{'_' + tail if tail else ''}"

@@ -141,7 +141,7 @@ def test_resolutions_agree(patients: list[Patient]) -> None:
 def test_nodules_lie_in_the_lungs(patients: list[Patient]) -> None:
     for patient in patients:
         assert len(patient.nodules) >= 1
-        assert ((patient.nodules[:, 3] >= 1.5) & (patient.nodules[:, 3] <= 5)).all()
+        assert ((patient.nodules[:, 3] >= 2) & (patient.nodules[:, 3] <= 8)).all()
         span = 0.89 * patient.height
         seen = 0
         for _, _, z, radius, density in patient.nodules:
@@ -152,8 +152,8 @@ def test_nodules_lie_in_the_lungs(patients: list[Patient]) -> None:
             assert section.nodules.any()
             assert (section.nodules & ~lung_mask(section.hu)).sum() == 0
             assert section.hu[section.nodules].max() >= (-100 if density > 0 and radius > 2 else -800)
-            # Other nodules may be cut too; none is wider than 10 mm.
-            assert section.nodules.sum() * PIXEL**2 <= len(patient.nodules) * np.pi * 6**2
+            # Other nodules may be cut too; none is wider than 16 mm.
+            assert section.nodules.sum() * PIXEL**2 <= len(patient.nodules) * np.pi * 9**2
             seen += 1
         assert seen >= 1
 
