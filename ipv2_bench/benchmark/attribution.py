@@ -16,8 +16,8 @@ from ipv2_bench.benchmark.reproduce import cell_name
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.errors import InputError
-from ipv2_bench.metrics.distances import frechet_distance
 from ipv2_bench.metrics.anatomy import regions, rim
+from ipv2_bench.metrics.distances import frechet_distance
 from ipv2_bench.metrics.offline_features import NAME
 
 PARTS = ("rim", "background", "lung", "tissue")

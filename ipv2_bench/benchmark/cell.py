@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from ipv2_bench.benchmark.measuring import test_measures
 from ipv2_bench.benchmark.provenance import measuring_code, processor
 from ipv2_bench.data.slices import SliceSet, write_whole
 from ipv2_bench.data.split import Split
 from ipv2_bench.errors import InputError
-from ipv2_bench.metrics.measure import Measures, measure
-from ipv2_bench.metrics.offline_features import RandomConvFeatures
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.purification import Strategy
 from ipv2_bench.purification.add_noise import AddNoise
@@ -93,6 +92,7 @@ def run_cell(spec: CellSpec, report: Report) -> None:
 
     if spec.threads:
         torch.set_num_threads(spec.threads)
+    _forget_peak_memory()
     spec.folder.mkdir(parents=True, exist_ok=True)
     if not (spec.folder / "result.json").exists():
         _train_and_denoise(spec, report)
@@ -116,7 +116,7 @@ def _train_and_denoise(spec: CellSpec, report: Report) -> None:
         "network_calls": denoiser.network_calls,
         "seconds_training": round(seconds_training, 2),
         "seconds_per_slice": seconds_per_slice,
-        "peak_memory_mb": _peak_memory_mb(device),
+        "peak_memory_mb": _peak_memory_mb(),
         "device": device,
         "threads": torch.get_num_threads(),
     }
@@ -236,23 +236,27 @@ def denoise_test(spec: CellSpec, denoiser: Any, report: Report) -> tuple[np.ndar
     return out, float(f"{np.median(seconds):.4g}"), name
 
 
-def test_measures(slices: SliceSet, split: Split, window: Window, images: np.ndarray) -> Measures:
-    """Measure an image set that stands for the test slices, in the feature space of the training NDCT."""
-    truth = None if slices.truth is None else np.array(slices.truth[split.test])
-    return measure(images, truth, window, feature_extractor(slices, split))
+def _forget_peak_memory() -> None:
+    """Let the peak begin anew: a worker computes one cell after the other."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass  # elsewhere than on Linux it is the worker's own peak
 
 
-def feature_extractor(slices: SliceSet, split: Split) -> RandomConvFeatures:
-    """The offline feature space, standardised on training NDCT: a few dozen, as in the trial that chose it."""
-    use = split.train[np.linspace(0, len(split.train) - 1, min(64, len(split.train))).astype(int)]
-    return RandomConvFeatures(np.array(slices.normal[use]))
-
-
-def _peak_memory_mb(device: str) -> float:
+def _peak_memory_mb() -> float:
     import resource
 
     import torch
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024, 1)
+    except (OSError, StopIteration):
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

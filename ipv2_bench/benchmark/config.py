@@ -68,6 +68,16 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True)
+class MetricsConfig:
+    """What is measured besides distances and fidelity.
+
+    ``structure``: SSIM, MS-SSIM, FSIM, VIF, GMSD and IW-SSIM against each row's label.
+    """
+
+    structure: bool = False
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """How work is done; nothing here changes a result.
 
@@ -109,6 +119,7 @@ class Config:
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
     noise: NoiseConfig = NoiseConfig()
+    metrics: MetricsConfig = MetricsConfig()
     denoisers: dict[str, dict[str, Any]] = field(default_factory=dict)
     weak_denoiser: str = "fm"
     seeds: tuple[int, ...] = (0,)
@@ -118,7 +129,14 @@ class Config:
     folder: Path = Path("experiments")
 
 
-SECTIONS = {"data": DataConfig, "train": TrainConfig, "noise": NoiseConfig, "run": RunConfig, "wandb": WandbConfig}
+SECTIONS = {
+    "data": DataConfig,
+    "train": TrainConfig,
+    "noise": NoiseConfig,
+    "metrics": MetricsConfig,
+    "run": RunConfig,
+    "wandb": WandbConfig,
+}
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:

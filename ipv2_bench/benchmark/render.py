@@ -5,25 +5,41 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from ipv2_bench.benchmark.results import Row
 from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, Table
+from ipv2_bench.metrics.uncertainty import Draws, Interval, interval
 
 OFFLINE = ("fd_randconv", "kid_x100_randconv")
 FIDELITY = ("psnr_db", "ssim", "rmse_hu", "rmse_hu_rim", "noise_hu_background", "noise_hu_lung", "noise_hu_tissue")
-MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, "seconds_per_slice")
+DETAIL = (
+    *("noise_hu_bone", "bias_hu_background", "bias_hu_lung", "bias_hu_tissue", "bias_hu_bone"),
+    *("edge_mtf50", "nps_peak_shift_per_mm", "nps_mean_shift_per_mm", "nodule_cnr", "nodule_contrast"),
+    *("fid_inf", "clip_fid_inf_x100", "fd_inf_randconv"),
+)
+STRUCTURE = (
+    *("psnr_label_db", "ssim_label", "rmse_label", "ms_ssim_label"),
+    *("vif_label", "fsim_label", "gmsd_label", "iw_ssim_label"),
+)
+MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, *DETAIL, *STRUCTURE, "seconds_per_slice")
 HIGHER_IS_BETTER = ("psnr_db", "ssim")
 COLUMNS = (
-    *("label", "denoiser", "strategy", "modules", "n_images", "n_seeds"),
-    *(name for m in MEASURED for name in (m, f"{m}_std")),
+    *("label", "denoiser", "strategy", "modules", "n_images", "n_patients", "n_seeds"),
+    *(name for m in MEASURED for name in (m, f"{m}_std", f"{m}_low", f"{m}_high")),
     *(f"published_{m}" for m in PUBLISHED_METRICS),
 )
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a rendered table: what names it, and mean and standard deviation over seeds of what was measured."""
+    """One line of a rendered table: what names it, and mean and standard deviation over seeds of what was measured.
+
+    ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's ``draws``, [seeds, B].
+    """
 
     label: str
     denoiser: str
@@ -34,18 +50,37 @@ class Line:
     mean: dict[str, float]
     std: dict[str, float]
     published: dict[str, float]
+    values: dict[str, list[float]] = field(default_factory=dict)
+    replicates: dict[str, np.ndarray] = field(default_factory=dict)
+    draws: Draws | None = None
+
+    def interval(self, metric: str) -> Interval | None:
+        """The interval of a measure's mean; ``None`` where there is none."""
+        if self.draws is None or metric not in self.replicates or metric not in self.mean:
+            return None
+        found = interval(self.values[metric], self.replicates[metric], self.draws)
+        return found if math.isfinite(found.low) else None
+
+    def less(self, other: Line, metric: str) -> Interval | None:
+        """The interval of the paired difference ``self − other``; ``None`` where there is none."""
+        if self.draws is None or self.seeds != other.seeds or not all(metric in x.replicates for x in (self, other)):
+            return None
+        values = np.subtract(self.values[metric], other.values[metric])
+        found = interval(values.tolist(), self.replicates[metric] - other.replicates[metric], self.draws)
+        return found if math.isfinite(found.low) else None
 
 
-def lines(table: Table, rows: list[list[dict[str, Any]]]) -> list[Line]:
+def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> list[Line]:
     """Join the rows of each table line over its seeds; lines without a row are left out."""
     found = []
     for of_line in rows:
         if not of_line:
             continue
-        first = of_line[0]
+        first = of_line[0].data
         values: dict[str, list[float]] = {m: [] for m in MEASURED}
         for row in of_line:
-            flat = {**row["distances"], **row["fidelity"], **{k: row["cost"].get(k) for k in ("seconds_per_slice",)}}
+            cost = {k: row.data["cost"].get(k) for k in ("seconds_per_slice",)}
+            flat = {**row.data["distances"], **row.data["fidelity"], **row.data.get("structure", {}), **cost}
             for m in MEASURED:
                 if flat.get(m) is not None:
                     values[m].append(float(flat[m]))
@@ -57,10 +92,13 @@ def lines(table: Table, rows: list[list[dict[str, Any]]]) -> list[Line]:
                 first["strategy"],
                 first["modules"],
                 first["n_images"],
-                tuple(row["seed"] for row in of_line),
+                tuple(row.data["seed"] for row in of_line),
                 {m: sum(v) / len(v) for m, v in full.items()},
                 {m: _std(v) for m, v in full.items() if len(v) > 1},
                 table.published.get((first["label"], first["denoiser"], first["strategy"]), {}),
+                full,
+                {m: np.stack([r.replicates[m] for r in of_line]) for m in full if m in of_line[0].replicates},
+                draws,
             )
         )
     return found
@@ -78,10 +116,33 @@ def to_csv(found: list[Line], images: str) -> str:
     writer.writerow(COLUMNS)
     for line in found:
         strategy = f"{line.strategy}(NDCT)" if images == "label" else line.strategy
-        cells: list[Any] = [line.label, line.denoiser, strategy, line.modules, line.n_images, len(line.seeds)]
+        patients = line.draws.patients if line.draws else ""
+        cells: list[Any] = [
+            *(line.label, line.denoiser, strategy, line.modules, line.n_images, patients, len(line.seeds)),
+        ]
         for m in MEASURED:
+            ends = line.interval(m)
             cells += [_number(line.mean.get(m)), _number(line.std.get(m))]
+            cells += [_number(ends.low), _number(ends.high)] if ends else ["", ""]
         writer.writerow(cells + [_number(line.published.get(m)) for m in PUBLISHED_METRICS])
+    return out.getvalue()
+
+
+def differences(found: list[Line]) -> str:
+    """Every paired difference to IPv1 with the same label and denoiser, with its 95 % interval, as CSV."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("label", "denoiser", "strategy", "measure", "minus_IPv1", "low", "high", "excludes_zero", "tells"))
+    for line in found:
+        base = baseline(found, line)
+        if base is None or base is line:
+            continue
+        for m in MEASURED:
+            if (d := line.less(base, m)) is not None:
+                numbers = [_number(x) for x in (d.mean, d.low, d.high)]
+                writer.writerow(
+                    [line.label, line.denoiser, line.strategy, m, *numbers, int(d.excludes_zero), int(d.tells)]
+                )
     return out.getvalue()
 
 
@@ -91,26 +152,22 @@ def _number(value: float | None) -> str:
 
 def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
     """The table for people, each measured value with its gain over IPv1, beside the published ones."""
-    seeds = max((len(line.seeds) for line in found), default=0)
-    out = [f"## {table.key.capitalize()}: {table.title}", ""]
-    if not meaningful:
-        out += ["**This size only tries every path: its numbers mean nothing.**", ""]
     metrics = [m for m in (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY) if any(m in line.mean for line in found)]
-    head = ["label", "images" if table.images == "label" else "denoiser + training", *(_heading(m) for m in metrics)]
-    head += [f"published {_heading(m)}" for m in PUBLISHED_METRICS]
+    out = _title(table, table.title, meaningful)
+    head = _head(table, metrics) + [f"published {_heading(m)}" for m in PUBLISHED_METRICS]
     out += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    marked = {m: best(found, m) for m in metrics}
     for line in found:
-        base = baseline(found, line)
-        name = f"{line.strategy}(NDCT)" if table.images == "label" else f"{line.denoiser} + {line.strategy}"
-        cells = [line.label, name, *(_cell(line, base, m) for m in metrics)]
+        cells = _named(table, line)
+        for m in metrics:
+            text = _cell(line, baseline(found, line), m)
+            cells.append(f"**{text}**" if marked[m] is line else text)
         ours = line.strategy.endswith("]")
         cells += [
             "ours" if ours else f"{line.published[m]:g}" if m in line.published else "–" for m in PUBLISHED_METRICS
         ]
         out.append("| " + " | ".join(cells) + " |")
-    out += ["", f"Means over {seeds} training seed{'s' if seeds != 1 else ''}"]
-    out[-1] += " ± standard deviation" if seeds > 1 else ""
-    out[-1] += "; in brackets the change against IPv1 with the same label and denoiser."
+    out += ["", _legend(found, any(marked.values()))]
     if table.images == "label":
         out[-1] += (
             " These distances reward copying: the NDCT itself would score 0 here, although it is not aligned with the"
@@ -120,36 +177,129 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
     return "\n".join(out) + "\n"
 
 
+def to_detail(table: Table, found: list[Line], meaningful: bool) -> str:
+    """What else was measured: bias and bone, sharpness, colour of the noise, nodules, extrapolated distances, structure."""
+    metrics = [m for m in (*DETAIL, *STRUCTURE) if any(m in line.mean for line in found)]
+    out = _title(table, f"{table.title}, in detail", meaningful)
+    head = _head(table, metrics)
+    out += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for line in found:
+        cells = _named(table, line) + [_cell(line, None, m) for m in metrics]
+        out.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*out, "", _legend(found, False)]) + "\n"
+
+
+def _title(table: Table, title: str, meaningful: bool) -> list[str]:
+    out = [f"## {table.key.capitalize()}: {title}", ""]
+    if not meaningful:
+        out += ["**This size only tries every path: its numbers mean nothing.**", ""]
+    return out
+
+
+def _head(table: Table, metrics: list[str]) -> list[str]:
+    return ["label", "images" if table.images == "label" else "denoiser + training", *(_heading(m) for m in metrics)]
+
+
+def _named(table: Table, line: Line) -> list[str]:
+    name = f"{line.strategy}(NDCT)" if table.images == "label" else f"{line.denoiser} + {line.strategy}"
+    return [line.label, name]
+
+
+def _legend(found: list[Line], marked: bool) -> str:
+    """What the numbers of a table are, and how sure."""
+    seeds = max((len(line.seeds) for line in found), default=0)
+    text = f"Means over {seeds} training seed{'s' if seeds != 1 else ''}"
+    draws = next((line.draws for line in found if line.draws), None)
+    if draws is None:
+        text += " ± standard deviation" if seeds > 1 else ""
+    else:
+        over = f"{draws.patients} patients" if draws.patients > 1 else f"the {draws.units} slices of one patient"
+        text += f" ± half of the 95 % interval over {'seeds and ' if seeds > 1 else ''}{over}"
+    text += "; in brackets the change against IPv1 with the same label and denoiser"
+    if draws is None:
+        return text + "."
+    text += ", with * where the interval of the paired difference excludes 0."
+    if seeds > 1 and draws.patients > 1:
+        few = min(seeds, draws.patients)
+        text += " Bold: better than every other line of that label, the interval of each difference excluding 0"
+        text += "." if marked else f"; no line is (with {few} seeds or patients only large differences can be)."
+    else:
+        lack = "one training seed" if seeds == 1 else "one patient"
+        text += f" With {lack} the tables cannot tell how another would order the lines, so no value is marked as best."
+    return text
+
+
+def best(found: list[Line], metric: str) -> Line | None:
+    """The one line that is better than every other of its label, each paired difference excluding zero.
+
+    ``None`` where there is none, labels are mixed, or there are too few seeds or patients to tell.
+    """
+    rivals = [line for line in found if metric in line.mean]
+    if len(rivals) < 2 or len({line.label for line in rivals}) > 1:
+        return None
+    sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
+    first = max(rivals, key=lambda line: sign * line.mean[metric])
+    for other in rivals:
+        if other is not first:
+            d = first.less(other, metric)
+            if d is None or not (d.tells and d.excludes_zero):
+                return None
+    return first
+
+
+HEADINGS = {
+    "fid": "FID",
+    "kid_x100": "KID×100",
+    "clip_fid_x100": "CLIP-FID×100",
+    "fd_randconv": "FD (randconv)",
+    "kid_x100_randconv": "KID×100 (randconv)",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "rmse_hu": "RMSE HU",
+    "rmse_hu_rim": "RMSE rim HU",
+    "noise_hu_background": "noise background HU",
+    "noise_hu_lung": "noise lung HU",
+    "noise_hu_tissue": "noise tissue HU",
+    "noise_hu_bone": "noise bone HU",
+    "bias_hu_background": "bias background HU",
+    "bias_hu_lung": "bias lung HU",
+    "bias_hu_tissue": "bias tissue HU",
+    "bias_hu_bone": "bias bone HU",
+    "edge_mtf50": "lung border MTF50 / truth",
+    "nps_peak_shift_per_mm": "NPS peak shift 1/mm",
+    "nps_mean_shift_per_mm": "NPS mean shift 1/mm",
+    "nodule_cnr": "nodule CNR",
+    "nodule_contrast": "nodule contrast / truth",
+    "fid_inf": "FID at N=∞",
+    "clip_fid_inf_x100": "CLIP-FID×100 at N=∞",
+    "fd_inf_randconv": "FD (randconv) at N=∞",
+    "psnr_label_db": "PSNR dB to label",
+    **{f"{m}_label": f"{m.upper().replace('_', '-')} to label" for m in ("ssim", "rmse", "ms_ssim", "vif", "fsim")},
+    **{f"{m}_label": f"{m.upper().replace('_', '-')} to label" for m in ("gmsd", "iw_ssim")},
+}
+
+
 def _heading(metric: str) -> str:
-    names = {
-        "fid": "FID",
-        "kid_x100": "KID×100",
-        "clip_fid_x100": "CLIP-FID×100",
-        "fd_randconv": "FD (randconv)",
-        "kid_x100_randconv": "KID×100 (randconv)",
-        "psnr_db": "PSNR dB",
-        "ssim": "SSIM",
-        "rmse_hu": "RMSE HU",
-        "rmse_hu_rim": "RMSE rim HU",
-        "noise_hu_background": "noise background HU",
-        "noise_hu_lung": "noise lung HU",
-        "noise_hu_tissue": "noise tissue HU",
-    }
-    return names.get(metric, metric)
+    return HEADINGS.get(metric, metric)
 
 
 def _cell(line: Line, base: Line | None, metric: str) -> str:
     if metric not in line.mean:
         return "–"
-    text = f"{line.mean[metric]:.3g}" if metric != "ssim" else f"{line.mean[metric]:.3f}"
-    if metric in line.std:
+    text = f"{line.mean[metric]:.3g}" if "ssim" not in metric else f"{line.mean[metric]:.3f}"
+    ends = line.interval(metric)
+    if ends is not None:
+        text += f" ± {(ends.high - ends.low) / 2:.2g}"
+    elif metric in line.std and line.draws is None:
         text += f" ± {line.std[metric]:.2g}"
     if base is not None and base is not line and metric in base.mean:
         before, after = base.mean[metric], line.mean[metric]
+        d = line.less(base, metric)
+        star = "*" if d is not None and d.excludes_zero else ""
         if metric == "psnr_db":
-            text += f" ({after - before:+.1f} dB)"
+            text += f" ({after - before:+.1f} dB{star})"
         elif before > 0:
-            text += f" ({100.0 * (after - before) / before:+.0f} %)"
+            text += f" ({100.0 * (after - before) / before:+.0f} %{star})"
     return text
 
 

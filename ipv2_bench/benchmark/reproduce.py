@@ -77,15 +77,17 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
     markdown = {}
     csvs = {}
     for table in tables:
-        rows = [[results.row(table, r, s) for s in config.seeds if results.has(r, s)] for r in table.rows]
+        rows = [[results.row(r, s) for s in config.seeds if results.has(r, s)] for r in table.rows]
         for of_line in rows:
             for row in of_line:
-                _write_row(out, row)
-        found = render.lines(table, rows)
+                _write_row(out, row.data)
+        found = render.lines(table, rows, results.draws)
         csvs[table.key] = render.to_csv(found, table.images)
         markdown[table.key] = render.to_markdown(table, found, config.meaningful)
         _write_text(out / f"{table.key}.csv", csvs[table.key])
         _write_text(out / f"{table.key}.md", markdown[table.key])
+        _write_text(out / f"{table.key}_detail.md", render.to_detail(table, found, config.meaningful))
+        _write_text(out / f"{table.key}_differences.csv", render.differences(found))
         if not failures:
             _picture(ready, results, table, out / f"{table.key}.png")
     try:

@@ -14,14 +14,17 @@ from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.measuring import test_measures
 from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key
 from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
-from ipv2_bench.benchmark.tables import Table, TableRow
+from ipv2_bench.benchmark.tables import TableRow
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.metrics.extractors import available
-from ipv2_bench.metrics.measure import Measures, distances
+from ipv2_bench.metrics.measure import Measures, distance_replicates, distances
+from ipv2_bench.metrics.structure import structure
+from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
 from ipv2_bench.purification import Strategy
 
-SCHEMA = 1
+SCHEMA = 2
+REPLICATES = 200
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,14 @@ class ImageSet:
     def measures(self) -> Measures:
         """Their measures."""
         return Measures.load(self.measures_path)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: what its JSON file holds, and each measure on the bootstrap's draws, [B]."""
+
+    data: dict[str, Any]
+    replicates: dict[str, np.ndarray]
 
 
 class Results:
@@ -113,28 +124,42 @@ class Results:
         restored = torch.from_numpy(np.load(weak.folder / "denoised.npy", allow_pickle=False))[:, None]
         return strategy.test_label(pair, remove_noise=lambda _: restored)[:, 0].numpy()
 
-    def row(self, table: Table, row: TableRow, seed: int) -> dict[str, Any]:
+    @cached_property
+    def draws(self) -> Draws:
+        """Bootstrap draws of the test slices, the same for all rows, so that differences are paired."""
+        return draw_slices([self.ready.slices.patient[i] for i in self.ready.split.test], REPLICATES)
+
+    def row(self, row: TableRow, seed: int) -> Row:
         """The row of one table line and seed, computed once."""
         reference = self.label(None if row.label == "NDCT" else Strategy.from_name("IPv2"), seed)
         images = self.denoised(row.denoiser, row.strategy, seed) if row.denoiser else self.label(row.strategy, seed)
-        path = (
-            self.ready.work
-            / "rows"
-            / f"{digest([images.set_id, reference.set_id, row.strategy.name, measuring_code()])}.json"
-        )
+        identity = [images.set_id, reference.set_id, row.strategy.name, measuring_code(), self.ready.config.metrics.structure]
+        path = self.ready.work / "rows" / f"{digest(identity)}.json"
         if not path.exists():
             made = self._make_row(row, seed, images, reference)
-            write_whole(path, lambda file: file.write((json.dumps(made, indent=1, ensure_ascii=False) + "\n").encode()))
-        return json.loads(path.read_text(encoding="utf-8"))
+            data = json.dumps(made.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+            write_whole(path.with_suffix(".npz"), lambda file: np.savez(file, allow_pickle=False, **made.replicates))
+            write_whole(path, lambda file: file.write(data.encode()))
+        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
+            return Row(json.loads(path.read_text(encoding="utf-8")), {k: arrays[k] for k in arrays})
 
-    def _make_row(self, row: TableRow, seed: int, images: ImageSet, reference: ImageSet) -> dict[str, Any]:
-        measures = images.measures
+    def _make_row(self, row: TableRow, seed: int, images: ImageSet, reference: ImageSet) -> Row:
+        measures, to = images.measures, reference.measures
+        found = {"distances": distances(measures, to), "fidelity": measures.means()}
+        counts = self.draws.counts
+        replicates = {**distance_replicates(measures, to, counts), **measures.replicates(counts)}
+        if self.ready.config.metrics.structure:
+            each = structure(np.array(images.images), np.array(reference.images))
+            found["structure"] = {k: float(v.mean()) for k, v in each.items()}
+            replicates |= {k: counts @ v / counts.sum(1) for k, v in each.items()}
+        flat = {k: v for part in found.values() for k, v in part.items()}
+        intervals = {k: interval([flat[k]], replicates[k][None], self.draws) for k in sorted(flat) if k in replicates}
         cost: dict[str, Any] = {}
         if row.denoiser:
             spec = self.cells[cell_key(row.denoiser, row.strategy, seed)]
             cost = json.loads((spec.folder / "result.json").read_text())
             cost.pop("cell_id")
-        return {
+        data = {
             "schema": SCHEMA,
             "images": images.set_id,
             "label": row.label,
@@ -146,11 +171,14 @@ class Results:
             "seed": seed,
             "n_images": len(self.ready.split.test),
             "n_test_patients": len({self.ready.slices.patient[i] for i in self.ready.split.test}),
-            "distances": distances(measures, reference.measures),
-            "fidelity": measures.means(),
+            **found,
+            "intervals_over_patients": {
+                k: [float(f"{i.low:.6g}"), float(f"{i.high:.6g}")] for k, i in intervals.items() if np.isfinite(i.low)
+            },
             "cost": cost,
             "provenance": self.provenance,
         }
+        return Row(data, replicates)
 
     def cell_metrics(self, key: CellKey) -> dict[str, float]:
         """Distances to the NDCT and fidelity to the truth of one complete cell."""

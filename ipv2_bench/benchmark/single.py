@@ -55,5 +55,5 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
     if failures:
         raise InputError(f"{failures[0].name} failed: {failures[0].message}")
     results = Results(ready, cells)
-    rows = [[results.row(table, row, seed) for seed in config.seeds] for row in table.rows]
-    return render.to_markdown(table, render.lines(table, rows), config.meaningful)
+    rows = [[results.row(row, seed) for seed in config.seeds] for row in table.rows]
+    return render.to_markdown(table, render.lines(table, rows, results.draws), config.meaningful)

@@ -79,11 +79,11 @@ class Measures:
             features: dict[str, list[np.ndarray]] = {}
             for key in sorted(k for k in arrays if k.startswith("features_")):
                 features.setdefault(key.removeprefix("features_").rpartition("_")[0], []).append(arrays[key])
-            groups = [
+            found, lines = (
                 {k.removeprefix(group): arrays[k] for k in arrays if k.startswith(group)}
                 for group in ("fidelity_", "curves_")
-            ]
-            return cls(features, *groups, float(arrays["pixel_mm"]))
+            )
+            return cls(features, found, lines, float(arrays["pixel_mm"]))
 
     def means(self) -> dict[str, float]:
         """Each measure of fidelity over the slices that have it; only those that some slice has."""
