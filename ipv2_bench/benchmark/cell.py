@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,10 +243,8 @@ def _forget_peak_memory() -> None:
 
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    try:
+    with suppress(OSError):  # elsewhere than on Linux it is the worker's own peak
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass  # elsewhere than on Linux it is the worker's own peak
 
 
 def _peak_memory_mb() -> float:

@@ -156,12 +156,13 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
     out = _title(table, table.title, meaningful)
     head = _head(table, metrics) + [f"published {_heading(m)}" for m in PUBLISHED_METRICS]
     out += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    marked = {m: best(found, m) for m in metrics}
+    labels = {line.label: [other for other in found if other.label == line.label] for line in found}
+    marked = {(label, m): best(own, m) for label, own in labels.items() for m in metrics}
     for line in found:
         cells = _named(table, line)
         for m in metrics:
             text = _cell(line, baseline(found, line), m)
-            cells.append(f"**{text}**" if marked[m] is line else text)
+            cells.append(f"**{text}**" if marked[line.label, m] is line else text)
         ours = line.strategy.endswith("]")
         cells += [
             "ours" if ours else f"{line.published[m]:g}" if m in line.published else "–" for m in PUBLISHED_METRICS
@@ -230,12 +231,12 @@ def _legend(found: list[Line], marked: bool) -> str:
 
 
 def best(found: list[Line], metric: str) -> Line | None:
-    """The one line that is better than every other of its label, each paired difference excluding zero.
+    """The one line of a label that is better than every other, each paired difference excluding zero.
 
-    ``None`` where there is none, labels are mixed, or there are too few seeds or patients to tell.
+    ``None`` where there is none, or there are too few seeds or patients to tell.
     """
     rivals = [line for line in found if metric in line.mean]
-    if len(rivals) < 2 or len({line.label for line in rivals}) > 1:
+    if len(rivals) < 2:
         return None
     sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
     first = max(rivals, key=lambda line: sign * line.mean[metric])

@@ -18,7 +18,7 @@ BONE_ABOVE_HU = 150.0
 LEAST_PIXELS = 20
 """A region with fewer is not measured."""
 
-EDGE_REACH, EDGE_STEP = 5.0, 0.25
+EDGE_REACH, EDGE_STEP = 7.0, 0.25
 """Distance from the lung's border in pixels up to which its profile is taken, and the width of a bin."""
 
 LEAST_BORDER = 40.0
@@ -112,7 +112,7 @@ def lung_edge(truth: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray
     """Pixels near the border between lung and tissue, and their bins of signed distance to it.
 
     The border is the contour of the truth at −400 HU inside of the body, to a fraction of a pixel. Bins of a quarter of a
-    pixel run from −5 pixels (in the lung) to 5 (in the tissue).
+    pixel run from −7 pixels (in the lung) to 7 (in the tissue).
 
     Returns
     -------

@@ -7,9 +7,10 @@ the profile of the lung's border) as curves, from which :func:`from_curves` take
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal.windows import tukey
 from skimage.metrics import structural_similarity
 
-from ipv2_bench.metrics.anatomy import EDGE_STEP, LEAST_PIXELS, REGIONS, Anatomy, edge_bins
+from ipv2_bench.metrics.anatomy import EDGE_REACH, EDGE_STEP, LEAST_PIXELS, REGIONS, Anatomy, edge_bins
 from ipv2_bench.physics.intensity import Window
 
 NPS_BINS = 24
@@ -143,8 +144,8 @@ def _mtf50(total: np.ndarray, count: np.ndarray) -> float:
     if (count < 1).any():
         return float("nan")
     slope = np.diff(total / count)
-    # Structure far from the border is no part of its slope.
-    slope = slope * np.hanning(len(slope) + 2)[1:-1]
+    # Structure far from the border is no part of its slope: the last two pixels on either side fade.
+    slope = slope * tukey(len(slope) + 2, 2.0 / EDGE_REACH)[1:-1]
     padded = 16 * len(slope)
     transfer = np.abs(np.fft.rfft(slope, padded))
     if transfer[0] <= 0:

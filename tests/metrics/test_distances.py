@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
+from ipv2_bench.metrics.distances import (
+    frechet_at_infinity,
+    frechet_by_size,
+    frechet_distance,
+    frechet_replicates,
+    kernel_distance,
+    kernel_replicates,
+)
 
 
 def features(n: int, d: int, seed: int) -> np.ndarray:
@@ -157,3 +164,64 @@ def test_unusable_features_are_refused(distance: object) -> None:
 def test_kid_needs_four_images() -> None:
     with pytest.raises(ValueError, match="3 and 20 images: KID needs at least 4"):
         kernel_distance(features(3, 4, 0), features(20, 4, 1))
+
+
+def repeated(x: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.repeat(x, counts.astype(int), axis=0)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 12), (14, 40)])
+def test_frechet_replicates_are_the_distances_of_the_repeated_sets(n: int, d: int) -> None:
+    a, b = features(n, d, 20) + 7.0, 1.2 * features(n, d, 21)
+    counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=6).astype(float)
+    counts = np.concatenate([np.ones((1, n)), counts])
+    expected = [frechet_distance(repeated(a, c), repeated(b, c)) for c in counts]
+    np.testing.assert_allclose(frechet_replicates(a, b, counts), expected, rtol=1e-9)
+
+
+def test_kernel_replicates_are_the_unbiased_estimate_without_own_copies() -> None:
+    a, b = features(12, 5, 22), features(12, 5, 23) + 0.4
+    count = np.random.default_rng(1).multinomial(12, np.full(12, 1 / 12)).astype(float)
+    taken = repeated(np.arange(12), count)
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> float:
+        return (float(x @ y) / 5 + 1.0) ** 3
+
+    pairs = [(i, j) for i in taken for j in taken if i != j]
+    within = np.mean([kernel(a[i], a[j]) + kernel(b[i], b[j]) for i, j in pairs])
+    between = np.mean([kernel(a[i], b[j]) for i in taken for j in taken])
+    assert kernel_replicates(a, b, count[None])[0] == pytest.approx(within - 2 * between, rel=1e-10)
+    # On the whole set its subsets' mean estimates the same.
+    value, error = kernel_distance(a, b, subsets=4000)
+    whole = kernel_replicates(a, b, np.ones((1, 12)))[0]
+    cross = np.mean([kernel(a[i], b[i]) for i in range(12)]) - np.mean([kernel(x, y) for x in a for y in b])
+    assert abs(value - whole) < 5 * error + abs(cross)
+
+
+def test_a_small_set_makes_the_frechet_distance_too_large_and_extrapolation_mends_it() -> None:
+    rng = np.random.default_rng(5)
+    shift = np.full(30, 0.2)
+    small, infinite = [], []
+    for _ in range(20):
+        a, b = rng.normal(size=(80, 30)), rng.normal(size=(80, 30)) + shift
+        sizes, values = frechet_by_size(a, b, subsets=5)
+        assert sizes[0] == 20 and sizes[-1] == 80 and (np.diff(values) < 0).all()
+        assert values[-1] == pytest.approx(frechet_distance(a, b), rel=1e-9)
+        small.append(values[-1])
+        infinite.append(frechet_at_infinity(sizes, values))
+    true = 30 * 0.2**2
+    assert np.mean(small) > 3 * true
+    assert abs(np.mean(infinite) - true) < 0.35 * (np.mean(small) - true)
+
+
+def test_a_straight_line_is_extrapolated_exactly() -> None:
+    sizes = np.array([10, 20, 40])
+    assert frechet_at_infinity(sizes, 3.0 + 50.0 / sizes) == pytest.approx(3.0, abs=1e-9)
+
+
+def test_resampling_needs_the_same_slices_on_both_sides() -> None:
+    for function in (frechet_replicates, kernel_replicates):
+        with pytest.raises(ValueError, match=r"\(10, 4\) against \(9, 4\): expected the same slices"):
+            function(features(10, 4, 0), features(9, 4, 1), np.ones((1, 10)))
+    with pytest.raises(ValueError, match=r"7 images.*at least 8"):
+        frechet_by_size(features(7, 4, 0), features(7, 4, 1))

@@ -1,0 +1,97 @@
+"""Intervals over seeds, patients and slices: how often they hold the truth, and what they do where they cannot tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ipv2_bench.metrics.uncertainty import draw_slices, interval
+
+
+def drawn(
+    rng: np.random.Generator, seeds: int, patients: int, slices: int, spread: tuple[float, float, float, float]
+) -> np.ndarray:
+    """Values [seeds, patients·slices] with mean 0 and deviations over seeds, patients, both together, and slices."""
+    of_seed, of_patient, of_both, of_slice = spread
+    found = (
+        of_seed * rng.normal(size=(seeds, 1, 1))
+        + of_patient * rng.normal(size=(1, patients, 1))
+        + of_both * rng.normal(size=(seeds, patients, 1))
+        + of_slice * rng.normal(size=(seeds, patients, slices))
+    )
+    return found.reshape(seeds, -1)
+
+
+SPREADS = [(1.0, 1.0, 0.5, 1.0), (0.3, 1.0, 0.3, 2.0), (1.0, 0.3, 0.3, 1.0), (0.0, 1.0, 0.0, 1.0)]
+
+
+# Seeds and patients of the presets: two and two (virtual scan), one and six (phantom), and of a larger study.
+@pytest.mark.parametrize("spread", SPREADS)
+@pytest.mark.parametrize(("seeds", "patients", "slices"), [(2, 2, 58), (1, 6, 6), (3, 6, 6), (5, 20, 4)])
+def test_the_interval_holds_the_mean_as_often_as_it_says(
+    seeds: int, patients: int, slices: int, spread: tuple[float, float, float, float]
+) -> None:
+    rng = np.random.default_rng(seeds + 10 * patients)
+    draws = draw_slices([str(p) for p in range(patients) for _ in range(slices)])
+    weight = draws.counts / draws.counts.sum(1, keepdims=True)
+    if seeds == 1:
+        spread = (0.0, *spread[1:])  # it speaks of that seed alone, and says so
+    trials, hits = 1500, 0
+    for _ in range(trials):
+        x = drawn(rng, seeds, patients, slices, spread)
+        found = interval(x.mean(1).tolist(), x @ weight.T, draws)
+        hits += found.low <= 0.0 <= found.high
+        assert found.over_seeds == (seeds > 1)
+    assert 0.90 <= hits / trials <= 0.985
+
+
+def test_a_bootstrap_of_slices_alone_would_be_far_too_sure() -> None:
+    rng = np.random.default_rng(0)
+    draws = draw_slices([str(i) for i in range(36)])
+    weight = draws.counts / draws.counts.sum(1, keepdims=True)
+    values = [drawn(rng, 2, 6, 6, (1.0, 1.0, 0.5, 1.0)) for _ in range(300)]
+    found = [interval([v.mean()], v.mean(0)[None] @ weight.T, draws) for v in values]
+    assert np.mean([f.low <= 0.0 <= f.high for f in found]) < 0.6
+
+
+def test_patients_are_drawn_with_all_of_their_slices() -> None:
+    draws = draw_slices(["a", "a", "a", "b", "b", "c"], replicates=50)
+    assert draws.counts.shape == (50, 6) and (draws.units, draws.patients) == (3, 3)
+    assert (draws.counts[:, 0] == draws.counts[:, 2]).all() and (draws.counts[:, 3] == draws.counts[:, 4]).all()
+    assert (draws.counts[:, [0, 3, 5]].sum(1) == 3).all()
+    again, other = draw_slices(["a", "a", "a", "b", "b", "c"], 50), draw_slices(["a", "a", "a", "b", "b", "c"], 50, seed=1)
+    assert (again.counts == draws.counts).all() and (other.counts != draws.counts).any()
+
+
+def test_slices_of_a_single_patient_are_drawn_and_speak_of_no_other() -> None:
+    draws = draw_slices(["a"] * 8)
+    assert (draws.units, draws.patients) == (8, 1) and (draws.counts.sum(1) == 8).all()
+    found = interval([0.0, 1.0], np.random.default_rng(0).normal(size=(2, 200)), draws)
+    assert found.over_seeds and not found.over_patients and not found.tells
+
+
+def test_a_paired_difference_is_surer_than_the_difference_of_two_intervals() -> None:
+    rng = np.random.default_rng(1)
+    draws = draw_slices([str(p) for p in range(6) for _ in range(6)])
+    weight = draws.counts / draws.counts.sum(1, keepdims=True)
+    base = drawn(rng, 3, 6, 6, (0.1, 3.0, 0.1, 0.2))
+    other = base + 0.5 + drawn(rng, 3, 6, 6, (0.1, 0.1, 0.1, 0.1))
+    alone = interval(base.mean(1).tolist(), base @ weight.T, draws)
+    paired = interval((other - base).mean(1).tolist(), (other - base) @ weight.T, draws)
+    assert paired.excludes_zero and paired.mean == pytest.approx(0.5, abs=0.3)
+    assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
+
+
+def test_what_only_one_patient_shows_has_no_interval() -> None:
+    draws = draw_slices(["a", "b", "c"])
+    only = np.where(draws.counts[:, 0] > 0, 5.0, np.nan)  # a measure that only patient a has
+    found = interval([5.0], only[None], draws)
+    assert found.mean == 5.0 and np.isnan(found.low) and np.isnan(found.high) and not found.excludes_zero
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    draws = draw_slices(["a", "b"], replicates=20)
+    with pytest.raises(ValueError, match=r"expected \[S\] and \[S, 20\]"):
+        interval([1.0, 2.0], np.zeros((1, 20)), draws)
+    with pytest.raises(ValueError, match="one slice was measured"):
+        interval([1.0], np.zeros((1, 20)), draw_slices(["a"], replicates=20))
