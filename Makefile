@@ -6,12 +6,14 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan test lint bench-physics clean
+.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
 	@echo "make virtual-scan   the same on real chest CT: IPV2_BENCH_CT=FOLDER of DICOM series"
 	@echo "make bench-physics  speed and accuracy of module 2's physics beside the published script"
+	@echo "make bench-metrics  speed of the distances beside clean-fid, and the share of measuring in CONFIG's run"
+	@echo "make study          whether the distances of CONFIG's tables order results as the truth does"
 	@echo "make test           lint, types and tests"
 	@echo "make setup          only the virtual environment (VENV=$(VENV))"
 
@@ -36,6 +38,12 @@ virtual-scan: setup
 
 bench-physics: setup
 	$(BIN)/python -m ipv2_bench.benchmark.bench_physics $(ARGS)
+
+bench-metrics: setup
+	$(BIN)/python -m ipv2_bench.benchmark.bench_metrics --config $(CONFIG) $(ARGS)
+
+study: setup
+	$(BIN)/ipv2-bench study --config $(CONFIG) $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check ipv2_bench tests

@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--download", action="store_true", help="fetch missing weights, with their hash verified")
     made = command("attribute", "say which part of the images Table 1's distances come from")
     made.add_argument("--denoiser", default="", help="comma-separated (default: all of Table 1)")
+    command("study", "say whether the distances order results as the aligned truth does")
     made = command("calibrate", "find the photons that give module 2 the noise of the uLDCT")
     made.add_argument("--low-alone", action="store_true", help="use the uLDCT without its NDCT (a rough answer)")
     made.add_argument("--write", metavar="FILE", help="put a copy of the configuration with the result there")
@@ -64,9 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     given.settings += rest  # settings may stand on both sides of options
     try:
-        return {"reproduce": _reproduce, "calibrate": _calibrate, "attribute": _attribute, "check": _check}.get(
-            given.command, _one_cell
-        )(given)
+        return COMMANDS.get(given.command, _one_cell)(given)
     except InputError as error:
         print(f"ipv2-bench: {error}", file=sys.stderr)
         return 2
@@ -124,12 +123,29 @@ def _attribute(given: argparse.Namespace) -> int:
     return 0
 
 
+def _study(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.config import load_config
+    from ipv2_bench.benchmark.study import study
+
+    print(study(load_config(given.config, given.settings), progress=not given.quiet))
+    return 0
+
+
 def _check(given: argparse.Namespace) -> int:
     from ipv2_bench.benchmark.check import check_extractors
     from ipv2_bench.benchmark.config import load_config
 
     print(check_extractors(load_config(given.config, given.settings), given.download))
     return 0
+
+
+COMMANDS = {
+    "reproduce": _reproduce,
+    "calibrate": _calibrate,
+    "attribute": _attribute,
+    "study": _study,
+    "check": _check,
+}
 
 
 if __name__ == "__main__":

@@ -131,19 +131,26 @@ class Results:
 
     def row(self, row: TableRow, seed: int) -> Row:
         """The row of one table line and seed, computed once."""
-        reference = self.label(None if row.label == "NDCT" else Strategy.from_name("IPv2"), seed)
-        images = self.denoised(row.denoiser, row.strategy, seed) if row.denoiser else self.label(row.strategy, seed)
+        images, reference = self._sets(row, seed)
         identity = [images.set_id, reference.set_id, row.strategy.name, measuring_code(), self.ready.config.metrics.structure]
         path = self.ready.work / "rows" / f"{digest(identity)}.json"
         if not path.exists():
-            made = self._make_row(row, seed, images, reference)
+            made = self.make_row(row, seed)
             data = json.dumps(made.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
             write_whole(path.with_suffix(".npz"), lambda file: np.savez(file, allow_pickle=False, **made.replicates))
             write_whole(path, lambda file: file.write(data.encode()))
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
             return Row(json.loads(path.read_text(encoding="utf-8")), {k: arrays[k] for k in arrays})
 
-    def _make_row(self, row: TableRow, seed: int, images: ImageSet, reference: ImageSet) -> Row:
+    def _sets(self, row: TableRow, seed: int) -> tuple[ImageSet, ImageSet]:
+        """The images of a row, and the label that distances are taken to."""
+        reference = self.label(None if row.label == "NDCT" else Strategy.from_name("IPv2"), seed)
+        images = self.denoised(row.denoiser, row.strategy, seed) if row.denoiser else self.label(row.strategy, seed)
+        return images, reference
+
+    def make_row(self, row: TableRow, seed: int) -> Row:
+        """The row of one table line and seed, computed anew from the measures of its images."""
+        images, reference = self._sets(row, seed)
         measures, to = images.measures, reference.measures
         found = {"distances": distances(measures, to), "fidelity": measures.means()}
         counts = self.draws.counts

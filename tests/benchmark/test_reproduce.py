@@ -126,6 +126,29 @@ def test_a_second_run_does_nothing_and_changes_nothing(smoke) -> None:
     assert before == {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
 
 
+def test_the_study_follows_from_the_same_cells(smoke) -> None:
+    folder = smoke[0]
+    done = run(folder, "study", "--config", str(SMOKE), "--quiet")
+    out = folder / "leaderboards" / "smoke"
+    assert done.stdout.strip() == (out / "study.md").read_text().strip() and "numbers mean nothing" in done.stdout
+    correlations = table(out / "study.csv")
+    assert {(x["label"], x["distance"], x["truth"]) for x in correlations} >= {
+        (label, "fd_randconv", truth) for label in ("NDCT", "IPv2(NDCT)") for truth in ("rmse_hu", "ssim")
+    }
+    assert all(-1.0 <= float(x["rho"]) <= 1.0 and float(x["low"]) <= float(x["high"]) for x in correlations)
+    sets = {x["images"]: x for x in table(out / "study_sets.csv")}
+    assert sum(int(x["trained"]) for x in sets.values()) == 15  # the cells of the tables, the weak denoiser among them
+    assert float(sets["NDCT"]["fd_randconv to NDCT"]) < 1e-6 < float(sets["NDCT"]["rmse_hu"])
+    assert float(sets["aligned truth"]["rmse_hu"]) == 0.0 < float(sets["aligned truth"]["fd_randconv to NDCT"])
+    with Image.open(out / "study.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_the_study_of_what_was_not_computed_is_refused(tmp_path: Path) -> None:
+    done = run(tmp_path, "study", "--config", str(SMOKE), "--quiet", code=2)
+    assert "is not complete: run ipv2-bench reproduce" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_train_and_evaluate_use_the_same_cells(smoke) -> None:
     folder = smoke[0]
     trained = run(folder, "train", "--config", str(SMOKE), "--denoiser", "fm", "--strategy", "IPv2")

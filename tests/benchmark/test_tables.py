@@ -7,13 +7,15 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ipv2_bench.benchmark.config import Config, load_config
-from ipv2_bench.benchmark.render import Line, directions, lines, to_csv, to_markdown
-from ipv2_bench.benchmark.results import denoiser_title
+from ipv2_bench.benchmark.render import Line, best, differences, directions, lines, to_csv, to_detail, to_markdown
+from ipv2_bench.benchmark.results import Row, denoiser_title
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.errors import InputError
+from ipv2_bench.metrics.uncertainty import draw_slices, interval
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = sorted((ROOT / "leaderboards" / "published").glob("*.csv"))
@@ -128,21 +130,26 @@ def test_a_tie_is_no_improvement_and_labels_do_not_mix() -> None:
     assert directions(found) == []
 
 
-COLUMNS = """label denoiser strategy modules n_images n_seeds
-    fid fid_std kid_x100 kid_x100_std clip_fid_x100 clip_fid_x100_std
-    fd_randconv fd_randconv_std kid_x100_randconv kid_x100_randconv_std
-    psnr_db psnr_db_std ssim ssim_std rmse_hu rmse_hu_std
-    rmse_hu_rim rmse_hu_rim_std
-    noise_hu_background noise_hu_background_std noise_hu_lung noise_hu_lung_std noise_hu_tissue noise_hu_tissue_std
-    seconds_per_slice seconds_per_slice_std
-    published_fid published_kid_x100 published_clip_fid_x100""".split()  # noqa: SIM905  a list of 35 lines says no more
+MEASURES = """fid kid_x100 clip_fid_x100 fd_randconv kid_x100_randconv
+    psnr_db ssim rmse_hu rmse_hu_rim noise_hu_background noise_hu_lung noise_hu_tissue
+    noise_hu_bone bias_hu_background bias_hu_lung bias_hu_tissue bias_hu_bone
+    edge_mtf50 nps_peak_shift_per_mm nps_mean_shift_per_mm nodule_cnr nodule_contrast
+    fid_inf clip_fid_inf_x100 fd_inf_randconv
+    psnr_label_db ssim_label rmse_label ms_ssim_label vif_label fsim_label gmsd_label iw_ssim_label
+    seconds_per_slice""".split()  # noqa: SIM905  a list of 34 lines says no more
+COLUMNS = [
+    *("label", "denoiser", "strategy", "modules", "n_images", "n_patients", "n_seeds"),
+    *(f"{m}{end}" for m in MEASURES for end in ("", "_std", "_low", "_high")),
+    *("published_fid", "published_kid_x100", "published_clip_fid_x100"),
+]
 
 
-def row(seed: int, **distances: float) -> dict:
-    return {
+def row(seed: int, replicates: dict | None = None, **distances: float) -> Row:
+    data = {
         "label": "NDCT", "denoiser": "FM", "strategy": "IPv2", "modules": "1+2+3", "seed": seed, "n_images": 12,
         "distances": distances, "fidelity": {"psnr_db": 20.0 + seed}, "cost": {"seconds_per_slice": 0.5},
     }  # fmt: skip
+    return Row(data, replicates or {})
 
 
 def a_table(images: str = "denoised") -> Table:
@@ -175,8 +182,77 @@ def test_csv_has_the_documented_columns() -> None:
     assert float(cells["fd_randconv_std"]) == pytest.approx(4.5**0.5, rel=1e-5)
     assert (cells["fid"], cells["fid_std"], cells["ssim"]) == ("", "", "")
     assert [float(cells[f"published_{m}"]) for m in METRICS] == [39.33, 1.0, 2.5]
+    assert cells["n_patients"] == cells["fd_randconv_low"] == cells["fd_randconv_high"] == ""  # nothing was drawn
     label = dict(zip(COLUMNS, list(csv.reader(io.StringIO(to_csv(made, "label"))))[1], strict=True))
     assert label["strategy"] == "IPv2(NDCT)"
+
+
+DRAWS = draw_slices([str(p) for p in range(6) for _ in range(2)], replicates=100)
+
+
+def sure(strategy: str, values: list[float], spread: float = 0.01, **changes: object) -> Line:
+    """A line whose distance has these values over seeds, and draws that spread by so much around them."""
+    rng = np.random.default_rng(list(strategy.encode()))
+    drawn = np.array(values)[:, None] + spread * rng.normal(size=(len(values), 100))
+    return line(
+        strategy,
+        {"fd_randconv": float(np.mean(values))},
+        seeds=tuple(range(len(values))),
+        values={"fd_randconv": values},
+        replicates={"fd_randconv": drawn},
+        draws=DRAWS,
+        **changes,
+    )
+
+
+def test_the_interval_of_a_line_is_that_of_its_seeds_and_patients() -> None:
+    one = sure("IPv1", [4.0, 4.2, 4.1])
+    expected = interval([4.0, 4.2, 4.1], one.replicates["fd_randconv"], DRAWS)
+    assert one.interval("fd_randconv") == expected and expected.low < 4.1 < expected.high
+    assert one.interval("rmse_hu") is None
+    cells = dict(zip(COLUMNS, list(csv.reader(io.StringIO(to_csv([one], "denoised"))))[1], strict=True))
+    assert float(cells["fd_randconv_low"]) == pytest.approx(expected.low, rel=1e-4)
+    assert cells["n_patients"] == "6"
+
+
+def test_a_value_is_best_only_where_every_difference_excludes_zero() -> None:
+    far, near, tied = sure("IPv2", [1.0, 1.1, 1.05]), sure("IPv1+1", [3.0, 3.1, 3.2]), sure("IPv1+2", [1.0, 1.2, 0.95])
+    assert best([near, far], "fd_randconv") is far
+    assert best([near, far, tied], "fd_randconv") is None
+    assert best([far], "fd_randconv") is None  # better than nothing
+    text = to_markdown(a_table(), [sure("IPv1", [3.0, 3.1, 3.2]), far], meaningful=True)
+    assert re.search(r"\| \*\*1.05 ± [\d.]+ \(-66 %\*\)\*\* \|", text)
+    assert "over seeds and 6 patients" in text and "Bold: better than every other line" in text
+
+
+def test_with_one_seed_no_value_is_marked_as_best() -> None:
+    base, other = sure("IPv1", [3.0]), sure("IPv2", [1.0])
+    assert best([base, other], "fd_randconv") is None
+    text = to_markdown(a_table(), [base, other], meaningful=True)
+    assert "With one training seed the tables cannot tell" in text and "**1" not in text
+    assert "(-67 %*)" in text  # for this seed the patients agree
+
+
+def test_every_paired_difference_to_ipv1_is_written() -> None:
+    base, other = sure("IPv1", [3.0, 3.1]), sure("IPv2", [1.0, 1.3])
+    (found,) = csv.DictReader(io.StringIO(differences([base, other])))
+    assert (found["strategy"], found["measure"], found["tells"]) == ("IPv2", "fd_randconv", "1")
+    assert float(found["minus_IPv1"]) == pytest.approx(-1.9)
+    assert float(found["low"]) < -1.9 < float(found["high"])
+    assert found["excludes_zero"] == str(int(float(found["high"]) < 0))
+
+
+def test_lines_of_other_seeds_are_not_paired() -> None:
+    base, other = sure("IPv1", [3.0, 3.1]), sure("IPv2", [1.0])
+    assert other.less(base, "fd_randconv") is None
+    assert best([base, other], "fd_randconv") is None
+
+
+def test_detail_shows_what_else_was_measured() -> None:
+    found = [line("IPv2", {"edge_mtf50": 0.876, "bias_hu_lung": -9.4, "fd_randconv": 6.0})]
+    text = to_detail(a_table(), found, meaningful=True)
+    assert "| label | denoiser + training | bias lung HU | lung border MTF50 / truth |" in text
+    assert "| NDCT | FM + IPv2 | -9.4 | 0.876 |" in text
 
 
 def test_markdown_shows_the_change_against_ipv1() -> None:

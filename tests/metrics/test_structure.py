@@ -1,0 +1,46 @@
+"""Structure metrics against a label."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from ipv2_bench.metrics.structure import EQUAL_DB, structure
+
+SMALL = {"psnr_label_db", "ssim_label", "rmse_label", "vif_label", "fsim_label", "gmsd_label"}
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    label = np.kron(rng.random((2, 12, 12)), np.ones((16, 16))).astype(np.float32)
+    return (label + rng.normal(0, 0.1, label.shape)).clip(0, 1).astype(np.float32), label
+
+
+def test_psnr_and_rmse_by_hand_and_worse_images_score_worse(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = pair
+    found, worse = structure(images, labels), structure((0.5 * images + 0.25), labels)
+    assert set(found) == SMALL | {"ms_ssim_label", "iw_ssim_label"}
+    for i in range(2):
+        assert found["psnr_label_db"][i] == pytest.approx(peak_signal_noise_ratio(labels[i], images[i], data_range=1), rel=1e-4)
+        assert found["rmse_label"][i] == pytest.approx(np.sqrt(((images[i] - labels[i]) ** 2).mean()), rel=1e-4)
+    for name, values in found.items():
+        higher_is_worse = name in ("rmse_label", "gmsd_label")
+        assert ((worse[name] > values) == higher_is_worse).all(), name
+
+
+def test_equal_images_are_perfect_and_finite(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    found = structure(pair[1], pair[1])
+    assert (found.pop("psnr_label_db") == EQUAL_DB).all()
+    for name, values in found.items():
+        np.testing.assert_allclose(values, 0.0 if name in ("rmse_label", "gmsd_label") else 1.0, atol=1e-3)
+
+
+def test_small_images_lack_the_metrics_of_many_scales(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    assert set(structure(pair[0][:, :128, :128], pair[1][:, :128, :128])) == SMALL
+
+
+def test_sets_that_do_not_fit_are_refused(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    with pytest.raises(ValueError, match=r"\(2, 192, 192\) images against labels \(1, 192, 192\)"):
+        structure(pair[0], pair[1][:1])
