@@ -27,11 +27,17 @@ STRUCTURE = (
 )
 MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, *DETAIL, *STRUCTURE, "seconds_per_slice")
 HIGHER_IS_BETTER = ("psnr_db", "ssim")
+FIRST = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, "seconds_per_slice")
 COLUMNS = (
-    *("label", "denoiser", "strategy", "modules", "n_images", "n_patients", "n_seeds"),
-    *(name for m in MEASURED for name in (m, f"{m}_std", f"{m}_low", f"{m}_high")),
+    *("label", "denoiser", "strategy", "modules", "n_images", "n_seeds"),
+    *(name for m in FIRST for name in (m, f"{m}_std")),
     *(f"published_{m}" for m in PUBLISHED_METRICS),
+    "n_patients",
+    *(name for m in FIRST for name in (f"{m}_low", f"{m}_high")),
+    *(name for m in (*DETAIL, *STRUCTURE) for name in (m, f"{m}_std", f"{m}_low", f"{m}_high")),
 )
+"""Of a table's CSV: names, what was measured with its standard deviation over seeds, what is published; then the ends of
+the 95 % intervals, and the details."""
 
 
 @dataclass(frozen=True)
@@ -112,19 +118,24 @@ def _std(values: list[float]) -> float:
 def to_csv(found: list[Line], images: str) -> str:
     """The table as CSV; empty where something was not measured."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
     for line in found:
-        strategy = f"{line.strategy}(NDCT)" if images == "label" else line.strategy
-        patients = line.draws.patients if line.draws else ""
-        cells: list[Any] = [
-            *(line.label, line.denoiser, strategy, line.modules, line.n_images, patients, len(line.seeds)),
-        ]
+        cells: dict[str, Any] = {
+            "label": line.label,
+            "denoiser": line.denoiser,
+            "strategy": f"{line.strategy}(NDCT)" if images == "label" else line.strategy,
+            "modules": line.modules,
+            "n_images": line.n_images,
+            "n_seeds": len(line.seeds),
+            "n_patients": line.draws.patients if line.draws else "",
+        }
         for m in MEASURED:
-            ends = line.interval(m)
-            cells += [_number(line.mean.get(m)), _number(line.std.get(m))]
-            cells += [_number(ends.low), _number(ends.high)] if ends else ["", ""]
-        writer.writerow(cells + [_number(line.published.get(m)) for m in PUBLISHED_METRICS])
+            cells |= {m: _number(line.mean.get(m)), f"{m}_std": _number(line.std.get(m))}
+            if (ends := line.interval(m)) is not None:
+                cells |= {f"{m}_low": _number(ends.low), f"{m}_high": _number(ends.high)}
+        cells |= {f"published_{m}": _number(line.published.get(m)) for m in PUBLISHED_METRICS}
+        writer.writerow(cells)
     return out.getvalue()
 
 
@@ -168,7 +179,7 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
             "ours" if ours else f"{line.published[m]:g}" if m in line.published else "–" for m in PUBLISHED_METRICS
         ]
         out.append("| " + " | ".join(cells) + " |")
-    out += ["", _legend(found, any(marked.values()))]
+    out += ["", _legend(found) + _sureness(found, any(marked.values()))]
     if table.images == "label":
         out[-1] += (
             " These distances reward copying: the NDCT itself would score 0 here, although it is not aligned with the"
@@ -187,7 +198,7 @@ def to_detail(table: Table, found: list[Line], meaningful: bool) -> str:
     for line in found:
         cells = _named(table, line) + [_cell(line, None, m) for m in metrics]
         out.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*out, "", _legend(found, False)]) + "\n"
+    return "\n".join([*out, "", _legend(found) + "."]) + "\n"
 
 
 def _title(table: Table, title: str, meaningful: bool) -> list[str]:
@@ -206,8 +217,8 @@ def _named(table: Table, line: Line) -> list[str]:
     return [line.label, name]
 
 
-def _legend(found: list[Line], marked: bool) -> str:
-    """What the numbers of a table are, and how sure."""
+def _legend(found: list[Line]) -> str:
+    """What the numbers of a table are."""
     seeds = max((len(line.seeds) for line in found), default=0)
     text = f"Means over {seeds} training seed{'s' if seeds != 1 else ''}"
     draws = next((line.draws for line in found if line.draws), None)
@@ -216,7 +227,14 @@ def _legend(found: list[Line], marked: bool) -> str:
     else:
         over = f"{draws.patients} patients" if draws.patients > 1 else f"the {draws.units} slices of one patient"
         text += f" ± half of the 95 % interval over {'seeds and ' if seeds > 1 else ''}{over}"
-    text += "; in brackets the change against IPv1 with the same label and denoiser"
+    return text
+
+
+def _sureness(found: list[Line], marked: bool) -> str:
+    """What stands in brackets, and what is bold or why nothing is."""
+    seeds = max((len(line.seeds) for line in found), default=0)
+    text = "; in brackets the change against IPv1 with the same label and denoiser"
+    draws = next((line.draws for line in found if line.draws), None)
     if draws is None:
         return text + "."
     text += ", with * where the interval of the paired difference excludes 0."

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.cell import CellSpec
-from ipv2_bench.benchmark.measuring import test_measures
+from ipv2_bench.benchmark.measuring import feature_extractor, test_measures
 from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key
 from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
 from ipv2_bench.benchmark.tables import TableRow
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.fingerprint import code, digest
-from ipv2_bench.metrics.extractors import available
+from ipv2_bench.metrics.extractors import pretrained
 from ipv2_bench.metrics.measure import Measures, distance_replicates, distances
 from ipv2_bench.metrics.structure import structure
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
@@ -216,7 +216,10 @@ class Results:
                 "precision": config.train.precision,
             },
             "denoisers": config.denoisers,
-            "extractors": {"randconv": "standardised on training NDCT", **available()},
+            "extractors": {
+                e.name: {"version": e.version, "sha256": e.sha256}
+                for e in (feature_extractor(self.ready.slices, self.ready.split), *pretrained())
+            },
             "measuring_code": measuring_code(),
             "commit": commit(),
             "versions": versions(),

@@ -127,8 +127,10 @@ def measure(
     Raises
     ------
     ValueError
-        When images and truth differ in number or shape.
+        When images and truth differ in number or shape, or all images are equal.
     """
+    if len(images) > 1 and (images == images[:1]).all():
+        raise ValueError(f"the {len(images)} images are all equal: expected one for each slice; has the denoiser collapsed?")
     columns: dict[str, np.ndarray] = {}
     lines: dict[str, np.ndarray] = {}
     if truth is not None:

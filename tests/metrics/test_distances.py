@@ -131,6 +131,15 @@ def test_kid_is_clean_fids_where_nothing_is_random() -> None:
     assert abs(distance - expected) < 5 * error
 
 
+def test_kid_of_the_same_subset_is_clean_fids() -> None:
+    from cleanfid.fid import kernel_distance as theirs
+
+    a, b = features(40, 6, 10), features(40, 6, 11)
+    # A subset as large as the set is the set, whatever is drawn.
+    expected = theirs(a, b, num_subsets=3, max_subset_size=40)
+    assert kernel_replicates(a, b, np.ones((1, 40)))[0] == pytest.approx(expected, rel=1e-6)
+
+
 def test_kid_of_one_distribution_is_near_zero_and_of_two_is_not() -> None:
     draw = np.random.default_rng(0).normal(size=(2, 400, 6))
     same, error = kernel_distance(*draw)

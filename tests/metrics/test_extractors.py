@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ipv2_bench.metrics import extractors
-from ipv2_bench.metrics.distances import frechet_distance
+from ipv2_bench.metrics.distances import frechet_distance, kernel_replicates
 from ipv2_bench.metrics.extractors import COLUMNS, ClipViTB32, Inception, available, pretrained
 from ipv2_bench.metrics.measure import Measures, distances, measure
 from ipv2_bench.metrics.offline_features import RandomConvFeatures
@@ -126,7 +126,12 @@ def test_columns_are_filled_by_the_real_extractors_alone(here: None, images: np.
     offline = RandomConvFeatures(images)
     one, other = (measure(x, None, Window(), offline) for x in (images, images[::-1] ** 2))
     found = distances(one, other)
-    assert set(found) == {"fid", "kid_x100", "clip_fid_x100", "fd_randconv", "kid_x100_randconv"}
+    measured = {"fid", "kid_x100", "clip_fid_x100", "fd_randconv", "kid_x100_randconv"}
+    assert set(found) == measured | (
+        {"fid_inf", "clip_fid_inf_x100", "fd_inf_randconv", "kid_x100_se", "kid_x100_randconv_se"}
+        if len(images) >= 8
+        else {"kid_x100_se", "kid_x100_randconv_se"}
+    )
     assert found["fid"] == frechet_distance(one.features["inception"][0], other.features["inception"][0])
     clip = (x.features["clip-vit-b-32"][0] for x in (one, other))
     assert found["clip_fid_x100"] == pytest.approx(100 * frechet_distance(*clip))
@@ -134,7 +139,8 @@ def test_columns_are_filled_by_the_real_extractors_alone(here: None, images: np.
     again = Measures.load(tmp_path / "m.npz")
     assert distances(again, other) == found
     lacks = Measures({"randconv": one.features["randconv"]}, {})
-    assert set(distances(lacks, other)) == {"fd_randconv", "kid_x100_randconv"}
+    assert {c for c in distances(lacks, other) if "_inf" not in c and "_se" not in c} == {"fd_randconv", "kid_x100_randconv"}
+    assert all("randconv" in c for c in distances(lacks, other))
     assert {c for columns in COLUMNS.values() for c in columns} == {"fid", "kid_x100", "clip_fid_x100"}
 
 
@@ -177,4 +183,10 @@ def test_the_real_inception_gives_clean_fids_own_fid(tmp_path: Path, images: np.
         str(tmp_path / "a"), str(tmp_path / "b"), num_workers=0, device=torch.device("cpu"), use_dataparallel=False
     )
     extractor = Inception(INCEPTION, path)
-    assert frechet_distance(extractor(sets[0])[0], extractor(sets[1])[0]) == pytest.approx(theirs, rel=1e-3)
+    ours = [extractor(s)[0] for s in sets]
+    assert frechet_distance(*ours) == pytest.approx(theirs, rel=1e-3)
+    # With fewer images than its subsets hold, clean-fid's KID is that of the whole sets.
+    kid = fid.compute_kid(
+        str(tmp_path / "a"), str(tmp_path / "b"), num_workers=0, device=torch.device("cpu"), use_dataparallel=False
+    )
+    assert kernel_replicates(*ours, np.ones((1, 40)))[0] == pytest.approx(kid, rel=1e-3)

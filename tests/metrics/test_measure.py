@@ -72,6 +72,12 @@ def test_one_image_too_few_or_too_many_is_refused(phantom: SliceSet, split: Spli
             measures_of(phantom, split, WINDOW, wrong)
 
 
+def test_images_that_are_all_equal_are_refused(phantom: SliceSet, split: Split) -> None:
+    images = np.repeat(phantom.low[split.test][:1], len(split.test), axis=0)
+    with pytest.raises(ValueError, match="the 4 images are all equal"):
+        measures_of(phantom, split, WINDOW, images)
+
+
 @pytest.mark.parametrize("value", [np.nan, -0.01, 1.01])
 def test_an_image_out_of_range_is_refused(phantom: SliceSet, split: Split, value: float) -> None:
     images = np.array(phantom.low[split.test])
