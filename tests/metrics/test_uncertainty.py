@@ -42,7 +42,17 @@ def test_the_interval_holds_the_mean_as_often_as_it_says(
         found = interval(x.mean(1).tolist(), x @ weight.T, draws)
         hits += found.low <= 0.0 <= found.high
         assert found.over_seeds == (seeds > 1)
-    assert 0.90 <= hits / trials <= 0.985
+    assert 0.90 <= hits / trials <= 0.98
+
+
+def test_two_seeds_that_differ_more_than_six_patients_are_the_hardest_case() -> None:
+    # Two seeds may look alike by chance, and the patients then seem to tell it all: a little below 90 %.
+    rng = np.random.default_rng(3)
+    draws = draw_slices([str(p) for p in range(6) for _ in range(6)])
+    weight = draws.counts / draws.counts.sum(1, keepdims=True)
+    values = [drawn(rng, 2, 6, 6, (1.0, 0.3, 0.3, 1.0)) for _ in range(1500)]
+    found = [interval(x.mean(1).tolist(), x @ weight.T, draws) for x in values]
+    assert 0.86 <= np.mean([f.low <= 0.0 <= f.high for f in found]) <= 0.92
 
 
 def test_a_bootstrap_of_slices_alone_would_be_far_too_sure() -> None:
