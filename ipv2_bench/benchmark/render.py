@@ -308,9 +308,9 @@ def _cell(line: Line, base: Line | None, metric: str) -> str:
     text = f"{line.mean[metric]:.3g}" if "ssim" not in metric else f"{line.mean[metric]:.3f}"
     ends = line.interval(metric)
     if ends is not None:
-        text += f" ± {(ends.high - ends.low) / 2:.2g}"
+        text += f" ± {_two_digits((ends.high - ends.low) / 2)}"
     elif metric in line.std and line.draws is None:
-        text += f" ± {line.std[metric]:.2g}"
+        text += f" ± {_two_digits(line.std[metric])}"
     if base is not None and base is not line and metric in base.mean:
         before, after = base.mean[metric], line.mean[metric]
         d = line.less(base, metric)
@@ -320,6 +320,10 @@ def _cell(line: Line, base: Line | None, metric: str) -> str:
         elif before > 0:
             text += f" ({100.0 * (after - before) / before:+.0f} %{star})"
     return text
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def baseline(found: list[Line], line: Line) -> Line | None:
