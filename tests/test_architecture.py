@@ -59,7 +59,7 @@ def test_the_foundation_stands_below_every_folder(name: str) -> None:
 
 
 def test_the_parser_of_imports_finds_them() -> None:
-    assert {"purification", "physics"} <= imported(PACKAGE / "metrics" / "fidelity.py")
+    assert {"purification", "physics"} <= imported(PACKAGE / "metrics" / "anatomy.py")
     assert "benchmark" in imported(PACKAGE / "cli.py")  # inside of a function
 
 

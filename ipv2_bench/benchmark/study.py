@@ -291,7 +291,7 @@ def _places(points: Sequence[Point], columns: Sequence[str]) -> list[str]:
     texts = []
     for name, meaning in (
         ("NDCT", "a denoiser that returned the misaligned NDCT"),
-        ("aligned truth", "a perfect denoiser, which returned the aligned truth"),
+        ("aligned truth", "a perfect denoiser, returning the aligned truth,"),
         ("uLDCT", "doing nothing"),
     ):
         p = next(x for x in points if x.name == name)

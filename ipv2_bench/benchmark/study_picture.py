@@ -38,6 +38,7 @@ def draw_study(
             else:
                 axis.scatter(x, y, s=48, marker="X", color="black")
                 axis.annotate(p.name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
+        axis.set_yscale("symlog", linthresh=0.1)
         axis.set_xlabel("RMSE to the aligned truth, HU")
         axis.set_ylabel(column)
         axis.grid(alpha=0.25)

@@ -19,7 +19,7 @@ def test_both_programs_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.M
     found = json.loads((tmp_path / "metrics.json").read_text())
     frechet, kid = found["speed"]
     assert frechet["ours"] == pytest.approx(frechet["clean-fid"], rel=1e-6)
-    assert kid["ours"] == pytest.approx(kid["clean-fid"], rel=0.2)
+    assert kid["ours"] == pytest.approx(kid["clean-fid"], abs=0.02)  # of other subsets
     assert all(x["times_faster"] == x["seconds_clean_fid"] / x["seconds"] > 0 for x in found["speed"])
     assert "| Fréchet | 80 | 32 |" in (tmp_path / "metrics.md").read_text()
 
