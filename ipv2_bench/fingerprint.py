@@ -35,14 +35,21 @@ def of_files(files: Iterable[Path]) -> str:
     """Like :func:`code`, for any Python files; their place is told apart by name only."""
     found = hashlib.sha256()
     for path in sorted(set(files), key=lambda p: (p.parent.name, p.name)):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_docstring(body[0]):
-                body.pop(0)
         found.update(f"{path.parent.name}/{path.name}".encode())
-        found.update(ast.dump(tree).encode())
+        stat = path.stat()
+        found.update(_meaning(path, stat.st_size, stat.st_mtime_ns))
     return found.hexdigest()[:16]
+
+
+@lru_cache(maxsize=512)
+def _meaning(path: Path, size: int, changed: int) -> bytes:
+    """What a Python file says, without comments, docstrings and layout; read anew when it has changed."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and _is_docstring(body[0]):
+            body.pop(0)
+    return ast.dump(tree).encode()
 
 
 def _is_docstring(node: ast.AST) -> bool:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class CellRun:
         Of the cell.
     name, run_id, group, project, mode
         Of the run.
+    measured
+        Hash of the code that measured it; with ``run_id``, that of the cell, it determines config, metrics and images.
     config
         Plain values.
     metrics
@@ -52,15 +54,16 @@ class CellRun:
     group: str
     project: str
     mode: str
-    config: dict[str, Any]
-    metrics: dict[str, float]
-    images: dict[str, np.ndarray]
-    window: Window
+    measured: str
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    images: dict[str, np.ndarray] = field(default_factory=dict)
+    window: Window = Window()
 
     @property
     def fingerprint(self) -> str:
         """Hash of what the run says."""
-        return digest([self.run_id, self.name, self.group, self.project, self.mode, self.metrics])
+        return digest([self.run_id, self.name, self.group, self.project, self.mode, self.measured])
 
     @property
     def published(self) -> bool:

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.figures import example_slices, panel
 from ipv2_bench.benchmark.plan import CellKey, Prepared, check, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
+from ipv2_bench.benchmark.provenance import measuring_code
 from ipv2_bench.benchmark.results import Results, denoiser_title
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.data.slices import write_whole
@@ -168,19 +169,25 @@ def _dashboards(
     for key, spec in cells.items():
         if not spec.done:
             continue
+        run = dashboard.CellRun(
+            folder=spec.folder,
+            name=cell_name(key, spec),
+            run_id=spec.cell_id,
+            group=config.name,
+            project=config.wandb.project,
+            mode=mode,
+            measured=measuring_code(),
+        )
+        if run.published:
+            continue
         denoised = np.load(spec.folder / "denoised.npy", mmap_mode="r", allow_pickle=False)[chosen]
         images = {"uLDCT": ready.slices.low[test], "denoised": denoised, "NDCT": ready.slices.normal[test]}
         if ready.slices.truth is not None:
             images |= {"truth": ready.slices.truth[test], "difference": denoised - ready.slices.truth[test]}
         cost = json.loads((spec.folder / "result.json").read_text())
         runs.append(
-            dashboard.CellRun(
-                folder=spec.folder,
-                name=cell_name(key, spec),
-                run_id=spec.cell_id,
-                group=config.name,
-                project=config.wandb.project,
-                mode=mode,
+            replace(
+                run,
                 config={
                     "denoiser": key.denoiser,
                     "strategy": spec.strategy.name,
@@ -196,7 +203,7 @@ def _dashboards(
                 window=ready.window,
             )
         )
-    parallel_map(partial(dashboard.publish_cell, root=root), [r for r in runs if not r.published], processes)
+    parallel_map(partial(dashboard.publish_cell, root=root), runs, processes)
     dashboard.publish_tables(csvs, config.name, config.wandb.project, mode, root)
     if progress and mode == "offline":
         print(f"W&B runs are kept offline; send them with: wandb sync {root}/wandb/offline-run-*")

@@ -7,10 +7,9 @@ the profile of the lung's border) as curves, from which :func:`from_curves` take
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal.windows import tukey
 from skimage.metrics import structural_similarity
 
-from ipv2_bench.metrics.anatomy import EDGE_REACH, EDGE_STEP, LEAST_PIXELS, REGIONS, Anatomy, edge_bins
+from ipv2_bench.metrics.anatomy import EDGE_STEP, LEAST_PIXELS, REGIONS, Anatomy, edge_bins
 from ipv2_bench.physics.intensity import Window
 
 NPS_BINS = 24
@@ -139,13 +138,18 @@ def _peak_and_centre(nps: np.ndarray, frequency: np.ndarray) -> tuple[float, flo
     return float(frequency[np.argmax(smooth)]), float((held * frequency).sum() / held.sum())
 
 
+_FADE_BINS = round(2.0 / EDGE_STEP)
+_FADE = ((-1, _FADE_BINS, edge_bins() - 2 - _FADE_BINS, edge_bins() - 1), (0.0, 1.0, 1.0, 0.0))
+"""Weight of each bin of the border's slope: a trapezoid."""
+
+
 def _mtf50(total: np.ndarray, count: np.ndarray) -> float:
     """Frequency in 1/pixel at which the transform of the border's slope falls to a half; NaN without a border."""
     if (count < 1).any():
         return float("nan")
     slope = np.diff(total / count)
     # Structure far from the border is no part of its slope: the last two pixels on either side fade.
-    slope = slope * tukey(len(slope) + 2, 2.0 / EDGE_REACH)[1:-1]
+    slope = slope * np.interp(np.arange(len(slope)), *_FADE)
     padded = 16 * len(slope)
     transfer = np.abs(np.fft.rfft(slope, padded))
     if transfer[0] <= 0:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 WELCH = 0.7
@@ -122,5 +122,5 @@ def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws) -> I
     if by_units > 1e-24 * mean**2:  # where only one patient shows what is measured, draws cannot tell its spread
         share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
         freedom = variance**2 / share - WELCH
-        half = float(np.sqrt(variance) * stats.t.ppf(0.5 + LEVEL / 2.0, freedom))
+        half = float(np.sqrt(variance) * stdtrit(freedom, 0.5 + LEVEL / 2.0))
     return Interval(mean, mean - half, mean + half, seeds > 1, draws.patients > 1)
