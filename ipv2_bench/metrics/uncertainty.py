@@ -2,8 +2,9 @@
 
 Seeds and patients are crossed: every seed is tested on the same patients. The variance of a mean is that over seeds plus
 that over patients, each with the correction n/(n−1) that few draws need, and the interval is Student's with degrees of
-freedom between those of Satterthwaite (1946) and Welch (1947). The slices of a patient go with it: to draw them a second time would count their spread
-twice (Davison & Hinkley 1997, §3.8). A single patient's slices are drawn by themselves, which says nothing of others.
+freedom between those of Satterthwaite (1946) and Welch (1947). The slices of a patient go with it: to draw them a second
+time would count their spread twice (Davison & Hinkley 1997, §3.8). A single patient's slices are drawn by themselves,
+which says nothing of others.
 """
 
 from __future__ import annotations
