@@ -34,7 +34,7 @@ def code(*parts: str) -> str:
 def of_files(files: Iterable[Path]) -> str:
     """Like :func:`code`, for any Python files; their place is told apart by name only."""
     found = hashlib.sha256()
-    for path in sorted(set(files), key=lambda p: (p.parent.name, p.name)):
+    for path in sorted(set(files), key=lambda p: (p.parent.name, p.name, str(p))):
         found.update(f"{path.parent.name}/{path.name}".encode())
         stat = path.stat()
         found.update(_meaning(path, stat.st_size, stat.st_mtime_ns))

@@ -167,7 +167,7 @@ def _markdown(found: dict[str, Any]) -> str:
         out += [
             "",
             f"All measuring of the benchmark {s['benchmark']} ({s['cells']} cells, features, fidelity, distances and their "
-            f"bootstrap) takes {s['measuring_seconds']} processor seconds, {100 * s['share']:.1f} % of the whole.",
+            f"bootstrap) takes {s['measuring_seconds']} processor seconds, about {100 * s['share']:.1f} % of the whole.",
         ]
     return "\n".join(out) + "\n"
 

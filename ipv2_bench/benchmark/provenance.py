@@ -15,7 +15,7 @@ from ipv2_bench.metrics.extractors import available
 SHAPE_NO_CELL = ("physics/closed_form.py", "purification/calibration.py")
 """Files of the folders that training runs through, which it does not use: the calibration's result is part of a cell."""
 
-MEASURING = ("metrics", "purification/masks.py", "physics/intensity.py", "benchmark/measuring.py")
+MEASURING = ("metrics", "purification/masks.py", "physics/intensity.py", "physics/seeding.py", "benchmark/measuring.py")
 
 
 def training_code(denoiser: type) -> str:
@@ -66,7 +66,7 @@ def commit() -> str:
 
 def versions() -> dict[str, str]:
     """Python and the packages that numbers depend on."""
-    names = ("torch", "lightning", "numpy", "scipy", "scikit-image", "finufft")
+    names = ("torch", "lightning", "numpy", "scipy", "scikit-image", "finufft", "torchmetrics", "piq", "clean-fid")
     found = {n: metadata.version(n) for n in names}
     return {"python": ".".join(map(str, sys.version_info[:3])), **found}
 

@@ -44,7 +44,8 @@ the 95 % intervals, and the details."""
 class Line:
     """One line of a rendered table: what names it, and mean and standard deviation over seeds of what was measured.
 
-    ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's ``draws``, [seeds, B].
+    ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's ``draws``, [seeds, B]; ``units``
+    how many patients show a measure that some lack. ``key`` is the denoiser's in the registry: titles may repeat.
     """
 
     label: str
@@ -59,12 +60,14 @@ class Line:
     values: dict[str, list[float]] = field(default_factory=dict)
     replicates: dict[str, np.ndarray] = field(default_factory=dict)
     draws: Draws | None = None
+    units: dict[str, int] = field(default_factory=dict)
+    key: str = ""
 
     def interval(self, metric: str) -> Interval | None:
         """The interval of a measure's mean; ``None`` where there is none."""
         if self.draws is None or metric not in self.replicates or metric not in self.mean:
             return None
-        found = interval(self.values[metric], self.replicates[metric], self.draws)
+        found = interval(self.values[metric], self.replicates[metric], self.draws, self.units.get(metric))
         return found if math.isfinite(found.low) else None
 
     def less(self, other: Line, metric: str) -> Interval | None:
@@ -72,7 +75,8 @@ class Line:
         if self.draws is None or self.seeds != other.seeds or not all(metric in x.replicates for x in (self, other)):
             return None
         values = np.subtract(self.values[metric], other.values[metric])
-        found = interval(values.tolist(), self.replicates[metric] - other.replicates[metric], self.draws)
+        replicates = self.replicates[metric] - other.replicates[metric]
+        found = interval(values.tolist(), replicates, self.draws, self.units.get(metric))
         return found if math.isfinite(found.low) else None
 
 
@@ -83,6 +87,7 @@ def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> li
         if not of_line:
             continue
         first = of_line[0].data
+        key = first.get("denoiser_key", "")
         values: dict[str, list[float]] = {m: [] for m in MEASURED}
         for row in of_line:
             cost = {k: row.data["cost"].get(k) for k in ("seconds_per_slice",)}
@@ -101,10 +106,12 @@ def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> li
                 tuple(row.data["seed"] for row in of_line),
                 {m: sum(v) / len(v) for m, v in full.items()},
                 {m: _std(v) for m, v in full.items() if len(v) > 1},
-                table.published.get((first["label"], first["denoiser"], first["strategy"]), {}),
+                {} if ":" in key else table.published.get((first["label"], first["denoiser"], first["strategy"]), {}),
                 full,
                 {m: np.stack([r.replicates[m] for r in of_line]) for m in full if m in of_line[0].replicates},
                 draws,
+                first.get("n_units", {}),
+                key,
             )
         )
     return found
@@ -225,7 +232,8 @@ def _legend(found: list[Line]) -> str:
     if draws is None:
         text += " ± standard deviation" if seeds > 1 else ""
     else:
-        over = f"{draws.patients} patients" if draws.patients > 1 else f"the {draws.units} slices of one patient"
+        whose = {0: " (their patients are not told)", 1: " of one patient"}
+        over = f"{draws.patients} patients" if draws.patients > 1 else f"the {draws.units} slices{whose[draws.patients]}"
         text += f" ± half of the 95 % interval over {'seeds and ' if seeds > 1 else ''}{over}"
     return text
 
@@ -243,7 +251,7 @@ def _sureness(found: list[Line], marked: bool) -> str:
         text += " Bold: better than every other line of that label, the interval of each difference excluding 0"
         text += "." if marked else f"; no line is (with {few} seeds or patients only large differences can be)."
     else:
-        lack = "one training seed" if seeds == 1 else "one patient"
+        lack = "one training seed" if seeds == 1 else ("unknown patients", "one patient")[draws.patients]
         text += f" With {lack} the tables cannot tell how another would order the lines, so no value is marked as best."
     return text
 
@@ -328,7 +336,8 @@ def _two_digits(value: float) -> str:
 
 def baseline(found: list[Line], line: Line) -> Line | None:
     """The IPv1 line with the same label and denoiser."""
-    same = (x for x in found if (x.label, x.denoiser, x.strategy) == (line.label, line.denoiser, "IPv1"))
+    own = (line.label, line.denoiser, line.key, "IPv1")
+    same = (x for x in found if (x.label, x.denoiser, x.key, x.strategy) == own)
     return next(same, None)
 
 

@@ -62,9 +62,10 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
     cells = plan_cells(ready, tables)
     say = print if progress else lambda *_: None
     done = sum(spec.done for spec in cells.values())
+    patients = len(set(ready.slices.patient)) if all(ready.slices.patient) else "unknown"
     say(
         f"{config.name}: {len(ready.split.train)} training and {len(ready.split.test)} test slices of "
-        f"{len(set(ready.slices.patient))} patients at {config.data.size}×{config.data.size}; "
+        f"{patients} patients at {config.data.size}×{config.data.size}; "
         f"{len(cells)} cells, {done} of them complete"
     )
     started = time.monotonic()

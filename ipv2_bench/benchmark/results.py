@@ -160,7 +160,10 @@ class Results:
             found["structure"] = {k: float(v.mean()) for k, v in each.items()}
             replicates |= {k: counts @ v / counts.sum(1) for k, v in each.items()}
         flat = {k: v for part in found.values() for k, v in part.items()}
-        intervals = {k: interval([flat[k]], replicates[k][None], self.draws) for k in sorted(flat) if k in replicates}
+        units = {k: self.draws.units_with(has) for k, has in measures.shown().items()}
+        intervals = {
+            k: interval([flat[k]], replicates[k][None], self.draws, units.get(k)) for k in sorted(flat) if k in replicates
+        }
         cost: dict[str, Any] = {}
         if row.denoiser:
             spec = self.cells[cell_key(row.denoiser, row.strategy, seed)]
@@ -177,9 +180,10 @@ class Results:
             "modules": row.strategy.modules if row.denoiser else row.strategy.label_modules,
             "seed": seed,
             "n_images": len(self.ready.split.test),
-            "n_test_patients": len({self.ready.slices.patient[i] for i in self.ready.split.test}),
+            "n_test_patients": self.draws.patients,
             **found,
-            "intervals_over_patients": {
+            "n_units": units,
+            "intervals_over_patients" if self.draws.patients > 1 else "intervals_over_slices": {
                 k: [float(f"{i.low:.6g}"), float(f"{i.high:.6g}")] for k, i in intervals.items() if np.isfinite(i.low)
             },
             "cost": cost,

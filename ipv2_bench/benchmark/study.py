@@ -49,7 +49,8 @@ class Point:
 class Correlation:
     """Spearman's ρ of a distance to a label with a measure against the truth, over trained points.
 
-    ``low`` and ``high``: 95 % of a bootstrap over patients, training seeds and points. ``pairs``: share of pairs of
+    ``low`` and ``high``: the middle 95 % of a resampling of patients, training seeds and points; with few of them it is
+    narrower than an interval. ``pairs``: share of pairs of
     points that the distance orders as the truth does. 1 would be a distance that can be trusted.
     """
 
@@ -101,7 +102,8 @@ def study(config: Config, progress: bool = True) -> str:
     if len(trained) < 4:
         raise InputError(f"{len(trained)} trained denoisers: a rank correlation needs at least 4; add rows to the tables")
     columns = sorted(c for c in trained[0].values if c.endswith(tuple(f" to {label}" for label in LABELS)))
-    found = [_correlate(trained, c, t) for t in TRUTHS for c in columns]
+    truths = [t for t in TRUTHS if all(np.isfinite(p.values[t]) for p in points)]
+    found = [_correlate(trained, c, t) for t in truths for c in columns]
     by_number = _by_number(results, progress)
     out = Path(config.run.out) / config.name
     text = _markdown(ready, points, found, by_number)
@@ -161,7 +163,7 @@ def _point(
     for seed, measures in made.items():
         own, drawn = measures.means(), measures.replicates(counts)
         for t in TRUTHS:
-            values.setdefault(t, []).append(own[t])
+            values.setdefault(t, []).append(own.get(t, float("nan")))
             replicates.setdefault(t, []).append(drawn[t])
         for label in LABELS:
             reference = labels[label, seed]
@@ -240,7 +242,8 @@ def _csv(lines: list[dict]) -> str:
     writer = csv.DictWriter(buffer, keys, lineterminator="\n", restval="")
     writer.writeheader()
     for line in lines:
-        writer.writerow({k: f"{v:.4g}" if isinstance(v, float) else v for k, v in line.items()})
+        numbers = {k: f"{v:.4g}" if v == v else "" for k, v in line.items() if isinstance(v, float)}
+        writer.writerow({**line, **numbers})
     return buffer.getvalue()
 
 
@@ -255,26 +258,28 @@ def _markdown(
         out += ["**This size only tries every path: its numbers mean nothing.**", ""]
     out += [
         f"Spearman's ρ over {len(trained)} trained denoisers ({ready.config.title or ready.config.name}; {patients} test "
-        f"patients, {seeds} training seed{'s' if seeds > 1 else ''}), in brackets 95 % of a bootstrap over patients, seeds "
-        "and denoisers, then the share of pairs that both order alike.",
+        f"patients, {seeds} training seed{'s' if seeds > 1 else ''}), in brackets the middle 95 % of a resampling of patients, "
+        "seeds and denoisers (with few of them too narrow for an interval), then the share of pairs that both order alike.",
         "",
     ]
     distances_ = list(dict.fromkeys((c.distance, c.label) for c in found))
-    out += ["| distance | to | " + " | ".join(TRUTHS) + " |", "|" + "---|" * (2 + len(TRUTHS))]
+    truths = list(dict.fromkeys(c.truth for c in found))
+    out += ["| distance | to | " + " | ".join(truths) + " |", "|" + "---|" * (2 + len(truths))]
     for distance, label in distances_:
         cells = []
-        for t in TRUTHS:
+        for t in truths:
             c = next(x for x in found if (x.distance, x.label, x.truth) == (distance, label, t))
             spread = f" [{c.low:.2f}, {c.high:.2f}]" if np.isfinite(c.low) else ""
             cells.append(f"{c.rho:.2f}{spread}, {100 * c.pairs:.0f} %")
         out.append(f"| {distance} | {label} | " + " | ".join(cells) + " |")
     out += ["", "### What each measure says of images that nobody denoised", ""]
     columns = [c for c in points[0].values if " to " in c and "_inf" not in c]
-    out += ["| images | " + " | ".join([*TRUTHS, *columns]) + " |", "|" + "---|" * (1 + len(TRUTHS) + len(columns))]
+    shown = [*truths, *columns]
+    out += ["| images | " + " | ".join(shown) + " |", "|" + "---|" * (1 + len(shown))]
     for p in points:
         if not p.trained:
-            out.append(f"| {p.name} | " + " | ".join(f"{p.values[c]:.3g}" for c in (*TRUTHS, *columns)) + " |")
-    out.append("| best of the trained | " + " | ".join(_best(trained, c) for c in (*TRUTHS, *columns)) + " |")
+            out.append(f"| {p.name} | " + " | ".join(f"{p.values[c]:.3g}" for c in shown) + " |")
+    out.append("| best of the trained | " + " | ".join(_best(trained, c) for c in shown) + " |")
     out += ["", *(f"- {text}" for text in _places(points, columns))]
     out += _numbers(by_number)
     return "\n".join(out) + "\n"

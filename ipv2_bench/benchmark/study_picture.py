@@ -20,7 +20,7 @@ COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#a463f2", "#97bbf5", "#9
 def draw_study(
     points: Sequence[Point], by_number: list[dict[str, str | float]], columns: Sequence[str], path: Path
 ) -> None:
-    """Write a PNG: a panel for each Fréchet distance and label against the true RMSE, and one over 1/N."""
+    """Write a PNG: a panel for FID or its offline kin and each label against the true RMSE, and one over 1/N."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -50,7 +50,8 @@ def group_patients(series: Mapping[str, Belonging], rule: str = "auto") -> dict[
                 "use auto, or series where each series is another patient"
             )
     numbers = {b.patient_id for b in series.values() if b.patient_id}
-    filler = len(numbers) == 1 and len(_joined({k: b.studies for k, b in series.items()})) > 1
+    by_study = _joined({k: b.studies for k, b in series.items()})
+    filler = len(numbers) == 1 and all(b.patient_id for b in series.values()) and len(by_study) > 1
     if rule == "auto" and filler and len(series) > 1:
         logger.warning(
             "all series carry one patient number, which looks like an anonymiser's: patients are told apart by study; "

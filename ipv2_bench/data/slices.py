@@ -32,7 +32,7 @@ class SliceSet:
     nodules
         Share of each pixel of ``truth`` that is lung nodule, [n, N, N], float32; ``None`` where it is not known.
     patient
-        Pseudonym of each slice's patient, n strings; never an identifier from the data.
+        Pseudonym of each slice's patient, n strings, empty where it is not told; never an identifier from the data.
     pixel_mm
         Side of a pixel in mm, [n].
     manifest

@@ -116,7 +116,10 @@ def kernel_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.nd
     np.fill_diagonal(bb, 0.0)
     w = np.asarray(counts, dtype=np.float64)
     size = w.sum(1)
-    within = np.einsum("ki,ij,kj->k", w, aa + bb, w, optimize=True) / (size**2 - (w**2).sum(1))
+    pairs = size**2 - (w**2).sum(1)
+    summed = np.einsum("ki,ij,kj->k", w, aa + bb, w, optimize=True)
+    # A draw of one slice alone has no pair, and no value.
+    within = np.divide(summed, pairs, out=np.full(len(w), np.nan), where=pairs > 0)
     return within - 2.0 * np.einsum("ki,ij,kj->k", w, ab, w, optimize=True) / size**2
 
 

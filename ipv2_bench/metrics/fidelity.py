@@ -7,6 +7,7 @@ the profile of the lung's border) as curves, from which :func:`from_curves` take
 from __future__ import annotations
 
 import numpy as np
+from scipy import ndimage
 from skimage.metrics import structural_similarity
 
 from ipv2_bench.metrics.anatomy import EDGE_STEP, LEAST_PIXELS, REGIONS, Anatomy, edge_bins
@@ -14,6 +15,10 @@ from ipv2_bench.physics.intensity import Window
 
 NPS_BINS = 24
 """Bins of frequency from 0 to 0.5 per pixel."""
+
+TREND_PX = 6.0
+LOWEST_BIN = 3
+"""First bin that counts as noise, from 1/16 per pixel: slower errors are bias and misplaced structure."""
 
 
 def fidelity(image: np.ndarray, truth: np.ndarray, window: Window, where: Anatomy) -> dict[str, float]:
@@ -79,13 +84,18 @@ def curves(image: np.ndarray, truth: np.ndarray, window: Window, where: Anatomy)
 
 
 def noise_power(error: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Radial mean of the power spectrum of ``error`` [N, N] inside ``mask``, [NPS_BINS]; its mean is taken away.
+    """Radial mean of the power spectrum of ``error`` [N, N] inside ``mask``, [NPS_BINS], without its slow part.
 
-    Normalised so that white noise of variance σ² gives σ² in every bin.
+    The local mean (a Gaussian of 6 pixels inside the mask) is taken away first: bias and misplaced structure would leak
+    over the mask's edge into every frequency. Normalised so that white noise of variance σ² gives σ² in every bin from
+    :data:`LOWEST_BIN` on.
     """
     if mask.sum() < LEAST_PIXELS:
         return np.full(NPS_BINS, np.nan)
-    masked = np.where(mask, error - error[mask].mean(), 0.0)
+    held = np.where(mask, error, 0.0)
+    weight_near = ndimage.gaussian_filter(mask.astype(np.float64), TREND_PX)
+    local = ndimage.gaussian_filter(held, TREND_PX) / np.maximum(weight_near, 1e-6)
+    masked = np.where(mask, error - local, 0.0)
     n = len(error)
     power = np.abs(np.fft.rfft2(masked)) ** 2 / mask.sum()
     radius = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None])
@@ -111,12 +121,12 @@ def from_curves(mean: dict[str, np.ndarray], pixel_mm: float) -> dict[str, float
     Returns
     -------
     dict
-        ``nps_peak_per_mm`` and ``nps_mean_per_mm``: peak and mean frequency of the noise in the lung (Samei et al. 2019,
-        AAPM TG-233); ``nps_peak_shift_per_mm`` and ``nps_mean_shift_per_mm``: less those of the uLDCT, below 0 when the
+        ``nps_peak_per_mm`` and ``nps_mean_per_mm``: peak and mean frequency of the noise in the lung, from 1/16 per pixel
+        on; ``nps_peak_shift_per_mm`` and ``nps_mean_shift_per_mm``: less those of the uLDCT, below 0 when the
         noise that is left is coarser; ``edge_mtf50``: frequency at which the transfer across the lung's border falls to
         one half, over that of the truth (1 is as sharp as the truth).
     """
-    frequency = (np.arange(NPS_BINS) + 0.5) / (2.0 * NPS_BINS) / pixel_mm
+    frequency = (np.arange(NPS_BINS) + 0.5)[LOWEST_BIN:] / (2.0 * NPS_BINS) / pixel_mm
     peak, centre = _peak_and_centre(mean["nps"], frequency)
     low_peak, low_centre = _peak_and_centre(mean["nps_low"], frequency)
     sharp, true = (_mtf50(mean[name], mean["edge_count"]) for name in ("edge", "edge_truth"))
@@ -130,12 +140,11 @@ def from_curves(mean: dict[str, np.ndarray], pixel_mm: float) -> dict[str, float
 
 
 def _peak_and_centre(nps: np.ndarray, frequency: np.ndarray) -> tuple[float, float]:
+    nps = nps[LOWEST_BIN:]
     if not np.isfinite(nps).all() or nps.sum() <= 0:
         return float("nan"), float("nan")
     smooth = np.convolve(np.pad(nps, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    # Rings grow with frequency, and so does the noise that they hold.
-    held = nps * frequency
-    return float(frequency[np.argmax(smooth)]), float((held * frequency).sum() / held.sum())
+    return float(frequency[np.argmax(smooth)]), float((nps * frequency).sum() / nps.sum())
 
 
 _FADE_BINS = round(2.0 / EDGE_STEP)

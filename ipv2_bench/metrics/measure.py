@@ -21,6 +21,7 @@ from ipv2_bench.metrics.extractors import FeatureExtractor, pretrained
 from ipv2_bench.metrics.fidelity import curves, fidelity, from_curves, noise_power
 from ipv2_bench.physics.intensity import Window
 
+NPS_MEASURES = ("nps_peak_per_mm", "nps_mean_per_mm", "nps_peak_shift_per_mm", "nps_mean_shift_per_mm")
 SUMMED = ("edge", "edge_truth", "edge_count")
 """Curves of which slices give sums; of the others they give means."""
 
@@ -103,6 +104,12 @@ class Measures:
         }
         each = [from_curves({k: v[b] for k, v in summed.items()}, self.pixel_mm) for b in range(len(counts))]
         return found | {k: np.array([e[k] for e in each]) for k in each[0]}
+
+    def shown(self) -> dict[str, np.ndarray]:
+        """For each measure of fidelity that some slice lacks, which have it, [n]."""
+        found = {k: np.isfinite(v) for k, v in self.fidelity.items() if not np.isfinite(v).all()}
+        lung = np.isfinite(self.curves["nps"]).all(1) if "nps" in self.curves else np.ones(self.n, bool)
+        return found | ({} if lung.all() else dict.fromkeys(NPS_MEASURES, lung))
 
     @property
     def n(self) -> int:

@@ -29,15 +29,24 @@ class Draws:
     ----------
     counts
         How often each slice is taken, [B, n].
-    units
-        What was drawn: so many patients, or slices of the one patient.
+    member
+        The unit that each slice belongs to, [n]: its patient, or the slice itself.
     patients
-        Number of patients.
+        Number of patients; 0 where they are not told.
     """
 
     counts: np.ndarray
-    units: int
+    member: np.ndarray
     patients: int
+
+    @property
+    def units(self) -> int:
+        """How many were drawn: patients, or slices where there is one patient or none is told."""
+        return int(self.member.max()) + 1
+
+    def units_with(self, has: np.ndarray) -> int:
+        """How many units have a slice of which ``has`` [n] is true."""
+        return len(np.unique(self.member[has]))
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ def draw_slices(patient: Sequence[str], replicates: int = 200, seed: int = 0) ->
     Parameters
     ----------
     patient
-        Patient of each test slice, n.
+        Patient of each test slice, n; all empty where patients are not told.
     replicates
         How many draws.
     seed
@@ -89,10 +98,10 @@ def draw_slices(patient: Sequence[str], replicates: int = 200, seed: int = 0) ->
     units = int(member.max()) + 1
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(units, np.full(units, 1.0 / units), size=replicates)[:, member]
-    return Draws(drawn.astype(np.float64), units, len(names))
+    return Draws(drawn.astype(np.float64), member, len(names) if all(patient) else 0)
 
 
-def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws) -> Interval:
+def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws, units: int | None = None) -> Interval:
     """The interval of a mean over seeds; of a difference, when values and replicates are differences.
 
     Parameters
@@ -103,6 +112,8 @@ def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws) -> I
         The same measure on each of the draws, [S, B].
     draws
         What ``replicates`` were taken on.
+    units
+        How many of the draws' units show what is measured; all for ``None``.
 
     Raises
     ------
@@ -115,12 +126,15 @@ def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws) -> I
     if draws.units < 2:
         raise ValueError("one slice was measured: an interval needs at least two")
     r = r[:, np.isfinite(r).all(0)]  # a draw may lack the region or the nodules that a measure needs
-    mean, seeds, units = float(v.mean()), len(v), draws.units
-    by_units = float(r.mean(0).var(ddof=1)) * units / (units - 1) if r.shape[1] > 1 else float("nan")
+    mean, seeds = float(v.mean()), len(v)
+    units = draws.units if units is None else units
+    if units < 2 or r.shape[1] < 2:
+        return Interval(mean, float("nan"), float("nan"), seeds > 1, draws.patients > 1)
+    by_units = float(r.mean(0).var(ddof=1)) * units / (units - 1)
     by_seeds = float(v.var(ddof=1)) / seeds if seeds > 1 else 0.0
     variance = by_units + by_seeds
     half = float("nan")
-    if by_units > 1e-24 * mean**2:  # where only one patient shows what is measured, draws cannot tell its spread
+    if by_units > 1e-24 * mean**2:  # else all draws are the same, and cannot tell a spread
         share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
         freedom = variance**2 / share - WELCH
         half = float(np.sqrt(variance) * stdtrit(freedom, 0.5 + LEVEL / 2.0))

@@ -155,7 +155,7 @@ def test_train_and_evaluate_use_the_same_cells(smoke) -> None:
     assert "model.safetensors" in trained.stdout
     line = run(folder, "evaluate", "--config", str(SMOKE), "--denoiser", "fm", "--strategy", "IPv2").stdout
     measured = next(x for x in table(folder / "leaderboards" / "smoke" / "table1.csv") if x["strategy"] == "IPv2")
-    assert f"| {float(measured['rmse_hu']):.3g} |" in line
+    assert f"| {float(measured['rmse_hu']):.3g} ± " in line
     never = run(folder, "evaluate", "--config", str(SMOKE), "--denoiser", "fm", "--strategy", "raw", code=2)
     assert "is not trained: run ipv2-bench train" in never.stderr
 

@@ -72,3 +72,4 @@ def test_how_the_distance_moves_with_the_number_is_told() -> None:
 def test_csv_leaves_what_was_not_measured_empty() -> None:
     found = list(csv.DictReader(io.StringIO(_csv([{"a": 1.23456, "b": "x"}, {"b": "y", "c": float("inf")}]))))
     assert found == [{"a": "1.235", "b": "x", "c": ""}, {"a": "", "b": "y", "c": "inf"}]
+    assert _csv([{"a": float("nan"), "b": "x"}]) == "a,b\n,x\n"

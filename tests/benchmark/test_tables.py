@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from ipv2_bench.benchmark.config import Config, load_config
-from ipv2_bench.benchmark.render import Line, best, differences, directions, lines, to_csv, to_detail, to_markdown
+from ipv2_bench.benchmark.render import (
+    Line,
+    baseline,
+    best,
+    differences,
+    directions,
+    lines,
+    to_csv,
+    to_detail,
+    to_markdown,
+)
 from ipv2_bench.benchmark.results import Row, denoiser_title
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.errors import InputError
@@ -242,6 +252,17 @@ def test_every_paired_difference_to_ipv1_is_written() -> None:
     assert float(found["minus_IPv1"]) == pytest.approx(-1.9)
     assert float(found["low"]) < -1.9 < float(found["high"])
     assert found["excludes_zero"] == str(int(float(found["high"]) < 0))
+
+
+def test_a_denoiser_from_outside_has_neither_ours_nor_published_numbers() -> None:
+    def of(strategy: str, key: str) -> Row:
+        made = row(0, fd_randconv=4.0)
+        return Row({**made.data, "strategy": strategy, "denoiser_key": key}, {})
+
+    keys = (("IPv1", "fm"), ("IPv2", "fm"), ("IPv2", "theirs:FM"))
+    base, ours, theirs = lines(a_table(), [[of(*k)] for k in keys])
+    assert baseline([base, ours, theirs], ours) is base and baseline([base, ours, theirs], theirs) is None
+    assert ours.published and not theirs.published
 
 
 def test_lines_of_other_seeds_are_not_paired() -> None:

@@ -50,6 +50,11 @@ def test_a_number_that_all_carry_is_an_anonymisers(caplog: pytest.LogCaptureFixt
     assert group_patients(tree, "patient_id") == {"a": "a", "b": "a", "c": "a"}
 
 
+def test_a_number_that_only_some_carry_is_a_patients() -> None:
+    tree = {"a": belonging("1", "s1"), "b": belonging("1", "s2"), "c": belonging("", "s3")}
+    assert group_patients(tree) == {"a": "a", "b": "a", "c": "c"}
+
+
 def test_series_that_chain_are_one_patient() -> None:
     tree = {"c": belonging("1", "s1"), "b": belonging("2", "s1"), "a": belonging("2", "s2"), "d": belonging("3", "s4")}
     assert group_patients(tree) == {"a": "a", "b": "a", "c": "a", "d": "d"}

@@ -76,6 +76,8 @@ def test_patients_are_drawn_with_all_of_their_slices() -> None:
 def test_slices_of_a_single_patient_are_drawn_and_speak_of_no_other() -> None:
     draws = draw_slices(["a"] * 8)
     assert (draws.units, draws.patients) == (8, 1) and (draws.counts.sum(1) == 8).all()
+    unknown = draw_slices([""] * 8)
+    assert (unknown.units, unknown.patients) == (8, 0) and (unknown.counts == draws.counts).all()
     found = interval([0.0, 1.0], np.random.default_rng(0).normal(size=(2, 200)), draws)
     assert found.over_seeds and not found.over_patients and not found.tells
 
@@ -97,6 +99,23 @@ def test_what_only_one_patient_shows_has_no_interval() -> None:
     only = np.where(draws.counts[:, 0] > 0, 5.0, np.nan)  # a measure that only patient a has
     found = interval([5.0], only[None], draws)
     assert found.mean == 5.0 and np.isnan(found.low) and np.isnan(found.high) and not found.excludes_zero
+
+
+@pytest.mark.parametrize("shown", [2, 3])
+def test_what_few_patients_show_is_as_sure_as_few_patients_make_it(shown: int) -> None:
+    rng = np.random.default_rng(shown)
+    patient = [str(p) for p in range(6) for _ in range(4)]
+    draws = draw_slices(patient)
+    has = np.arange(24) < 4 * shown
+    assert draws.units_with(has) == shown
+    hits, trials = 0, 1000
+    for _ in range(trials):
+        x = drawn(rng, 1, 6, 4, (0.0, 1.0, 0.0, 1.0))[0]
+        number = draws.counts[:, has].sum(1)
+        drawn_means = np.divide(draws.counts[:, has] @ x[has], number, out=np.full(len(number), np.nan), where=number > 0)
+        found = interval([x[has].mean()], drawn_means[None], draws, draws.units_with(has))
+        hits += found.low <= 0.0 <= found.high
+    assert 0.88 <= hits / trials <= 0.99
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

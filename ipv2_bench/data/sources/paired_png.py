@@ -82,8 +82,7 @@ class PairedPng(Source):
                     problems.append(f"{where} is {gray.shape[1]}×{gray.shape[0]}: expected {size}×{size} (data.size)")
                     continue
                 arrays[side].append(from_8bit(gray))
-            # Patients are not told; each slice counts as its own, so that only data.split=slice is honest.
-            patient.append(f"slice-{len(patient):05d}")
+            patient.append("")  # not told, so that only data.split=slice is possible
         refuse(problems, "data set")
         stacked = {side: np.stack(images) for side, images in arrays.items()}
         return stacked, patient, np.full(len(patient), self.pixel_mm)
