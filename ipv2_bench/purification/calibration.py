@@ -53,9 +53,10 @@ def calibrate(
     add_noise
         Where to start; only its photons change, and nothing for the published model.
     low, normal
-        Training pairs [n, N, N] in [0, 1]; a few dozen are enough. Without ``normal`` the uLDCT is smoothed (median of
-        5×5, then a Gaussian of 1 px) and noise is added to that, as if it were free of it. The texture of the anatomy
-        then counts as noise: on the digital thorax the photons come out a third too low, the noise a fifth too strong.
+        Training pairs [n, N, N] in [0, 1]; a few dozen are enough. Without ``normal`` the uLDCT is smoothed (a Gaussian
+        of 1 px, which keeps its line integrals) and noise is added to that, as if it were free of it. Fine anatomy then
+        counts as noise: photons came out 9 % too low on the phantom and 2 % too high on a virtual scan, and 5 to 22 % too
+        low where less noise (90 and 56 HU in the lung) let more anatomy show.
     pixel_mm
         [n].
     seed
@@ -71,7 +72,7 @@ def calibrate(
         When no pair shows lung to measure in.
     """
     if normal is None:
-        normal = np.stack([ndimage.gaussian_filter(ndimage.median_filter(u, 5), 1.0) for u in low])
+        normal = np.stack([ndimage.gaussian_filter(u, 1.0) for u in low])
         add_noise = replace(add_noise, acquisition=replace(add_noise.acquisition, inserted=False))
     regions = [lung_region(u, n) for u, n in zip(low, normal, strict=True)]
     keep = [i for i, r in enumerate(regions) if r.sum() >= 50]

@@ -62,11 +62,12 @@ def test_calibration_by_dose_is_that_by_photons(normal: np.ndarray) -> None:
     assert found.add_noise.acquisition.photons * 0.02 == pytest.approx(0.98 * 1000.0, rel=0.03)
 
 
-# The texture of the anatomy counts as noise then: too few photons, the noise level a fifth too high.
-def test_a_set_of_uldct_alone_gives_a_rough_answer(normal: np.ndarray) -> None:
+# Fine anatomy counts as noise then: the fewer noise, the more too few photons.
+@pytest.mark.parametrize(("photons", "least"), [(1000.0, 0.88), (4000.0, 0.70)])
+def test_a_set_of_uldct_alone_gives_a_rough_answer(normal: np.ndarray, photons: float, least: float) -> None:
     many = np.tile(normal, (4, 1, 1))
-    found = calibrate(MODEL, low_dose(many, 1000.0, "low"), None, np.full(len(many), PIXEL_MM), seed=0)
-    assert found.add_noise.acquisition.photons == pytest.approx(700.0, rel=0.15)
+    found = calibrate(MODEL, low_dose(many, photons, "low"), None, np.full(len(many), PIXEL_MM), seed=0)
+    assert least * photons < found.add_noise.acquisition.photons < 1.05 * photons
 
 
 def test_intervals_are_wider_over_few_patients(normal: np.ndarray) -> None:
