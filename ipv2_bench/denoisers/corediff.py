@@ -30,7 +30,6 @@ class CoreDiff(Denoiser):
     """
 
     title = "CoreDiff"
-    alpha: Tensor
 
     def __init__(
         self,
@@ -50,7 +49,14 @@ class CoreDiff(Denoiser):
         self.network = CoreDiffUNet(width, modulator=modulator)
         self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
         self.modulate_stage_one = modulate_stage_one
-        self.register_buffer("alpha", alpha_schedule(steps), persistent=False)
+        self._alpha: Tensor | None = None
+
+    @property
+    def alpha(self) -> Tensor:
+        """α of each step, [T]. No buffer: averaging the weights would average it too, and round it a little each time."""
+        if self._alpha is None or self._alpha.device != self.device:
+            self._alpha = alpha_schedule(self.steps).to(self.device)
+        return self._alpha
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
         """Mean-preserving degradation ``x_t = α_t·x_0 + (1 − α_t)·x_T`` (eq. 5), t [B] in 0..T−1."""

@@ -22,16 +22,8 @@ SMOKE = Path(__file__).parents[2] / "experiments" / "smoke.yaml"
 
 
 def assert_same_history(one: Path, other: Path) -> None:
-    """Equal; the validation loss to one part in a million, since with averaged weights its last float32 digits were seen to
-    differ after a restart while the weights are equal. Why is not known."""
-    a, b = (list(csv.DictReader(path.open(newline=""))) for path in (one, other))
-    drop = "val_loss"
-    assert [{k: v for k, v in x.items() if k != drop} for x in a] == [
-        {k: v for k, v in x.items() if k != drop} for x in b
-    ]
-    assert [x[drop] != "" for x in a] == [x[drop] != "" for x in b]
-    losses = [[float(x[drop]) for x in rows if x[drop]] for rows in (a, b)]
-    assert len(losses[0]) == 10 and losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert len(list(csv.DictReader(one.open(newline="")))) == 40
+    assert one.read_bytes() == other.read_bytes()
 
 
 class Interrupted(RuntimeError):
@@ -60,7 +52,7 @@ def test_weights_and_history_are_those_of_an_undisturbed_run(
     broken = replace(spec, folder=spec.folder / "broken")
     for one in (whole, broken):
         one.folder.mkdir(parents=True)
-    train(whole, lambda *_: None)
+    first = train(whole, lambda *_: None)
     seen: list[int] = []
 
     def interrupt(stage: str, step: int, total: int) -> None:
@@ -74,9 +66,13 @@ def test_weights_and_history_are_those_of_an_undisturbed_run(
         train(broken, interrupt)
     assert (broken.folder / "last.ckpt").exists() and not (broken.folder / "model.safetensors").exists()
     seen.clear()
-    train(broken, lambda stage, step, total: seen.append(step))
+    second = train(broken, lambda stage, step, total: seen.append(step))
     # The step that was cut off is done again, and after a validation the one before it.
     assert stop_at - 1 <= seen[0] <= stop_at and seen[-1] == 40
     assert_same_history(whole.folder / "history.csv", broken.folder / "history.csv")
     expected, got = (load_file(one.folder / "model.safetensors") for one in (whole, broken))
     assert expected.keys() == got.keys() and all(torch.equal(expected[k], got[k]) for k in expected)
+    # Nothing outside of the weights shapes what they make of a slice: not even in the last bit.
+    low = torch.from_numpy(spec.slices.low[spec.split.test[:2]])[:, None]
+    images = [m.restore(low, torch.Generator().manual_seed(0)) for m in (first, second)]
+    assert torch.equal(*images)

@@ -11,18 +11,15 @@ from torch import Tensor, nn
 class SinusoidalEmbedding(nn.Module):
     """Sines and cosines of ``scale·t`` at geometrically spaced frequencies: [B] → [B, width]."""
 
-    frequencies: Tensor
-
     def __init__(self, width: int, scale: float = 1.0, max_period: float = 10000.0, last: bool = False) -> None:
         super().__init__()
         half = width // 2
         # CoreDiff's spacing reaches max_period itself, FM's stops one step before.
-        steps = half - 1 if last else half
-        self.register_buffer(
-            "frequencies", torch.exp(-math.log(max_period) / steps * torch.arange(half)), persistent=False
-        )
-        self.scale = scale
+        self.step = -math.log(max_period) / (half - 1 if last else half)
+        self.half, self.scale = half, scale
 
     def forward(self, t: Tensor) -> Tensor:
-        phase = self.scale * t.float()[:, None] * self.frequencies[None]
+        # No buffer: averaging the weights would average it too, and round it a little each time.
+        frequencies = torch.exp(self.step * torch.arange(self.half, device=t.device))
+        phase = self.scale * t.float()[:, None] * frequencies[None]
         return torch.cat([phase.sin(), phase.cos()], dim=1)
