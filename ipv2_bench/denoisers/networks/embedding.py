@@ -16,10 +16,10 @@ class SinusoidalEmbedding(nn.Module):
         half = width // 2
         # CoreDiff's spacing reaches max_period itself, FM's stops one step before.
         self.step = -math.log(max_period) / (half - 1 if last else half)
-        self.half, self.scale = half, scale
+        self.pairs, self.scale = half, scale
 
     def forward(self, t: Tensor) -> Tensor:
         # No buffer: averaging the weights would average it too, and round it a little each time.
-        frequencies = torch.exp(self.step * torch.arange(self.half, device=t.device))
+        frequencies = torch.exp(self.step * torch.arange(self.pairs, device=t.device))
         phase = self.scale * t.float()[:, None] * frequencies[None]
         return torch.cat([phase.sin(), phase.cos()], dim=1)
