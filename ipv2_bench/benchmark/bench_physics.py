@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import platform
 import tempfile
@@ -20,6 +19,7 @@ import torch
 from skimage.transform import iradon, radon
 
 from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.figures import pyplot, save_figure
 from ipv2_bench.benchmark.plan import denoiser_options, module_2, open_slices
 from ipv2_bench.benchmark.provenance import commit, processor
 from ipv2_bench.data.datamodule import PairedCTDataModule
@@ -338,11 +338,7 @@ def _markdown(result: dict[str, Any]) -> str:
 
 
 def _picture(spectra: dict[str, np.ndarray], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = pyplot()
     figure, axis = plt.subplots(figsize=(5.2, 3.4))
     axis.plot(spectra["frequency"], spectra["ours"], label="ours")
     axis.plot(spectra["frequency"], spectra["closed form"], "k--", label="closed form")
@@ -350,10 +346,7 @@ def _picture(spectra: dict[str, np.ndarray], path: Path) -> None:
     axis.set(xlabel="cycles per pixel", ylabel="noise power per variance of a ray, px²")
     axis.legend(fontsize=8)
     figure.tight_layout()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    plt.close(figure)
-    write_whole(path, lambda file: file.write(buffer.getvalue()))
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
@@ -15,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 
 from ipv2_bench.benchmark.config import Config, read_yaml
+from ipv2_bench.benchmark.figures import pyplot, save_figure
 from ipv2_bench.benchmark.plan import calibrated, module_2, open_slices
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.errors import InputError
@@ -130,11 +130,7 @@ def noise_by_radius(images: np.ndarray, regions: Sequence[np.ndarray], rings: in
 
 def _picture(found: Calibration, low: np.ndarray, normal: np.ndarray, pixel_mm: np.ndarray, out: Path) -> None:
     """Noise power spectra and level against radius, of the uLDCT and of A(n), as a PNG."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = pyplot()
     model, unit = found.add_noise, found.add_noise.window.width
     generators = [torch_generator(0, "calibration picture", i) for i in range(len(normal))]
     made = model(torch.from_numpy(normal)[:, None], torch.from_numpy(pixel_mm).float(), generators)[:, 0].numpy()
@@ -155,7 +151,4 @@ def _picture(found: Calibration, low: np.ndarray, normal: np.ndarray, pixel_mm: 
         if axis.lines:
             axis.legend(fontsize=8)
     figure.tight_layout()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    plt.close(figure)
-    write_whole(out / "calibration.png", lambda file: file.write(buffer.getvalue()))
+    save_figure(figure, out / "calibration.png")

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.figures import WINDOWS
-from ipv2_bench.benchmark.render import MEASURED
+from ipv2_bench.benchmark.lines import MEASURED
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest

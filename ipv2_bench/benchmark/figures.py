@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,7 @@ def panel(columns: Sequence[tuple[str, np.ndarray]], window: Window, path: Path,
     show
         A key of :data:`WINDOWS`.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = pyplot()
     low, high = WINDOWS[show]
     n = len(columns[0][1])
     figure, axes = plt.subplots(n, len(columns), figsize=(1.9 * len(columns), 1.9 * n + 0.45), squeeze=False)
@@ -45,10 +42,32 @@ def panel(columns: Sequence[tuple[str, np.ndarray]], window: Window, path: Path,
             axes[i][j].set_axis_off()
         axes[0][j].set_title(title, fontsize=7.5)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.4 / (1.9 * n + 0.45), wspace=0.02, hspace=0.02)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    plt.close(figure)
-    write_whole(path, lambda file: file.write(buffer.getvalue()))
+    save_figure(figure, path, grey=True)
+
+
+def pyplot() -> Any:
+    """Matplotlib's pyplot, drawing into files."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    return plt
+
+
+def save_figure(figure: Any, path: Path, dpi: int = 100, grey: bool = False) -> None:
+    """Write a figure as a PNG, whole, without a word on the program that made it, and close it.
+
+    ``grey`` keeps one channel, a third of the size, for figures that have no colour.
+    """
+    from PIL import Image
+
+    drawn, written = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
+    pyplot().close(figure)
+    with Image.open(drawn) as image:
+        image.convert("L" if grey else "RGB").save(written, format="png", optimize=True)
+    write_whole(path, lambda file: file.write(written.getvalue()))
 
 
 def example_slices(n_test: int, wanted: int = 3) -> np.ndarray:

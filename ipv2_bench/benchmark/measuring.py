@@ -12,8 +12,10 @@ from ipv2_bench.metrics.offline_features import RandomConvFeatures
 from ipv2_bench.physics.intensity import Window
 
 _TRUTH: dict[tuple, Truth] = {}
+"""Truth and anatomy of the last test set: a worker measures many image sets against them."""
+
 _EXTRACTOR: dict[tuple, RandomConvFeatures] = {}
-"""Those of the last test set: a worker measures many image sets with them."""
+"""The feature space of the last training set."""
 
 
 def test_measures(slices: SliceSet, split: Split, window: Window, images: np.ndarray) -> Measures:

@@ -1,32 +1,24 @@
-"""Tables from rows: CSV, Markdown, and the lines that say whether the paper's directions come out."""
+"""Tables from lines: CSV, Markdown, and the sentences that say whether the paper's directions come out."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from ipv2_bench.benchmark.results import Row
+from ipv2_bench.benchmark.lines import (
+    DETAIL,
+    FIDELITY,
+    MEASURED,
+    OFFLINE,
+    STRUCTURE,
+    Line,
+    baseline,
+    best,
+    better,
+)
 from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, Table
-from ipv2_bench.metrics.uncertainty import Draws, Interval, interval
 
-OFFLINE = ("fd_randconv", "kid_x100_randconv")
-FIDELITY = ("psnr_db", "ssim", "rmse_hu", "rmse_hu_rim", "noise_hu_background", "noise_hu_lung", "noise_hu_tissue")
-DETAIL = (
-    *("noise_hu_bone", "bias_hu_background", "bias_hu_lung", "bias_hu_tissue", "bias_hu_bone"),
-    *("edge_mtf50", "nps_peak_shift_per_mm", "nps_mean_shift_per_mm", "nodule_cnr", "nodule_contrast"),
-    *("fid_inf", "clip_fid_inf_x100", "fd_inf_randconv"),
-)
-STRUCTURE = (
-    *("psnr_label_db", "ssim_label", "rmse_label", "ms_ssim_label"),
-    *("vif_label", "fsim_label", "gmsd_label", "iw_ssim_label"),
-)
-MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, *DETAIL, *STRUCTURE, "seconds_per_slice")
-HIGHER_IS_BETTER = ("psnr_db", "ssim")
 FIRST = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, "seconds_per_slice")
 COLUMNS = (
     *("label", "denoiser", "strategy", "modules", "n_images", "n_seeds"),
@@ -38,88 +30,6 @@ COLUMNS = (
 )
 """Of a table's CSV: names, what was measured with its standard deviation over seeds, what is published; then the ends of
 the 95 % intervals, and the details."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a rendered table: what names it, and mean and standard deviation over seeds of what was measured.
-
-    ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's ``draws``, [seeds, B]; ``units``
-    how many patients show a measure that some lack. ``key`` is the denoiser's in the registry: titles may repeat.
-    """
-
-    label: str
-    denoiser: str
-    strategy: str
-    modules: str
-    n_images: int
-    seeds: tuple[int, ...]
-    mean: dict[str, float]
-    std: dict[str, float]
-    published: dict[str, float]
-    values: dict[str, list[float]] = field(default_factory=dict)
-    replicates: dict[str, np.ndarray] = field(default_factory=dict)
-    draws: Draws | None = None
-    units: dict[str, int] = field(default_factory=dict)
-    key: str = ""
-
-    def interval(self, metric: str) -> Interval | None:
-        """The interval of a measure's mean; ``None`` where there is none."""
-        if self.draws is None or metric not in self.replicates or metric not in self.mean:
-            return None
-        found = interval(self.values[metric], self.replicates[metric], self.draws, self.units.get(metric))
-        return found if math.isfinite(found.low) else None
-
-    def less(self, other: Line, metric: str) -> Interval | None:
-        """The interval of the paired difference ``self − other``; ``None`` where there is none."""
-        if self.draws is None or self.seeds != other.seeds or not all(metric in x.replicates for x in (self, other)):
-            return None
-        values = np.subtract(self.values[metric], other.values[metric])
-        replicates = self.replicates[metric] - other.replicates[metric]
-        found = interval(values.tolist(), replicates, self.draws, self.units.get(metric))
-        return found if math.isfinite(found.low) else None
-
-
-def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> list[Line]:
-    """Join the rows of each table line over its seeds; lines without a row are left out."""
-    found = []
-    for of_line in rows:
-        if not of_line:
-            continue
-        first = of_line[0].data
-        key = first.get("denoiser_key", "")
-        values: dict[str, list[float]] = {m: [] for m in MEASURED}
-        for row in of_line:
-            cost = {k: row.data["cost"].get(k) for k in ("seconds_per_slice",)}
-            flat = {**row.data["distances"], **row.data["fidelity"], **row.data.get("structure", {}), **cost}
-            for m in MEASURED:
-                if flat.get(m) is not None:
-                    values[m].append(float(flat[m]))
-        full = {m: v for m, v in values.items() if len(v) == len(of_line)}
-        found.append(
-            Line(
-                first["label"],
-                first["denoiser"],
-                first["strategy"],
-                first["modules"],
-                first["n_images"],
-                tuple(row.data["seed"] for row in of_line),
-                {m: sum(v) / len(v) for m, v in full.items()},
-                {m: _std(v) for m, v in full.items() if len(v) > 1},
-                {} if ":" in key else table.published.get((first["label"], first["denoiser"], first["strategy"]), {}),
-                full,
-                {m: np.stack([r.replicates[m] for r in of_line]) for m in full if m in of_line[0].replicates},
-                draws,
-                first.get("n_units", {}),
-                key,
-            )
-        )
-    return found
-
-
-def _std(values: list[float]) -> float:
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
 def to_csv(found: list[Line], images: str) -> str:
@@ -233,7 +143,9 @@ def _legend(found: list[Line]) -> str:
         text += " ± standard deviation" if seeds > 1 else ""
     else:
         whose = {0: " (their patients are not told)", 1: " of one patient"}
-        over = f"{draws.patients} patients" if draws.patients > 1 else f"the {draws.units} slices{whose[draws.patients]}"
+        over = (
+            f"{draws.patients} patients" if draws.patients > 1 else f"the {draws.units} slices{whose[draws.patients]}"
+        )
         text += f" ± half of the 95 % interval over {'seeds and ' if seeds > 1 else ''}{over}"
     return text
 
@@ -254,24 +166,6 @@ def _sureness(found: list[Line], marked: bool) -> str:
         lack = "one training seed" if seeds == 1 else ("unknown patients", "one patient")[draws.patients]
         text += f" With {lack} the tables cannot tell how another would order the lines, so no value is marked as best."
     return text
-
-
-def best(found: list[Line], metric: str) -> Line | None:
-    """The one line of a label that is better than every other, each paired difference excluding zero.
-
-    ``None`` where there is none, or there are too few seeds or patients to tell.
-    """
-    rivals = [line for line in found if metric in line.mean]
-    if len(rivals) < 2:
-        return None
-    sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
-    first = max(rivals, key=lambda line: sign * line.mean[metric])
-    for other in rivals:
-        if other is not first:
-            d = first.less(other, metric)
-            if d is None or not (d.tells and d.excludes_zero):
-                return None
-    return first
 
 
 HEADINGS = {
@@ -332,18 +226,6 @@ def _cell(line: Line, base: Line | None, metric: str) -> str:
 
 def _two_digits(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
-
-
-def baseline(found: list[Line], line: Line) -> Line | None:
-    """The IPv1 line with the same label and denoiser."""
-    own = (line.label, line.denoiser, line.key, "IPv1")
-    same = (x for x in found if (x.label, x.denoiser, x.key, x.strategy) == own)
-    return next(same, None)
-
-
-def better(metric: str, after: float, before: float) -> bool:
-    """Whether a value improved."""
-    return after > before if metric in HIGHER_IS_BETTER else after < before
 
 
 def directions(found: list[Line]) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from ipv2_bench.benchmark import dashboard, render
 from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.figures import example_slices, panel
+from ipv2_bench.benchmark.lines import lines
 from ipv2_bench.benchmark.plan import CellKey, Prepared, check, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
 from ipv2_bench.benchmark.provenance import measuring_code
@@ -78,12 +80,11 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
     out = Path(config.run.out) / config.name
     markdown = {}
     csvs = {}
+    written: dict[Path, dict[str, Any]] = {}
     for table in tables:
         rows = [[results.row(r, s) for s in config.seeds if results.has(r, s)] for r in table.rows]
-        for of_line in rows:
-            for row in of_line:
-                _write_row(out, row.data)
-        found = render.lines(table, rows, results.draws)
+        written |= {_write_row(out, row.data): row.data for of_line in rows for row in of_line}
+        found = lines(table, rows, results.draws)
         csvs[table.key] = render.to_csv(found, table.images)
         markdown[table.key] = render.to_markdown(table, found, config.meaningful)
         _write_text(out / f"{table.key}.csv", csvs[table.key])
@@ -92,6 +93,9 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
         _write_text(out / f"{table.key}_differences.csv", render.differences(found))
         if not failures:
             _picture(ready, results, table, out / f"{table.key}.png")
+    superseded = _remove_superseded(written)
+    if superseded:
+        say(f"rows of earlier code removed, each with a new one in its place: {superseded}")
     try:
         _dashboards(ready, results, cells, csvs, mode, processes, progress)
     except Exception as error:  # whatever W&B has: the tables are there and must be shown
@@ -113,11 +117,37 @@ def training_name(spec: CellSpec) -> str:
     return spec.strategy.name.replace("IPv1+1+2", "IPv2") if not spec.strategy.remove_noise else spec.strategy.name
 
 
-def _write_row(out: Path, row: dict[str, Any]) -> None:
+def _write_row(out: Path, row: dict[str, Any]) -> Path:
     # The same images may stand in two tables under two names of the lattice, such as IPv1+1+2 and IPv2.
     name = re.sub(r"[^A-Za-z0-9+]+", "-", f"{row['images']} {row['strategy']} {row['label']}").strip("-")
     text = json.dumps(row, indent=1, ensure_ascii=False) + "\n"
-    _write_text(out / "rows" / f"{name}.json", text)
+    path = out / "rows" / f"{name}.json"
+    _write_text(path, text)
+    return path
+
+
+def _remove_superseded(written: dict[Path, dict[str, Any]]) -> int:
+    """Remove rows that earlier code gave for the very lines that have new ones; any others stay."""
+    now = {_line_identity(row) for row in written.values()}
+    removed = 0
+    for folder in {path.parent for path in written}:
+        for path in sorted(folder.glob("*.json")):
+            if path in written:
+                continue
+            with suppress(ValueError):  # what is no JSON was not written here
+                if _line_identity(json.loads(path.read_text(encoding="utf-8"))) in now:
+                    path.unlink()
+                    removed += 1
+    return removed
+
+
+def _line_identity(row: dict[str, Any]) -> str:
+    """Hash of what a row stands for, whatever code computed it: line, seed, data, budget and sizes of the denoisers."""
+    of_line = [row.get(k) for k in ("label", "denoiser_key", "strategy", "seed")]
+    came = row.get("provenance", {})
+    return digest(
+        [of_line, [came.get(k) for k in ("benchmark", "data_manifest", "window_hu", "split", "budget", "denoisers")]]
+    )
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ipv2_bench.benchmark.cell import CellSpec
-from ipv2_bench.benchmark.measuring import feature_extractor, test_measures
+from ipv2_bench.benchmark.labels import ImageSet, label_images
+from ipv2_bench.benchmark.measuring import feature_extractor
 from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key
 from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
 from ipv2_bench.benchmark.tables import TableRow
@@ -25,35 +25,6 @@ from ipv2_bench.purification import Strategy
 
 SCHEMA = 2
 REPLICATES = 200
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images that stand for the test slices: denoised ones, or labels.
-
-    Attributes
-    ----------
-    set_id
-        Hash of what determines them.
-    path
-        Where they lie, [n, N, N] float32 in [0, 1].
-    measures_path
-        Where their measures lie.
-    """
-
-    set_id: str
-    path: Path
-    measures_path: Path
-
-    @property
-    def images(self) -> np.ndarray:
-        """The images, memory-mapped."""
-        return np.load(self.path, mmap_mode="r", allow_pickle=False)
-
-    @property
-    def measures(self) -> Measures:
-        """Their measures."""
-        return Measures.load(self.measures_path)
 
 
 @dataclass(frozen=True)
@@ -87,42 +58,8 @@ class Results:
 
     def label(self, strategy: Strategy | None, seed: int) -> ImageSet:
         """Label images of the test slices: the NDCT for ``None``, else the strategy's purified NDCT."""
-        ready = self.ready
-        # The training slices standardise the offline feature space of the label's measures.
-        parts = [ready.split.train.tolist(), ready.split.test.tolist()]
-        identity: list[Any] = [ready.slices.manifest, parts, code("purification", "benchmark/results.py")]
-        weak: CellSpec | None = None
-        if strategy is not None:
-            identity.append(asdict(strategy))
-            if strategy.remove_noise:
-                weak = self.cells[self._weak_key(seed)]
-                identity.append(weak.cell_id)
-        set_id = digest(identity)
-        path = ready.work / "labels" / f"{set_id}.npy"
-        measures_path = path.with_name(f"{set_id}-{measuring_code()}.npz")
-        if not measures_path.exists():
-            images = self._label_images(strategy, weak)
-            write_whole(path, lambda file: np.save(file, images))
-            test_measures(ready.slices, ready.split, ready.window, images).save(measures_path)
-        return ImageSet(set_id, path, measures_path)
-
-    def _label_images(self, strategy: Strategy | None, weak: CellSpec | None) -> np.ndarray:
-        import torch
-
-        from ipv2_bench.data.pair import Pair
-
-        slices, test = self.ready.slices, self.ready.split.test
-        normal = np.array(slices.normal[test])
-        if strategy is None:
-            return normal
-        mask = strategy.label_masks(slices)[test].astype(np.float32) / 255.0
-        low, n, m = (torch.from_numpy(np.array(a))[:, None] for a in (slices.low[test], normal, mask))
-        pair = Pair(low, n, m, torch.from_numpy(slices.pixel_mm[test]), torch.from_numpy(test))
-        if weak is None:
-            return strategy.test_label(pair)[:, 0].numpy()
-        # The weak denoiser's cell has denoised these very slices.
-        restored = torch.from_numpy(np.load(weak.folder / "denoised.npy", allow_pickle=False))[:, None]
-        return strategy.test_label(pair, remove_noise=lambda _: restored)[:, 0].numpy()
+        weak = self.cells[self._weak_key(seed)] if strategy is not None and strategy.remove_noise else None
+        return label_images(self.ready, strategy, weak)
 
     @cached_property
     def draws(self) -> Draws:
@@ -132,7 +69,8 @@ class Results:
     def row(self, row: TableRow, seed: int) -> Row:
         """The row of one table line and seed, computed once."""
         images, reference = self._sets(row, seed)
-        identity = [images.set_id, reference.set_id, row.strategy.name, measuring_code(), self.ready.config.metrics.structure]
+        shaping = [measuring_code(), code("benchmark/results.py"), self.ready.config.metrics.structure]
+        identity = [images.set_id, reference.set_id, row.strategy.name, *shaping]
         path = self.ready.work / "rows" / f"{digest(identity)}.json"
         if not path.exists():
             made = self.make_row(row, seed)
@@ -162,7 +100,9 @@ class Results:
         flat = {k: v for part in found.values() for k, v in part.items()}
         units = {k: self.draws.units_with(has) for k, has in measures.shown().items()}
         intervals = {
-            k: interval([flat[k]], replicates[k][None], self.draws, units.get(k)) for k in sorted(flat) if k in replicates
+            k: interval([flat[k]], replicates[k][None], self.draws, units.get(k))
+            for k in sorted(flat)
+            if k in replicates
         }
         cost: dict[str, Any] = {}
         if row.denoiser:

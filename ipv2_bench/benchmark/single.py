@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipv2_bench.benchmark import render
 from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.lines import lines
 from ipv2_bench.benchmark.plan import check, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import run_cells
 from ipv2_bench.benchmark.reproduce import cell_name
@@ -56,4 +57,4 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
         raise InputError(f"{failures[0].name} failed: {failures[0].message}")
     results = Results(ready, cells)
     rows = [[results.row(row, seed) for seed in config.seeds] for row in table.rows]
-    return render.to_markdown(table, render.lines(table, rows, results.draws), config.meaningful)
+    return render.to_markdown(table, lines(table, rows, results.draws), config.meaningful)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ipv2_bench.data.slices import write_whole
-
-if TYPE_CHECKING:
-    from ipv2_bench.benchmark.study import Point
+from ipv2_bench.benchmark.figures import pyplot, save_figure
+from ipv2_bench.benchmark.study_report import Point
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#a463f2", "#97bbf5", "#9c6b4e")
 
@@ -21,11 +17,7 @@ def draw_study(
     points: Sequence[Point], by_number: list[dict[str, str | float]], columns: Sequence[str], path: Path
 ) -> None:
     """Write a PNG: a panel for FID or its offline kin and each label against the true RMSE, and one over 1/N."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
+    plt = pyplot()
     shown = [c for c in columns if not c.startswith(("kid", "clip")) and "_inf" not in c]
     denoisers = list(dict.fromkeys(p.denoiser for p in points if p.trained))
     colour = {d: COLOURS[i % len(COLOURS)] for i, d in enumerate(denoisers)}
@@ -56,7 +48,4 @@ def draw_study(
     last.set_ylabel(f"Fréchet distance to the NDCT ({first})")
     last.grid(alpha=0.25)
     figure.tight_layout()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90, metadata={"Software": None})
-    plt.close(figure)
-    write_whole(path, lambda file: file.write(buffer.getvalue()))
+    save_figure(figure, path, dpi=90)

@@ -137,7 +137,9 @@ def measure(
         When images and truth differ in number or shape, or all images are equal.
     """
     if len(images) > 1 and (images == images[:1]).all():
-        raise ValueError(f"the {len(images)} images are all equal: expected one for each slice; has the denoiser collapsed?")
+        raise ValueError(
+            f"the {len(images)} images are all equal: expected one for each slice; has the denoiser collapsed?"
+        )
     columns: dict[str, np.ndarray] = {}
     lines: dict[str, np.ndarray] = {}
     if truth is not None:
@@ -145,9 +147,7 @@ def measure(
             raise ValueError(
                 f"{images.shape} images against a truth of {truth.images.shape}: expected one image for each test slice"
             )
-        each = [
-            fidelity(x, y, window, where) for x, y, where in zip(images, truth.images, truth.anatomy, strict=True)
-        ]
+        each = [fidelity(x, y, window, where) for x, y, where in zip(images, truth.images, truth.anatomy, strict=True)]
         columns = {k: np.array([e[k] for e in each]) for k in each[0]}
         drawn = [curves(x, y, window, where) for x, y, where in zip(images, truth.images, truth.anatomy, strict=True)]
         lines = {k: np.stack([d[k] for d in drawn]) for k in drawn[0]}
@@ -167,15 +167,15 @@ def distances(a: Measures, b: Measures) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for name, pairs in _pairs(a, b):
-        frechet, kernel, scale = _columns(name)
-        found[frechet] = scale * float(np.mean([frechet_distance(x, y) for x, y in pairs]))
+        columns = _columns(name)
+        found[columns.frechet] = columns.scale * float(np.mean([frechet_distance(x, y) for x, y in pairs]))
         if a.n == b.n >= 8:
             ends = [frechet_at_infinity(*frechet_by_size(x, y)) for x, y in pairs]
-            found[_infinite(frechet)] = scale * float(np.mean(ends))
-        if kernel:
+            found[columns.infinite] = columns.scale * float(np.mean(ends))
+        if columns.kernel:
             each = [kernel_distance(x, y) for x, y in pairs]
-            found[kernel] = 100.0 * float(np.mean([e[0] for e in each]))
-            found[f"{kernel}_se"] = 100.0 * float(np.sqrt(np.sum([e[1] ** 2 for e in each]))) / len(each)
+            found[columns.kernel] = 100.0 * float(np.mean([e[0] for e in each]))
+            found[f"{columns.kernel}_se"] = 100.0 * float(np.sqrt(np.sum([e[1] ** 2 for e in each]))) / len(each)
     return dict(sorted(found.items()))
 
 
@@ -183,10 +183,11 @@ def distance_replicates(a: Measures, b: Measures, counts: np.ndarray) -> dict[st
     """Like :func:`distances`, when each slice is taken ``counts`` [B, n] times in both sets; [B] each."""
     found: dict[str, np.ndarray] = {}
     for name, pairs in _pairs(a, b):
-        frechet, kernel, scale = _columns(name)
-        found[frechet] = scale * np.mean([frechet_replicates(x, y, counts) for x, y in pairs], axis=0)
-        if kernel:
-            found[kernel] = 100.0 * np.mean([kernel_replicates(x, y, counts) for x, y in pairs], axis=0)
+        columns = _columns(name)
+        drawn = np.mean([frechet_replicates(x, y, counts) for x, y in pairs], axis=0)
+        found[columns.frechet] = columns.scale * drawn
+        if columns.kernel:
+            found[columns.kernel] = 100.0 * np.mean([kernel_replicates(x, y, counts) for x, y in pairs], axis=0)
     return found
 
 
@@ -195,12 +196,21 @@ def _pairs(a: Measures, b: Measures) -> list[tuple[str, list[tuple[np.ndarray, n
     return [(name, list(zip(a.features[name], b.features[name], strict=True))) for name in common]
 
 
-def _columns(name: str) -> tuple[str, str, float]:
-    """Columns of an extractor's Fréchet and kernel distance, and the factor of the first."""
-    special = {"clip-vit-b-32": ("clip_fid_x100", "", 100.0), "inception": ("fid", "kid_x100", 1.0)}
-    return special.get(name, (f"fd_{name}", f"kid_x100_{name}", 1.0))
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of an extractor's Fréchet distance, of its extrapolation and of its kernel distance (may be empty)."""
+
+    frechet: str
+    infinite: str
+    kernel: str
+    scale: float = 1.0
 
 
-def _infinite(column: str) -> str:
-    head, _, tail = column.partition("_x100") if "_x100" in column else column.partition("_")
-    return f"{head}_inf_x100{tail}" if "_x100" in column else f"{head}_inf{'_' + tail if tail else ''}"
+_PRETRAINED = {
+    "inception": _Columns("fid", "fid_inf", "kid_x100"),
+    "clip-vit-b-32": _Columns("clip_fid_x100", "clip_fid_inf_x100", "", 100.0),
+}
+
+
+def _columns(name: str) -> _Columns:
+    return _PRETRAINED.get(name) or _Columns(f"fd_{name}", f"fd_inf_{name}", f"kid_x100_{name}")

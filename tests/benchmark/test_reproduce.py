@@ -126,6 +126,24 @@ def test_a_second_run_does_nothing_and_changes_nothing(smoke) -> None:
     assert before == {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
 
 
+def test_rows_of_earlier_code_give_way_and_all_others_stay(smoke) -> None:
+    folder = smoke[0] / "leaderboards" / "smoke" / "rows"
+    before = {p.name: p.read_bytes() for p in folder.glob("*.json")}
+    row = json.loads(next(iter(before.values())))
+    earlier = {**row, "images": "0" * 16, "provenance": {**row["provenance"], "commit": "0" * 12}}
+    longer = {**row, "provenance": {**row["provenance"], "budget": {**row["provenance"]["budget"], "steps": 99}}}
+    for name, other in (("earlier", earlier), ("longer", longer), ("theirs", {**row, "denoiser_key": "their:Own"})):
+        (folder / f"{name}.json").write_text(json.dumps(other))
+    (folder / "broken.json").write_text("{")
+    done = run(smoke[0], "reproduce", "--config", str(SMOKE))
+    assert "a new one in its place: 1\n" in done.stdout
+    kept = ("longer.json", "theirs.json", "broken.json")
+    assert {p.name for p in folder.glob("*.json")} == before.keys() | set(kept)
+    for name in kept:
+        (folder / name).unlink()
+    assert {p.name: p.read_bytes() for p in folder.glob("*.json")} == before
+
+
 def test_the_study_follows_from_the_same_cells(smoke) -> None:
     folder = smoke[0]
     done = run(folder, "study", "--config", str(SMOKE), "--quiet")

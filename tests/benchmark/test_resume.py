@@ -22,7 +22,9 @@ SMOKE = Path(__file__).parents[2] / "experiments" / "smoke.yaml"
 
 
 def assert_same_history(one: Path, other: Path) -> None:
-    assert len(list(csv.DictReader(one.open(newline="")))) == 40
+    rows = list(csv.DictReader(one.open(newline="")))
+    assert [int(r["step"]) for r in rows] == list(range(1, 41))
+    assert [int(r["step"]) for r in rows if r["val_loss"]] == list(range(4, 41, 4))
     assert one.read_bytes() == other.read_bytes()
 
 

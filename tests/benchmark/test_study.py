@@ -8,7 +8,8 @@ import io
 import numpy as np
 import pytest
 
-from ipv2_bench.benchmark.study import Point, _correlate, _csv, _numbers, _places
+from ipv2_bench.benchmark.study import _correlate
+from ipv2_bench.benchmark.study_report import Point, _numbers, _places, study_csv
 
 COLUMN = "fd to NDCT"
 
@@ -70,6 +71,6 @@ def test_how_the_distance_moves_with_the_number_is_told() -> None:
 
 
 def test_csv_leaves_what_was_not_measured_empty() -> None:
-    found = list(csv.DictReader(io.StringIO(_csv([{"a": 1.23456, "b": "x"}, {"b": "y", "c": float("inf")}]))))
+    found = list(csv.DictReader(io.StringIO(study_csv([{"a": 1.23456, "b": "x"}, {"b": "y", "c": float("inf")}]))))
     assert found == [{"a": "1.235", "b": "x", "c": ""}, {"a": "", "b": "y", "c": "inf"}]
-    assert _csv([{"a": float("nan"), "b": "x"}]) == "a,b\n,x\n"
+    assert study_csv([{"a": float("nan"), "b": "x"}]) == "a,b\n,x\n"

@@ -11,17 +11,8 @@ import numpy as np
 import pytest
 
 from ipv2_bench.benchmark.config import Config, load_config
-from ipv2_bench.benchmark.render import (
-    Line,
-    baseline,
-    best,
-    differences,
-    directions,
-    lines,
-    to_csv,
-    to_detail,
-    to_markdown,
-)
+from ipv2_bench.benchmark.lines import Line, baseline, best, lines
+from ipv2_bench.benchmark.render import differences, directions, to_csv, to_detail, to_markdown
 from ipv2_bench.benchmark.results import Row, denoiser_title
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.errors import InputError
