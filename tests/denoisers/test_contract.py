@@ -17,7 +17,8 @@ from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff, alpha_schedule
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
-from ipv2_bench.denoisers.networks.frequency_mixer import SpectralBranch, hermitian
+from ipv2_bench.denoisers.networks.frequency_mixer import SpectralBranch
+from ipv2_bench.denoisers.networks.fused import make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import to_network
@@ -313,7 +314,7 @@ def test_hermitian_leaves_the_cpus_inverse_as_it_is(height: int, width: int) -> 
     half = width // 2 + 1
     z = torch.randn(2, 3, height, half, 2, dtype=torch.float64, generator=torch_generator(0))
     z = torch.view_as_complex(z)
-    fixed = hermitian(z, width)
+    fixed = make_hermitian_(z.clone(), width)
     torch.testing.assert_close(torch.fft.irfft2(fixed, s=(height, width)), torch.fft.irfft2(z, s=(height, width)))
     # It is the spectrum of a real image now, which z is not.
     torch.testing.assert_close(torch.fft.rfft2(torch.fft.irfft2(fixed, s=(height, width))), fixed)

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding
+from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding, TimeEmbedding
+from ipv2_bench.denoisers.networks.winograd import Conv3x3
 
 
 class CoreDiffUNet(nn.Module):
@@ -28,7 +29,7 @@ class CoreDiffUNet(nn.Module):
         super().__init__()
         embedded = 32
         self.context = context
-        self.time = nn.Sequential(
+        self.time = TimeEmbedding(
             SinusoidalEmbedding(embedded, last=True),
             nn.Linear(embedded, 4 * embedded),
             nn.GELU(),
@@ -66,18 +67,42 @@ class CoreDiffUNet(nn.Module):
         """
         time = self.time(t)
         error = None if estimate is None else torch.cat([estimate, x_end], dim=1)
-        a, b, c, d = (m(time, error) for m in self.modulation)
+        a, b, c, d = self._modulated(time, error)
         h1 = self.enter(x)
-        h2 = self.level1(F.avg_pool2d(h1, 2) + a)
-        h3 = self.level2(F.avg_pool2d(h2, 2) + b)
-        h = self.level3(h2 + self.rise2(h3) + c)
-        h = self.level4(h1 + self.rise1(h) + d)
+        h2 = self.level1(F.avg_pool2d(h1, 2).add_(a))
+        h3 = self.level2(F.avg_pool2d(h2, 2).add_(b))
+        h = self.level3(self.rise2(h3).add_(c).add_(h2))
+        h = self.level4(self.rise1(h).add_(d).add_(h1))
         middle = x[:, self.context // 2 : self.context // 2 + 1]
         return middle + self.leave(h)
+
+    def _modulated(self, time: Tensor, error: Tensor | None) -> list[Tensor]:
+        """``γ·τ + β`` of each place; the four stacks of convolutions run as one of groups."""
+        places = [m for m in self.modulation if isinstance(m, Modulation)]
+        taus = [m.time(time)[:, :, None, None] for m in places]
+        if error is None:
+            return taus
+        h = error
+        for i in Modulation.convolutions:
+            layers = [m.error[i] for m in places]
+            weight, bias = (torch.cat([getattr(layer, k) for layer in layers]) for k in ("weight", "bias"))
+            h = F.relu(F.conv2d(h, weight, bias, padding=1, groups=1 if h is error else len(places)), inplace=True)
+            if i != Modulation.convolutions[-1]:
+                h = F.avg_pool2d(h, 2)
+        # A mean over space needs no pooling before it, and a 1×1 convolution may come behind it.
+        features = h.mean(dim=(2, 3), keepdim=True).chunk(len(places), dim=1)
+        made = []
+        for m, tau, feature in zip(places, taus, features, strict=True):
+            gamma, beta = m.error[-1](feature).chunk(2, dim=1)
+            made.append(gamma * tau + beta)
+        return made
 
 
 class Modulation(nn.Module):
     """``γ·τ + β``: the time embedding τ, scaled and shifted by features of the last estimate and x_T (eq. 9)."""
+
+    convolutions = (0, 3, 6)
+    """Places of the 3×3 convolutions in :attr:`error`."""
 
     def __init__(self, embedded: int, width: int, first: int) -> None:
         super().__init__()
@@ -87,16 +112,9 @@ class Modulation(nn.Module):
             layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.ReLU(inplace=True), nn.AvgPool2d(2)]
         self.error = nn.Sequential(*layers, nn.Conv2d(4 * first, 2 * width, 1))
 
-    def forward(self, time: Tensor, error: Tensor | None) -> Tensor:
-        tau = self.time(time)[:, :, None, None]
-        if error is None:
-            return tau
-        gamma, beta = self.error(error).mean(dim=(2, 3), keepdim=True).chunk(2, dim=1)
-        return gamma * tau + beta
-
 
 def _convolutions(inside: int, width: int, n: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i in range(n):
-        layers += [nn.Conv2d(inside if i == 0 else width, width, 3, padding=1), nn.ReLU(inplace=True)]
+        layers += [Conv3x3(inside if i == 0 else width, width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

@@ -20,6 +20,22 @@ class SinusoidalEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         # No buffer: averaging the weights would average it too, and round it a little each time.
-        frequencies = torch.exp(self.step * torch.arange(self.pairs, device=t.device))
-        phase = self.scale * t.float()[:, None] * frequencies[None]
+        frequencies = torch.exp(self.step * torch.arange(self.pairs, device=t.device, dtype=t.dtype))
+        phase = self.scale * t[:, None] * frequencies[None]
         return torch.cat([phase.sin(), phase.cos()], dim=1)
+
+
+class TimeEmbedding(nn.Sequential):
+    """A sinusoidal embedding and the layers behind it; sines are taken in float32, or in float64 where the weights are."""
+
+    def __init__(self, embedding: SinusoidalEmbedding, first: nn.Linear, *layers: nn.Module) -> None:
+        super().__init__(embedding, first, *layers)
+
+    def forward(self, t: Tensor) -> Tensor:
+        """Times [B] → [B, width of the last layer]."""
+        embedding, *layers = self
+        dtype = layers[0].weight.dtype
+        h = embedding(t.to(torch.float64 if dtype == torch.float64 else torch.float32)).to(dtype)
+        for layer in layers:
+            h = layer(h)
+        return h

@@ -8,9 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ipv2_bench.denoisers.networks.fused import amplitude_and_phase, from_amplitude_and_phase, norm_act
+from ipv2_bench.denoisers.networks.winograd import Conv3x3
+
 
 class FrequencyMixer(nn.Module):
-    """Takes the place of a 3×3 convolution: [B, width, H, W] → the same, H and W even."""
+    """Takes the place of a 3×3 convolution: [B, width, H, W] → the same, H and W even.
+
+    The parameters are the paper's layers; :meth:`forward` folds those that follow each other without a non-linearity.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -20,7 +26,7 @@ class FrequencyMixer(nn.Module):
         )
         self.pooled = nn.Sequential(
             nn.AvgPool2d(2),
-            nn.Conv2d(half, half, 3, padding=1),
+            Conv3x3(half, half),
             nn.GroupNorm(math.gcd(8, half), half, eps=1e-6),
             nn.GELU(),
         )
@@ -30,10 +36,23 @@ class FrequencyMixer(nn.Module):
         self.fuse = nn.Conv2d(2 * width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """``h = [local(a), up(pooled(b))]``, ``h += depthwise(h)``, ``h + fuse([spatial(h), spectral(h)])``."""
         a, b = x.chunk(2, dim=1)
-        h = torch.cat([self.local(a), F.interpolate(self.pooled(b), scale_factor=2.0, mode="nearest")], dim=1)
-        h = h + self.depthwise(h)
-        return h + self.fuse(torch.cat([self.spatial(h), self.spectral(h)], dim=1))
+        pool, conv, norm, _ = self.pooled
+        coarse = norm_act(conv(pool(b)), norm, "gelu")
+        h = torch.cat([self.local(a), F.interpolate(coarse, scale_factor=2.0, mode="nearest")], dim=1)
+        # Depthwise plus residual: one more in the middle of each kernel.
+        middle = F.pad(self.depthwise.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))
+        h = F.conv2d(h, self.depthwise.weight + middle, self.depthwise.bias, padding=1, groups=h.shape[1])
+        # fuse([spatial(h), s]) + h = (F₁·S + 1)·h + F₂·s + (F₁·b + f): two products for three, and nothing to concatenate.
+        spatial, fuse = self.spatial.weight[:, :, 0, 0], self.fuse.weight[:, :, 0, 0]
+        assert self.spatial.bias is not None and self.fuse.bias is not None
+        with torch.autocast(x.device.type, enabled=False):
+            first, second = fuse.chunk(2, dim=1)
+            both = first @ spatial + torch.eye(len(first), device=first.device, dtype=first.dtype)
+            bias = self.fuse.bias + first @ self.spatial.bias
+        out = F.conv2d(h, both[:, :, None, None], bias)
+        return out + F.conv2d(self.spectral(h), second[:, :, None, None])
 
 
 class SpectralBranch(nn.Module):
@@ -46,29 +65,10 @@ class SpectralBranch(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            wide = x if x.dtype == torch.float64 else x.float()
-            spectrum = torch.fft.rfft2(wide)
-            amplitude = self.amplitude(spectrum.abs())
-            phase = self.phase(spectrum.angle())
-            # The processed amplitude may be negative, where torch.polar's gradient is wrong: cosine and sine instead.
-            z = torch.complex(amplitude * phase.cos(), amplitude * phase.sin())
-            return torch.fft.irfft2(hermitian(z, x.shape[-1]), s=x.shape[-2:]).to(x.dtype)
-
-
-def hermitian(z: Tensor, width: int) -> Tensor:
-    """Make the columns 0 and W/2 of a half spectrum [..., H, W/2+1] those of a real image.
-
-    irfft2 leaves open what it does with the part that is not; averaging with the mirrored conjugate is what the CPU
-    does, and so all devices agree.
-    """
-    columns = [0, width // 2] if width % 2 == 0 else [0]
-    edge = z[..., columns]
-    mirrored = torch.roll(edge.flip(-2), 1, dims=-2).conj()
-    edge = 0.5 * (edge + mirrored)
-    if width % 2 == 0:
-        return torch.cat([edge[..., :1], z[..., 1:-1], edge[..., 1:]], dim=-1)
-    return torch.cat([edge, z[..., 1:]], dim=-1)
+            amplitude, phase = amplitude_and_phase(x if x.dtype == torch.float64 else x.float())
+            made = from_amplitude_and_phase(self.amplitude(amplitude), self.phase(phase), x.shape[-1])
+            return made.to(x.dtype)
 
 
 def _pointwise(width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(width, width, 1), nn.LeakyReLU(0.1), nn.Conv2d(width, width, 1))
+    return nn.Sequential(nn.Conv2d(width, width, 1), nn.LeakyReLU(0.1, inplace=True), nn.Conv2d(width, width, 1))

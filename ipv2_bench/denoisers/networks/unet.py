@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding
+from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding, TimeEmbedding
 from ipv2_bench.denoisers.networks.frequency_mixer import FrequencyMixer
+from ipv2_bench.denoisers.networks.fused import norm_act, upsample_conv
+from ipv2_bench.denoisers.networks.winograd import Conv3x3
 
 
 class UNet(nn.Module):
@@ -47,7 +49,7 @@ class UNet(nn.Module):
         first, embedded = widths[0], 4 * widths[0]
         self.unshuffle, self.divisor = unshuffle, unshuffle * 2 ** (len(widths) - 1)
         folded = channels * unshuffle**2
-        self.time = nn.Sequential(
+        self.time = TimeEmbedding(
             SinusoidalEmbedding(first, time_scale), nn.Linear(first, embedded), nn.SiLU(), nn.Linear(embedded, embedded)
         )
 
@@ -85,7 +87,7 @@ class UNet(nn.Module):
             h = layer(h, t)
         for layer in self.up:
             h = layer(torch.cat([h, skips.pop()], 1), t) if isinstance(layer, ResidualBlock) else layer(h)
-        h = self.leave(h)
+        h = self.leave[2](norm_act(h, self.leave[0]))
         return F.pixel_shuffle(h, self.unshuffle) if self.unshuffle > 1 else h
 
 
@@ -94,15 +96,17 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inside: int, outside: int, embedded: int, dropout: float, frequency: bool) -> None:
         super().__init__()
-        self.first = nn.Sequential(norm(inside), nn.SiLU(), nn.Conv2d(inside, outside, 3, padding=1))
+        self.first = nn.Sequential(norm(inside), nn.SiLU(), Conv3x3(inside, outside))
         self.time = nn.Sequential(nn.SiLU(), nn.Linear(embedded, outside))
-        mix = FrequencyMixer(outside) if frequency else nn.Conv2d(outside, outside, 3, padding=1)
+        mix = FrequencyMixer(outside) if frequency else Conv3x3(outside, outside)
         self.second = nn.Sequential(norm(outside), nn.SiLU(), nn.Dropout(dropout), mix)
         self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        h = self.first(x) + self.time(t)[:, :, None, None]
-        return self.skip(x) + self.second(h)
+        h = self.first[2](norm_act(x, self.first[0]))
+        h += self.time(t)[:, :, None, None]
+        _, _, dropout, mix = self.second
+        return mix(dropout(norm_act(h, self.second[0]))) + self.skip(x)
 
 
 class Upsample(nn.Module):
@@ -113,7 +117,7 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return upsample_conv(x, self.conv.weight, self.conv.bias)
 
 
 def norm(width: int) -> nn.GroupNorm:

@@ -1,0 +1,69 @@
+"""Winograd's form of a convolution is the convolution."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from ipv2_bench.denoisers.networks import winograd
+from ipv2_bench.denoisers.networks.winograd import Conv3x3, transformed_weight
+from ipv2_bench.physics.seeding import torch_generator
+
+
+def drawn(*shape: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch_generator(*shape)).to(dtype)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize(("inside", "outside", "height", "width"), [(2, 3, 4, 4), (5, 2, 8, 20), (3, 4, 128, 4)])
+@pytest.mark.parametrize("block", [1, 7, 10**6])
+def test_it_is_the_convolution(
+    batch: int, inside: int, outside: int, height: int, width: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "BLOCK", block)
+    x, weight, bias = drawn(batch, inside, height, width), drawn(outside, inside, 3, 3), drawn(outside)
+    for b in (bias, None):
+        made = winograd.winograd(x, transformed_weight(weight), b)
+        torch.testing.assert_close(made, F.conv2d(x, weight, b, padding=1), rtol=0, atol=1e-12)
+    strided = x.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(winograd.winograd(strided, transformed_weight(weight), None), made, rtol=0, atol=1e-12)
+
+
+def test_rounding_in_float32_stays_near_that_of_the_direct_sum() -> None:
+    conv, x = Conv3x3(64, 64), drawn(1, 64, 32, 32, dtype=torch.float32)
+    conv.requires_grad_(False)
+    exact = F.conv2d(x.double(), conv.weight.double(), conv.bias.double(), padding=1)
+    direct = float((F.conv2d(x, conv.weight, conv.bias, padding=1) - exact).abs().max())
+    with torch.no_grad():
+        made = conv(x)
+    assert not torch.equal(made, F.conv2d(x, conv.weight, conv.bias, padding=1))  # the other form was taken
+    assert float((made - exact).abs().max()) < 20 * direct
+
+
+def test_the_direct_form_is_taken_where_it_must_be() -> None:
+    wide, x = Conv3x3(64, 64), drawn(1, 64, 8, 8, dtype=torch.float32)
+    assert torch.equal(wide(x), F.conv2d(x, wide.weight, wide.bias, padding=1))  # a gradient is wanted
+    with torch.no_grad():
+        for conv, image in (
+            (Conv3x3(8, 8), drawn(1, 8, 8, 8, dtype=torch.float32)),  # narrow
+            (wide, drawn(1, 64, 6, 8, dtype=torch.float32)),  # no multiple of 4
+            (Conv3x3(64, 64).bfloat16(), drawn(1, 64, 8, 8, dtype=torch.bfloat16)),
+        ):
+            assert torch.equal(conv(image), F.conv2d(image, conv.weight, conv.bias, padding=1))
+
+
+def test_new_weights_count_at_once() -> None:
+    conv, x = Conv3x3(64, 64).double(), drawn(1, 64, 8, 8)
+    with torch.no_grad():
+        conv(x)
+        for change in (lambda: conv.weight.mul_(2), lambda: conv.load_state_dict(Conv3x3(64, 64).state_dict())):
+            change()
+            torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, conv.bias, padding=1), rtol=0, atol=1e-12)
+        conv.weight.data = conv.weight.data * 3
+        torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, conv.bias, padding=1), rtol=0, atol=1e-12)
+    other = copy.deepcopy(conv)
+    assert other._kept is None and conv._kept is not None
+    assert list(conv.state_dict()) == ["weight", "bias"]
