@@ -6,13 +6,15 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics clean
+.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics bench-denoisers what-matters clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
 	@echo "make virtual-scan   the same on real chest CT: IPV2_BENCH_CT=FOLDER of DICOM series"
 	@echo "make bench-physics  speed and accuracy of module 2's physics beside the published script"
 	@echo "make bench-metrics  speed of the distances beside clean-fid, and the share of measuring in CONFIG's run"
+	@echo "make bench-denoisers  speed and memory of the denoisers beside literal networks of the same size"
+	@echo "make what-matters   variants of the denoisers at equal budget on real chest CT (data.root as for virtual-scan)"
 	@echo "make study          whether the distances of CONFIG's tables order results as the truth does"
 	@echo "make test           lint, types and tests"
 	@echo "make setup          only the virtual environment (VENV=$(VENV))"
@@ -41,6 +43,12 @@ bench-physics: setup
 
 bench-metrics: setup
 	$(BIN)/python -m ipv2_bench.benchmark.bench_metrics --config $(CONFIG) $(ARGS)
+
+bench-denoisers: setup
+	$(BIN)/python -m ipv2_bench.benchmark.bench_denoisers --config $(CONFIG) $(ARGS)
+
+what-matters: setup
+	$(BIN)/ipv2-bench reproduce --config experiments/what_matters.yaml $(ARGS)
 
 study: setup
 	$(BIN)/ipv2-bench study --config $(CONFIG) $(ARGS)

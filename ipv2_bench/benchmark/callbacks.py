@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
 from ipv2_bench.errors import InputError
@@ -20,17 +21,27 @@ FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
 
 
 class FiniteLoss(L.Callback):
-    """Stops a run whose loss is not finite."""
+    """Stops a run whose loss is not finite, and names the step, the slices and the checkpoint to go on from."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        # Lightning divides the loss by the batches of a step; that is no matter here.
         loss = float(outputs["loss"])
         if not math.isfinite(loss):
+            slices = getattr(trainer.datamodule, "latest", [])  # type: ignore[attr-defined]
+            good = f"{self.checkpoint.name} of step {self.saved()}" if self.checkpoint.exists() else "none yet"
             raise InputError(
-                f"the loss of {type(module).__name__} is {loss} at step {trainer.global_step}: "
-                "lower train.lr or set train.clip=1.0; the last checkpoint is kept"
+                f"the loss of {type(module).__name__} is {loss} at step {trainer.global_step}, on slices {slices}: "
+                f"lower train.lr or set train.clip=1.0, or look at these slices; last good checkpoint: {good}"
             )
+
+    def saved(self) -> int:
+        """Step of the checkpoint."""
+        return int(torch.load(self.checkpoint, map_location="cpu", weights_only=True)["global_step"])
 
 
 class History(L.Callback):
@@ -42,6 +53,7 @@ class History(L.Callback):
     def __init__(self, path: Path, report: Report) -> None:
         self.path, self.report = path, report
         self.rows: list[list] = []
+        self._losses: list[float] = []
         self._told, self._lr, self._epoch = 0.0, 0.0, 0
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
@@ -57,7 +69,12 @@ class History(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.rows.append([trainer.global_step, self._epoch, float(outputs["loss"]), self._lr, None])
+        # Several batches make a step when gradients are accumulated, and each outputs its share of the loss.
+        self._losses.append(float(outputs["loss"]))
+        if not trainer.global_step or (self.rows and self.rows[-1][0] == trainer.global_step):
+            return
+        self.rows.append([trainer.global_step, self._epoch, sum(self._losses), self._lr, None])
+        self._losses.clear()
         if time.monotonic() - self._told > 0.3 or trainer.global_step == trainer.max_steps:
             self._told = time.monotonic()
             self.report(f"epoch {self._epoch + 1}", trainer.global_step, trainer.max_steps)
@@ -88,13 +105,19 @@ class Checkpoint(L.Callback):
         self.path, self.validate_every = path, validate_every
         self.seconds = float(os.environ.get("IPV2_BENCH_CHECKPOINT_SECONDS", seconds))
         self._saved = time.monotonic()
+        self._step = 0
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
+        unfinished, self._step = step == self._step, step  # a step whose gradients are still gathered
         if (
-            time.monotonic() - self._saved < self.seconds
+            unfinished
+            or time.monotonic() - self._saved < self.seconds
             or step % self.validate_every == 0
             or step == trainer.max_steps
         ):

@@ -7,7 +7,6 @@ of what training leaves. An interrupted cell goes on from its last checkpoint wi
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,6 +39,8 @@ class CellSpec:
         Hash of what determines the cell.
     folder
         Where it lies.
+    title
+        The denoiser's name in the tables.
     denoiser, options
         Registry key, and the options of its class.
     strategy
@@ -52,6 +53,7 @@ class CellSpec:
 
     cell_id: str
     folder: Path
+    title: str
     denoiser: str
     options: dict[str, Any]
     strategy: Strategy
@@ -65,6 +67,9 @@ class CellSpec:
     batch_size: int
     clip: float
     precision: str
+    accumulate: int
+    compile: bool
+    channels_last: bool
     accelerator: str
     threads: int
     eval_batch: int
@@ -109,6 +114,8 @@ def _train_and_denoise(spec: CellSpec, report: Report) -> None:
     started = time.perf_counter()
     denoiser = train(spec, report)
     seconds_training = time.perf_counter() - started
+    peak_training = _peak_memory_mb()
+    _forget_peak_memory()
     images, seconds_per_slice, device = denoise_test(spec, denoiser, report)
     write_whole(spec.folder / "denoised.npy", lambda file: np.save(file, images))
     result = {
@@ -117,7 +124,8 @@ def _train_and_denoise(spec: CellSpec, report: Report) -> None:
         "network_calls": denoiser.network_calls,
         "seconds_training": round(seconds_training, 2),
         "seconds_per_slice": seconds_per_slice,
-        "peak_memory_mb": _peak_memory_mb(),
+        "peak_memory_mb": peak_training,
+        "inference_memory_mb": _peak_memory_mb(),
         "device": device,
         "threads": torch.get_num_threads(),
     }
@@ -145,26 +153,38 @@ def train(spec: CellSpec, report: Report) -> Any:
     import warnings
 
     import lightning as L
-    from safetensors.torch import load_file, save_file
+    import torch
 
     from ipv2_bench.benchmark.callbacks import Averaging, Checkpoint, FiniteLoss, History
     from ipv2_bench.data.datamodule import PairedCTDataModule
+    from ipv2_bench.denoisers.checkpoint import load_weights, save_denoiser
 
     denoiser = build_denoiser(spec)
     weights = spec.folder / "model.safetensors"
     if weights.exists():
-        denoiser.load_state_dict(load_file(weights))
+        load_weights(denoiser, weights, spec.denoiser)
         return denoiser.eval()
     if not len(list(denoiser.parameters())):
         return denoiser.eval()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     data = PairedCTDataModule(
-        spec.slices, spec.split, spec.strategy, spec.add_noise, spec.batch_size, spec.loader_workers, spec.seed
+        spec.slices,
+        spec.split,
+        spec.strategy,
+        spec.add_noise,
+        spec.batch_size,
+        spec.loader_workers,
+        spec.seed,
+        context=denoiser.context,
     )
-    steps = spec.steps or spec.epochs * data.batches_per_epoch
-    data.batches = steps
+    steps = spec.steps or max(1, spec.epochs * data.batches_per_epoch // spec.accumulate)
+    data.batches = steps * spec.accumulate
+    if spec.compile:
+        denoiser.compile_networks()
+    if spec.channels_last:
+        denoiser = denoiser.to(memory_format=torch.channels_last)
     validate_every = max(1, steps // 10)
-    callbacks: list[L.Callback] = [FiniteLoss(), History(spec.folder / "history.csv", report)]
+    callbacks: list[L.Callback] = [FiniteLoss(spec.folder / "last.ckpt"), History(spec.folder / "history.csv", report)]
     if denoiser.ema_decay and steps > denoiser.ema_start:
         callbacks.append(Averaging(denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start))
     callbacks.append(Checkpoint(spec.folder / "last.ckpt", validate_every))
@@ -178,13 +198,14 @@ def train(spec: CellSpec, report: Report) -> Any:
             devices=1,
             precision=spec.precision,  # type: ignore[arg-type]
             gradient_clip_val=spec.clip or None,
+            accumulate_grad_batches=spec.accumulate,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             limit_val_batches=1.0 if len(spec.split.val) else 0,
-            val_check_interval=validate_every,
+            val_check_interval=validate_every * spec.accumulate,
             check_val_every_n_epoch=None,
             callbacks=callbacks,
             deterministic="warn" if spec.accelerator == "cpu" else None,
@@ -194,10 +215,8 @@ def train(spec: CellSpec, report: Report) -> Any:
     if trainer.interrupted:
         raise KeyboardInterrupt
     denoiser = denoiser.cpu().eval()
-    state = {k: v.contiguous() for k, v in denoiser.state_dict().items()}
-    temporary = spec.folder / ".model.safetensors.part"
-    save_file(state, temporary, metadata={"denoiser": spec.denoiser, "cell_id": spec.cell_id})
-    os.replace(temporary, weights)
+    window = f"{spec.window.low:g} {spec.window.high:g}"
+    save_denoiser(denoiser, weights, spec.denoiser, spec.options, cell_id=spec.cell_id, window_hu=window)
     return denoiser
 
 
@@ -220,7 +239,8 @@ def denoise_test(spec: CellSpec, denoiser: Any, report: Report) -> tuple[np.ndar
     seconds = []
     for start in range(0, len(out), spec.eval_batch):
         index = spec.split.test[start : start + spec.eval_batch]
-        low = torch.from_numpy(np.array(spec.slices.low[index]))[:, None].to(device)
+        near = spec.slices.with_neighbours(spec.slices.low, index, denoiser.context)
+        low = torch.from_numpy(near).to(device)
         begun = time.perf_counter()
         images = denoiser.restore(low, torch_generator(spec.seed, "denoise", start, device=device))
         images = images.float().cpu()

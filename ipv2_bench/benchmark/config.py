@@ -37,7 +37,9 @@ class TrainConfig:
     """Budget of every training run.
 
     ``steps``: optimiser steps, or 0 to count ``epochs``. ``lr``: peak learning rate, or 0 for the denoiser's own.
-    ``schedule``: ``constant`` or ``one_cycle``. ``clip``: gradient norm, 0 for none. ``precision``: Lightning's word.
+    ``schedule``: ``constant``, ``cosine`` or ``one_cycle``. ``clip``: gradient norm, 0 for none. ``precision``: Lightning's
+    word. ``accumulate``: batches for each step. ``compile``: let torch.compile take the networks. ``channels_last``: keep
+    images and weights in that order of memory.
     """
 
     steps: int = 0
@@ -47,6 +49,9 @@ class TrainConfig:
     schedule: str = "constant"
     clip: float = 0.0
     precision: str = "32-true"
+    accumulate: int = 1
+    compile: bool = False
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,11 +217,14 @@ def _config(tree: dict[str, Any], path: Path) -> Config:
 
 LEAST: dict[str, dict[str, float]] = {
     "data": {"size": 16},
-    "train": {"steps": 0, "epochs": 1, "batch_size": 1, "lr": 0.0, "clip": 0.0},
+    "train": {"steps": 0, "epochs": 1, "batch_size": 1, "lr": 0.0, "clip": 0.0, "accumulate": 1},
     "run": {"processes": 0, "eval_batch": 1, "loader_workers": 0},
 }
 """Smallest value of each number that has one."""
 
+
+SCHEDULES = ("constant", "cosine", "one_cycle")
+"""Courses of the learning rate; the denoisers have the same list."""
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 """Words of Lightning under which weights stay float32."""
@@ -232,8 +240,8 @@ def _check_ranges(values: dict[str, Any]) -> None:
     if precision not in PRECISIONS:
         raise InputError(f"train.precision is '{precision}': use one of {', '.join(PRECISIONS)}")
     schedule = values["train"].schedule if "train" in values else "constant"
-    if schedule not in ("constant", "one_cycle"):
-        raise InputError(f"train.schedule is '{schedule}': use one of constant, one_cycle")
+    if schedule not in SCHEDULES:
+        raise InputError(f"train.schedule is '{schedule}': use one of {', '.join(SCHEDULES)}")
 
 
 def _section(cls: type, where: str, value: Any) -> Any:

@@ -22,7 +22,8 @@ STRUCTURE = (
     *("psnr_label_db", "ssim_label", "rmse_label", "ms_ssim_label"),
     *("vif_label", "fsim_label", "gmsd_label", "iw_ssim_label"),
 )
-MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, *DETAIL, *STRUCTURE, "seconds_per_slice")
+COST = ("seconds_per_slice", "network_calls", "inference_memory_mb")
+MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, *DETAIL, *STRUCTURE, *COST)
 HIGHER_IS_BETTER = ("psnr_db", "ssim")
 
 
@@ -31,7 +32,8 @@ class Line:
     """One line of a rendered table: what names it, and mean and standard deviation over seeds of what was measured.
 
     ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's ``draws``, [seeds, B]; ``units``
-    how many patients show a measure that some lack. ``key`` is the denoiser's in the registry: titles may repeat.
+    how many patients show a measure that some lack. ``key`` is the denoiser's in the registry: titles may repeat;
+    ``variant_of`` that of the denoiser which it varies, if any.
     """
 
     label: str
@@ -48,6 +50,7 @@ class Line:
     draws: Draws | None = None
     units: dict[str, int] = field(default_factory=dict)
     key: str = ""
+    variant_of: str = ""
 
     def interval(self, metric: str) -> Interval | None:
         """The interval of a measure's mean; ``None`` where there is none."""
@@ -76,7 +79,7 @@ def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> li
         key = first.get("denoiser_key", "")
         values: dict[str, list[float]] = {m: [] for m in MEASURED}
         for row in of_line:
-            cost = {k: row.data["cost"].get(k) for k in ("seconds_per_slice",)}
+            cost = {k: row.data["cost"].get(k) for k in COST}
             flat = {**row.data["distances"], **row.data["fidelity"], **row.data.get("structure", {}), **cost}
             for m in MEASURED:
                 if flat.get(m) is not None:
@@ -98,6 +101,7 @@ def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> li
                 draws,
                 first.get("n_units", {}),
                 key,
+                first.get("variant_of", ""),
             )
         )
     return found
@@ -109,10 +113,11 @@ def _std(values: list[float]) -> float:
 
 
 def baseline(found: list[Line], line: Line) -> Line | None:
-    """The IPv1 line with the same label and denoiser."""
+    """The line to compare with: IPv1 with the same label and denoiser, or for a variant the denoiser that it varies."""
     own = (line.label, line.denoiser, line.key, "IPv1")
-    same = (x for x in found if (x.label, x.denoiser, x.key, x.strategy) == own)
-    return next(same, None)
+    same = [x for x in found if (x.label, x.denoiser, x.key, x.strategy) == own]
+    varied = [x for x in found if (x.label, x.key, x.strategy) == (line.label, line.variant_of, line.strategy)]
+    return next(iter([*same, *varied]), None)
 
 
 def better(metric: str, after: float, before: float) -> bool:

@@ -159,6 +159,11 @@ def _try(config: Config, name: str) -> None:
     cls, options = denoiser_options(config, name)
     with torch.device("meta"):
         made: Any = registry.build(cls, Denoiser, {**options, "seed": 0}, f"denoiser {name}")
+    if made.context > 1 and config.data.split == "slice":
+        raise InputError(
+            f"denoiser {name} sees {made.context} slices, and data.split=slice would show it those of the test set in "
+            "training: use data.split=patient, or a context of 1"
+        )
     if config.data.size % made.divisor:
         raise InputError(
             f"data.size is {config.data.size}: denoiser {name} takes multiples of {made.divisor} in training, such as "
@@ -166,12 +171,34 @@ def _try(config: Config, name: str) -> None:
         )
 
 
-def denoiser_options(config: Config, name: str) -> tuple[type, dict]:
-    """The class of a denoiser, and its options from the configuration and the budget."""
+def denoiser_title(config: Config, name: str) -> str:
+    """How a denoiser is called in tables; a variant by what follows the denoiser's own name: ``fm_tuned`` is "FM, tuned"."""
     from ipv2_bench.denoisers.base import Denoiser
 
-    cls = registry.find("ipv2_bench.denoisers", name, Denoiser)  # type: ignore[type-abstract]
-    options = dict(config.denoisers.get(name, {}))
+    base = registered_name(config, name)
+    cls = registry.find("ipv2_bench.denoisers", base, Denoiser)  # type: ignore[type-abstract]
+    title = cls.title or cls.__name__
+    return title if base == name else f"{title}, {name.removeprefix(f'{base}_').replace('_', ' ')}"
+
+
+def registered_name(config: Config, name: str) -> str:
+    """The denoiser that a name in a table stands for: itself, or that of which it is a variant."""
+    return str(config.denoisers.get(name, {}).get("variant_of", name))
+
+
+def denoiser_options(config: Config, name: str) -> tuple[type, dict]:
+    """The class of a denoiser, and its options from the configuration and the budget.
+
+    A variant has those of the denoiser that ``variant_of`` names, and its own before them.
+    """
+    from ipv2_bench.denoisers.base import Denoiser
+
+    base = registered_name(config, name)
+    if base != name and name in registry.names("ipv2_bench.denoisers", Denoiser):  # type: ignore[type-abstract]
+        raise InputError(f"denoisers.{name}.variant_of is '{base}': {name} is a denoiser itself; give the variant a new name")
+    cls = registry.find("ipv2_bench.denoisers", base, Denoiser)  # type: ignore[type-abstract]
+    options = {**config.denoisers.get(base, {}), **config.denoisers.get(name, {})}
+    options.pop("variant_of", None)
     if config.train.lr:
         options.setdefault("lr", config.train.lr)
     options.setdefault("schedule", config.train.schedule)
@@ -201,24 +228,30 @@ def plan_cells(ready: Prepared, tables: list[Table]) -> dict[CellKey, CellSpec]:
 def _cell(ready: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
     config, train = ready.config, ready.config.train
     cls, options = denoiser_options(config, key.denoiser)
-    identity = {
+    identity: dict[str, Any] = {
         "manifest": ready.slices.manifest,
         "split": [part.tolist() for part in (ready.split.train, ready.split.val, ready.split.test)],
         "window": asdict(ready.window),
-        "denoiser": key.denoiser,
+        "denoiser": registered_name(config, key.denoiser),
         "options": options,
         "strategy": strategy.training_identity(),
         "noise": ready.add_noise.identity() if strategy.needs_noise else None,
-        "budget": [train.steps, 0 if train.steps else train.epochs, train.batch_size, train.clip, train.precision],
+        "budget": [
+            *(train.steps, 0 if train.steps else train.epochs, train.batch_size, train.clip, train.precision),
+            *(train.accumulate, train.compile, train.channels_last),
+        ],
         "seed": key.seed,
         "code": training_code(cls),
     }
+    if int(options.get("context") or 1) > 1:
+        identity["stack"] = ready.slices.stack
     cell_id = digest(identity)
     _, threads = parallelism(config)
     return CellSpec(
         cell_id=cell_id,
         folder=ready.work / "cells" / cell_id,
-        denoiser=key.denoiser,
+        title=denoiser_title(config, key.denoiser),
+        denoiser=registered_name(config, key.denoiser),
         options=options,
         strategy=strategy,
         seed=key.seed,
@@ -231,6 +264,9 @@ def _cell(ready: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
         batch_size=train.batch_size,
         clip=train.clip,
         precision=train.precision,
+        accumulate=train.accumulate,
+        compile=train.compile,
+        channels_last=train.channels_last,
         accelerator=accelerator(config),
         threads=threads,
         eval_batch=config.run.eval_batch,

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from ipv2_bench.benchmark.lines import (
+    COST,
     DETAIL,
     FIDELITY,
     MEASURED,
@@ -27,6 +28,7 @@ COLUMNS = (
     "n_patients",
     *(name for m in FIRST for name in (f"{m}_low", f"{m}_high")),
     *(name for m in (*DETAIL, *STRUCTURE) for name in (m, f"{m}_std", f"{m}_low", f"{m}_high")),
+    *(name for m in COST[1:] for name in (m, f"{m}_std")),
 )
 """Of a table's CSV: names, what was measured with its standard deviation over seeds, what is published; then the ends of
 the 95 % intervals, and the details."""
@@ -57,20 +59,20 @@ def to_csv(found: list[Line], images: str) -> str:
 
 
 def differences(found: list[Line]) -> str:
-    """Every paired difference to IPv1 with the same label and denoiser, with its 95 % interval, as CSV."""
+    """Every paired difference to the line's baseline (see :func:`baseline`), with its 95 % interval, as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("label", "denoiser", "strategy", "measure", "minus_IPv1", "low", "high", "excludes_zero", "tells"))
+    names = ("label", "denoiser", "strategy", "against", "measure", "difference", "low", "high", "excludes_zero", "tells")
+    writer.writerow(names)
     for line in found:
         base = baseline(found, line)
         if base is None or base is line:
             continue
         for m in MEASURED:
             if (d := line.less(base, m)) is not None:
-                numbers = [_number(x) for x in (d.mean, d.low, d.high)]
-                writer.writerow(
-                    [line.label, line.denoiser, line.strategy, m, *numbers, int(d.excludes_zero), int(d.tells)]
-                )
+                named = (line.label, line.denoiser, line.strategy, f"{base.denoiser} + {base.strategy}", m)
+                numbers = (_number(x) for x in (d.mean, d.low, d.high))
+                writer.writerow([*named, *numbers, int(d.excludes_zero), int(d.tells)])
     return out.getvalue()
 
 
@@ -153,7 +155,8 @@ def _legend(found: list[Line]) -> str:
 def _sureness(found: list[Line], marked: bool) -> str:
     """What stands in brackets, and what is bold or why nothing is."""
     seeds = max((len(line.seeds) for line in found), default=0)
-    text = "; in brackets the change against IPv1 with the same label and denoiser"
+    against = "the unchanged denoiser" if any(line.variant_of for line in found) else "IPv1 with the same label and denoiser"
+    text = f"; in brackets the change against {against}"
     draws = next((line.draws for line in found if line.draws), None)
     if draws is None:
         return text + "."

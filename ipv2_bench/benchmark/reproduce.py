@@ -19,10 +19,10 @@ from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.figures import example_slices, panel
 from ipv2_bench.benchmark.lines import lines
-from ipv2_bench.benchmark.plan import CellKey, Prepared, check, parallelism, plan_cells, prepare
+from ipv2_bench.benchmark.plan import CellKey, Prepared, check, denoiser_title, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
 from ipv2_bench.benchmark.provenance import measuring_code
-from ipv2_bench.benchmark.results import Results, denoiser_title
+from ipv2_bench.benchmark.results import Results
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.fingerprint import digest
@@ -108,7 +108,7 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
 
 def cell_name(key: CellKey, spec: CellSpec) -> str:
     """How a cell is called in bars, messages and W&B. Denoisers from outside go by their key: titles may repeat."""
-    title = key.denoiser if ":" in key.denoiser else denoiser_title(key.denoiser)
+    title = key.denoiser if ":" in key.denoiser else spec.title
     return f"{title} · {training_name(spec)} · seed {key.seed}"
 
 
@@ -169,7 +169,8 @@ def _picture(ready: Prepared, results: Results, table: Table, path: Path) -> Non
         if images.set_id in shown:
             continue
         shown.add(images.set_id)
-        name = f"{denoiser_title(row.denoiser)} + {row.strategy.name}" if row.denoiser else f"{row.strategy.name}(NDCT)"
+        title = denoiser_title(ready.config, row.denoiser) if row.denoiser else ""
+        name = f"{title} + {row.strategy.name}" if title else f"{row.strategy.name}(NDCT)"
         columns.append((name.replace(" [", "\n["), images.images[chosen]))
     columns.append(("NDCT", ready.slices.normal[test[chosen]]))
     if ready.slices.truth is not None:

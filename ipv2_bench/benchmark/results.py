@@ -12,7 +12,7 @@ import numpy as np
 from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.labels import ImageSet, label_images
 from ipv2_bench.benchmark.measuring import feature_extractor
-from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key
+from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key, denoiser_title
 from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
 from ipv2_bench.benchmark.tables import TableRow
 from ipv2_bench.data.slices import write_whole
@@ -114,8 +114,9 @@ class Results:
             "images": images.set_id,
             "label": row.label,
             "reference": reference.set_id,
-            "denoiser": denoiser_title(row.denoiser) if row.denoiser else "",
+            "denoiser": denoiser_title(self.ready.config, row.denoiser) if row.denoiser else "",
             "denoiser_key": row.denoiser,
+            "variant_of": self.ready.config.denoisers.get(row.denoiser, {}).get("variant_of", ""),
             "strategy": row.strategy.name,
             "modules": row.strategy.modules if row.denoiser else row.strategy.label_modules,
             "seed": seed,
@@ -158,6 +159,9 @@ class Results:
                 "lr": config.train.lr,
                 "schedule": config.train.schedule,
                 "precision": config.train.precision,
+                "accumulate": config.train.accumulate,
+                "compile": config.train.compile,
+                "channels_last": config.train.channels_last,
             },
             "denoisers": config.denoisers,
             "extractors": {
@@ -169,12 +173,3 @@ class Results:
             "versions": versions(),
             "processor": processor(),
         }
-
-
-def denoiser_title(key: str) -> str:
-    """The name of a denoiser in the tables."""
-    from ipv2_bench import registry
-    from ipv2_bench.denoisers.base import Denoiser
-
-    cls = registry.find("ipv2_bench.denoisers", key, Denoiser)  # type: ignore[type-abstract]
-    return cls.title or cls.__name__

@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import test_measures
-from ipv2_bench.benchmark.plan import check, plan_cells, prepare
+from ipv2_bench.benchmark.plan import check, denoiser_title, plan_cells, prepare
 from ipv2_bench.benchmark.reproduce import cell_name, training_name
-from ipv2_bench.benchmark.results import Results, denoiser_title
+from ipv2_bench.benchmark.results import Results
 from ipv2_bench.benchmark.study_picture import draw_study
 from ipv2_bench.benchmark.study_report import LOWER_IS_WORSE, Correlation, Point, study_csv, study_markdown
 from ipv2_bench.benchmark.tables import load_tables
@@ -99,7 +99,7 @@ def _points(results: Results, progress: bool) -> list[Point]:
     points = []
     for denoiser, training in tqdm(kinds, disable=not progress, desc="cells", unit="cell"):
         specs = {k.seed: s for k, s in results.cells.items() if (k.denoiser, k.training) == (denoiser, training)}
-        title = denoiser_title(denoiser)
+        title = denoiser_title(results.ready.config, denoiser)
         name = f"{title} + {training_name(next(iter(specs.values())))}"
         made = {seed: Measures.load(spec.measures_path) for seed, spec in specs.items()}
         points.append(_point(results, name, title, True, made, labels))
@@ -186,9 +186,9 @@ def _by_number(results: Results, progress: bool) -> list[dict[str, str | float]]
     cells = {k: s for k, s in results.cells.items() if k.seed == seed}
     if reference.n < 8:
         return lines
-    for key, spec in tqdm(cells.items(), disable=not progress, desc="numbers of images", unit="cell"):
+    for spec in tqdm(cells.values(), disable=not progress, desc="numbers of images", unit="cell"):
         made = Measures.load(spec.measures_path)
-        name = f"{denoiser_title(key.denoiser)} + {training_name(spec)}"
+        name = f"{spec.title} + {training_name(spec)}"
         for extractor in sorted(made.features):
             members = zip(made.features[extractor], reference.features[extractor], strict=True)
             each = [frechet_by_size(x, y) for x, y in members]

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ipv2_bench.data.pair import Pair, TrainingPair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
+from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import derive_seed, numpy_generator, torch_generator
 
 
@@ -70,6 +71,13 @@ class PairedCTDataModule(L.LightningDataModule):
     batches
         Length of the training loader; one pass over the slices where it is ``None``. The benchmark gives it the whole
         training, so that there is no border between epochs at which workers stop or a resumed run can go astray.
+    context
+        Slices in the input: 1, or 3 with the neighbours in the series, purified alike; the target is the middle one's.
+
+    Notes
+    -----
+    In a distributed run the module deals out batches and test slices itself, none twice: give the Trainer
+    ``use_distributed_sampler=False``. ``trainer.predict`` passes the raw test uLDCT to the denoiser's ``restore``.
     """
 
     def __init__(
@@ -82,12 +90,15 @@ class PairedCTDataModule(L.LightningDataModule):
         workers: int = 0,
         seed: int = 0,
         batches: int | None = None,
+        context: int = 1,
     ) -> None:
         super().__init__()
         self.slices, self.split, self.strategy, self.add_noise = slices, split, strategy, add_noise
         self.batch_size, self.workers, self.seed = max(1, min(batch_size, len(split.train))), workers, seed
         self.batches_per_epoch = max(1, len(split.train) // self.batch_size)
         self.batches = batches or self.batches_per_epoch
+        self.context = context
+        self.latest: list[int] = []
         self.masks: np.ndarray | None = None
         self.integrals: np.ndarray | None = None
 
@@ -109,12 +120,23 @@ class PairedCTDataModule(L.LightningDataModule):
     @property
     def epoch(self) -> int:
         """Passes over the training slices that are complete."""
-        return self.batches_done // self.batches_per_epoch
+        rank, world = self._place()
+        return (self.batches_done * world + rank) // self.batches_per_epoch
+
+    def _place(self) -> tuple[int, int]:
+        """Number of this process and of all processes of a distributed run."""
+        if self.trainer is None:
+            return 0, 1
+        world = getattr(self.trainer, "world_size", 1)
+        if world > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+            raise InputError("PairedCTDataModule deals out its slices itself: use Trainer(use_distributed_sampler=False)")
+        return getattr(self.trainer, "global_rank", 0), world
 
     def train_dataloader(self) -> DataLoader:
         """Training pairs, in a new order at every pass; the last incomplete batch of a pass is left out."""
-        data = PairDataset(self.slices, self.split.train, self.masks, self.integrals)
-        order = TrainingOrder(len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done)
+        data = PairDataset(self.slices, self.split.train, self.masks, self.integrals, self.context)
+        place = self._place()
+        order = TrainingOrder(len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done, *place)
         return DataLoader(
             data,
             batch_size=self.batch_size,
@@ -132,18 +154,35 @@ class PairedCTDataModule(L.LightningDataModule):
         """Test pairs in their order."""
         return self._in_order(self.split.test)
 
+    def predict_dataloader(self) -> DataLoader:
+        """Raw test pairs in their order."""
+        return self._in_order(self.split.test)
+
     def _in_order(self, index: np.ndarray) -> DataLoader:
-        data = PairDataset(self.slices, index, self.masks, self.integrals)
+        rank, world = self._place()
+        data = PairDataset(self.slices, index[rank::world], self.masks, self.integrals, self.context)
         return DataLoader(data, batch_size=self.batch_size, num_workers=self.workers)
 
-    def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> TrainingPair:
-        """Raw pairs on the device → purified training pairs."""
+    def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> TrainingPair | Pair:
+        """Raw pairs on the device → purified training pairs; for prediction they stay as they are."""
+        self.latest = batch.slice_index.reshape(len(batch.low), -1)[:, self.context // 2].tolist()
+        if getattr(self.trainer, "predicting", False):
+            return batch
         training = self.trainer is not None and self.trainer.training
         # Validation draws one noise for ever, so that its loss can be compared between epochs.
         return self.purify(batch, self.epoch if training else -1)
 
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
         """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice)."""
+        if self.context > 1:
+            images, others = batch[:3], batch[3:]  # slices with their neighbours → every one on its own
+            alone = Pair(*(part.flatten(0, 1)[:, None] for part in images), *(part.flatten(0, 1) for part in others))
+            made = self._purify(alone, epoch)
+            sides = [x.unflatten(0, (-1, self.context))[:, :, 0] for x in made]
+            return TrainingPair(sides[0], sides[1][:, self.context // 2 : self.context // 2 + 1])
+        return self._purify(batch, epoch)
+
+    def _purify(self, batch: Pair, epoch: int) -> TrainingPair:
         noise: Callable[[Tensor], Tensor] | None = None
         if self.add_noise is not None:
             model = self.add_noise
@@ -160,7 +199,7 @@ class PairedCTDataModule(L.LightningDataModule):
 
 
 class PairDataset(Dataset):
-    """Raw pairs of some slices of a set."""
+    """Raw pairs of some slices of a set, with their neighbours where there is a context."""
 
     def __init__(
         self,
@@ -168,14 +207,22 @@ class PairDataset(Dataset):
         index: np.ndarray,
         masks: np.ndarray | None = None,
         integrals: np.ndarray | None = None,
+        context: int = 1,
     ) -> None:
         self.slices, self.index, self.masks, self.integrals = slices, index, masks, integrals
+        self.context = context
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, place: int) -> Pair:
         i = int(self.index[place])
+        if self.context == 1:
+            return self._pair(i)
+        near = [self._pair(j) for j in self.slices.neighbourhood(i, self.context)]
+        return Pair(*(torch.cat(parts) if parts[0].ndim > 2 else torch.stack(parts) for parts in zip(*near, strict=True)))
+
+    def _pair(self, i: int) -> Pair:
         low, normal = (torch.from_numpy(np.array(a[i]))[None] for a in (self.slices.low, self.slices.normal))
         mask = torch.zeros_like(low)
         if self.masks is not None:
@@ -202,11 +249,22 @@ class TrainingOrder(Sampler[int]):
         Of the permutations.
     done
         Number of batches that are done; asked when the loader starts.
+    rank, world
+        Number of this process and of all: each takes every ``world``-th batch.
     """
 
-    def __init__(self, length: int, batch_size: int, batches: int, seed: int, done: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        batches: int,
+        seed: int,
+        done: Callable[[], int],
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         self.length, self.batch_size, self.batches = length, batch_size, batches
-        self.seed, self.done = derive_seed(seed, "order"), done
+        self.seed, self.done, self.rank, self.world = derive_seed(seed, "order"), done, rank, world
 
     def __len__(self) -> int:
         return self.batches * self.batch_size
@@ -215,9 +273,9 @@ class TrainingOrder(Sampler[int]):
         per_epoch = self.length // self.batch_size
         first = self.done()
         end = (first // self.batches + 1) * self.batches
-        while first < end:
-            epoch, skip = divmod(first, per_epoch)
-            last = min(end, (epoch + 1) * per_epoch)
-            order = numpy_generator(self.seed, epoch).permutation(self.length)
-            yield from order[skip * self.batch_size : (skip + last - first) * self.batch_size].tolist()
-            first = last
+        drawn, order = -1, np.zeros(0, int)
+        for batch in range(first, end):
+            epoch, place = divmod(batch * self.world + self.rank, per_epoch)
+            if epoch != drawn:
+                drawn, order = epoch, numpy_generator(self.seed, epoch).permutation(self.length)
+            yield from order[place * self.batch_size : (place + 1) * self.batch_size].tolist()

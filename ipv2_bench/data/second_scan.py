@@ -46,14 +46,21 @@ class SecondScan:
     breathing: Breathing = Breathing()
 
     def scan(
-        self, hu: np.ndarray, pixel_mm: float, size: int, *key: int | str, nodules: np.ndarray | None = None
+        self,
+        hu: np.ndarray,
+        pixel_mm: float,
+        size: int,
+        *key: int | str,
+        nodules: np.ndarray | None = None,
+        field: np.ndarray | None = None,
     ) -> ScannedSlice:
         """Breathe ``hu`` [M, M] at its own resolution, bring both states to [size, size] and scan them.
 
-        ``key`` seeds all that is drawn. ``nodules`` [M, M], true on them, breathe along.
+        ``key`` seeds all that is drawn. ``nodules`` [M, M], true on them, breathe along. ``field`` [2, M, M] is the motion
+        in pixels; without it one is drawn.
         """
-        rng = numpy_generator(*key, "breathing")
-        field = self.breathing.displacement(hu.shape[0], pixel_mm, rng)
+        if field is None:
+            field = self.breathing.displacement(hu.shape[0], pixel_mm, numpy_generator(*key, "breathing"))
         moved = deform(hu, field)
         both = area_resize(torch.from_numpy(np.stack([hu.astype(np.float32), moved])), size)
         pixel_mm = pixel_mm * hu.shape[0] / size

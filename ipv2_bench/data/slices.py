@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,8 @@ class SliceSet:
         Side of a pixel in mm, [n].
     manifest
         SHA-256 over everything above, 64 hex digits.
+    stack
+        Label of the run of consecutive slices that each belongs to, n strings; empty where slices have no order.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class SliceSet:
     patient: tuple[str, ...]
     pixel_mm: np.ndarray
     manifest: str
+    stack: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.low)
@@ -59,6 +62,30 @@ class SliceSet:
     def size(self) -> int:
         """N, pixels along a side."""
         return int(self.low.shape[-1])
+
+    def neighbourhood(self, i: int, context: int) -> list[int]:
+        """Places of the slice before ``i``, of ``i`` and of the one behind; at an end of its stack it stands for itself.
+
+        Raises
+        ------
+        InputError
+            When slices have no order.
+        """
+        if context == 1:
+            return [i]
+        if not any(self.stack):
+            raise InputError(
+                f"a context of {context} slices needs slices in order: use data.source=virtual_scan, or a context of 1"
+            )
+
+        def near(j: int) -> int:
+            return j if 0 <= j < len(self) and self.stack[j] == self.stack[i] != "" else i
+
+        return [near(i + d) for d in range(-(context // 2), context // 2 + 1)]
+
+    def with_neighbours(self, images: np.ndarray, index: Sequence[int] | np.ndarray, context: int) -> np.ndarray:
+        """Images [n, N, N] at some places with their neighbours: [len(index), context, N, N]."""
+        return np.stack([np.asarray(images[self.neighbourhood(int(i), context)]) for i in index])
 
     def derive(self, name: str, make: Callable[[int], np.ndarray]) -> np.ndarray:
         """An array [n, …] of ``make(i)`` for every slice, computed once and kept on disk under ``name``."""
@@ -75,6 +102,27 @@ class SliceSet:
 
             write_whole(path, write)
         return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+class Made(NamedTuple):
+    """What a source makes.
+
+    Attributes
+    ----------
+    arrays
+        ``low``, ``normal``, perhaps ``truth`` and ``nodules``, [n, N, N] in [0, 1].
+    patient
+        Pseudonym of each slice's patient.
+    pixel_mm
+        [n].
+    stack
+        Label of the run of consecutive slices that each belongs to; empty without an order.
+    """
+
+    arrays: dict[str, np.ndarray]
+    patient: Sequence[str]
+    pixel_mm: np.ndarray
+    stack: Sequence[str] = ()
 
 
 def write_whole(path: Path, write: Callable) -> None:
@@ -95,12 +143,9 @@ def write_whole(path: Path, write: Callable) -> None:
 
 def stored(
     folder: Path,
-    make: Callable[[], tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]],
+    make: Callable[[], Made],
 ) -> SliceSet:
-    """Open the slice set in ``folder``, or make it there first.
-
-    ``make`` returns the arrays ``low``, ``normal``, perhaps ``truth`` and ``nodules``, the patients and the pixel sizes.
-    The folder appears whole or not at all.
+    """Open the slice set in ``folder``, or make it there first. The folder appears whole or not at all.
 
     Raises
     ------
@@ -108,7 +153,7 @@ def stored(
         When a made slice is not usable; all of them in one list.
     """
     if not (folder / "index.json").exists():
-        arrays, patient, pixel_mm = make()
+        arrays, patient, pixel_mm, stack = make()
         _check(arrays, patient)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -120,6 +165,7 @@ def stored(
             digest.update(array.tobytes())
         digest.update(json.dumps([list(patient), pixel_mm.tolist()]).encode())
         index = {"patient": list(patient), "pixel_mm": pixel_mm.tolist(), "manifest": digest.hexdigest()}
+        index["stack"] = list(stack)
         (temporary / "index.json").write_text(json.dumps(index))
         try:
             temporary.rename(folder)
@@ -148,6 +194,7 @@ def _opened(folder: Path) -> SliceSet:
         patient=tuple(index["patient"]),
         pixel_mm=np.asarray(index["pixel_mm"]),
         manifest=index["manifest"],
+        stack=tuple(index["stack"]),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ipv2_bench.data.second_scan import ScannedSlice
-from ipv2_bench.data.slices import SliceSet, stored
+from ipv2_bench.data.slices import Made, SliceSet, stored
 from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.processes import worker_pool
@@ -23,10 +23,8 @@ class Source(ABC):
         """Everything that determines the slices, as plain JSON values and without paths: equal identity, equal data."""
 
     @abstractmethod
-    def make(
-        self, window: Window, size: int, progress: bool
-    ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
-        """Arrays ``low``, ``normal``, perhaps ``truth`` and ``nodules`` [n, size, size] in [0, 1]; patients, pixel_mm [n]."""
+    def make(self, window: Window, size: int, progress: bool) -> Made:
+        """All slices at ``size``."""
 
     def slices(self, cache: Path, window: Window, size: int, progress: bool = False) -> SliceSet:
         """The slice set at ``size``, from the ``cache`` folder or made there."""
@@ -35,8 +33,8 @@ class Source(ABC):
 
 
 def assemble(
-    scanned: Iterator[ScannedSlice], patient: Sequence[str], window: Window
-) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+    scanned: Iterator[ScannedSlice], patient: Sequence[str], window: Window, stack: Sequence[str] = ()
+) -> Made:
     """Scanned slices in HU → what :meth:`Source.make` returns."""
     found = list(scanned)
     arrays = {
@@ -45,7 +43,7 @@ def assemble(
     nodules = [one.nodules for one in found if one.nodules is not None]
     if nodules:
         arrays["nodules"] = np.stack(nodules)
-    return arrays, patient, np.array([one.pixel_mm for one in found])
+    return Made(arrays, patient, np.array([one.pixel_mm for one in found]), stack)
 
 
 def in_parallel(function: object, jobs: Sequence, progress: bool, title: str, workers: int) -> Iterator:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import lightning as L
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipv2_bench.data.pair import TrainingPair
+from ipv2_bench.data.pair import Pair, TrainingPair
 from ipv2_bench.physics.seeding import derive_seed, torch_generator
 
-SCHEDULES = ("constant", "one_cycle")
+SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
 class Denoiser(L.LightningModule, ABC):
@@ -27,7 +29,9 @@ class Denoiser(L.LightningModule, ABC):
     lr
         Peak learning rate of Adam.
     schedule
-        ``constant``, or ``one_cycle`` over the whole training.
+        ``constant``; ``cosine`` down to zero; ``one_cycle`` up and down over the whole training.
+    warmup
+        Steps over which the learning rate rises from zero first; not with ``one_cycle``, which has its own.
     seed
         Of all that is drawn in training; the weights are drawn by whoever builds the module.
     ema_decay
@@ -45,6 +49,9 @@ class Denoiser(L.LightningModule, ABC):
     network_calls = 1
     """Network calls that denoising one slice takes."""
 
+    context = 1
+    """Slices of the uLDCT that it sees: 1, or 3 with the neighbours below and above."""
+
     def __init__(
         self,
         lr: float = 1e-4,
@@ -53,13 +60,21 @@ class Denoiser(L.LightningModule, ABC):
         ema_decay: float = 0.0,
         ema_every: int = 1,
         ema_start: int = 0,
+        warmup: int = 0,
     ) -> None:
         super().__init__()
         if not lr > 0:
             raise ValueError(f"lr is {lr}: expected a positive number")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule '{schedule}' is unknown: use one of {', '.join(SCHEDULES)}")
-        self.lr, self.schedule, self.seed = lr, schedule, seed
+        if warmup < 0 or (warmup and schedule == "one_cycle"):
+            raise ValueError(f"warmup is {warmup} with schedule {schedule}: expected 0 or more steps, and 0 with one_cycle")
+        if not 0 <= ema_decay < 1 or ema_every < 1 or ema_start < 0:
+            raise ValueError(
+                f"ema_decay {ema_decay}, ema_every {ema_every}, ema_start {ema_start}: expected a share below 1, at least 1 "
+                "and at least 0"
+            )
+        self.lr, self.schedule, self.seed, self.warmup = lr, schedule, seed, warmup
         self.ema_decay, self.ema_every, self.ema_start = ema_decay, ema_every, ema_start
 
     @abstractmethod
@@ -68,7 +83,7 @@ class Denoiser(L.LightningModule, ABC):
 
     @abstractmethod
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The uLDCT [B, 1, H, W] → denoised, same shape; H and W are multiples of :attr:`divisor`."""
+        """The uLDCT [B, context, H, W] → denoised, [B, 1, H, W]; H and W are multiples of :attr:`divisor`."""
 
     @torch.no_grad()
     def restore(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -77,19 +92,24 @@ class Denoiser(L.LightningModule, ABC):
         Raises
         ------
         ValueError
-            When ``low`` is not [B, 1, H, W].
+            When ``low`` is not [B, context, H, W].
         """
-        if low.ndim != 4 or low.shape[1] != 1:
-            raise ValueError(f"got shape {tuple(low.shape)}: expected [batch, 1, height, width]")
+        if low.ndim != 4 or low.shape[1] != self.context:
+            raise ValueError(f"got shape {tuple(low.shape)}: expected [batch, {self.context}, height, width]")
         height, width = low.shape[-2:]
         pad = (0, -width % self.divisor, 0, -height % self.divisor)
-        padded = F.pad(low, pad, mode="reflect") if any(pad) else low
+        # A slice smaller than what is missing has too little to reflect.
+        fits = pad[1] < width and pad[3] < height
+        padded = F.pad(low, pad, mode="reflect" if fits else "replicate") if any(pad) else low
         return self.denoise(padded, generator)[..., :height, :width].clamp(0.0, 1.0)
 
     def training_step(self, pair: TrainingPair, batch_idx: int) -> Tensor:
-        """One step; what it draws is fixed by seed and step, so that an interrupted run goes on the same."""
-        torch.manual_seed(derive_seed(self.seed, "layers", self.global_step))
-        loss = self.loss(pair, torch_generator(self.seed, "loss", self.global_step, device=self.device))
+        """One batch; what it draws is fixed by seed and batch, so that an interrupted run goes on the same."""
+        # Several batches make a step when gradients are accumulated; other processes of a distributed run draw otherwise.
+        batch = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        which = (batch, self.global_rank) if self.global_rank else (batch,)
+        torch.manual_seed(derive_seed(self.seed, "layers", *which))
+        loss = self.loss(pair, torch_generator(self.seed, "loss", *which, device=self.device))
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -98,14 +118,49 @@ class Denoiser(L.LightningModule, ABC):
         loss = self.loss(pair, torch_generator(self.seed, "validation", batch_idx, device=self.device))
         self.log("val/loss", loss, prog_bar=True, batch_size=len(pair.input), sync_dist=True)
 
+    def predict_step(self, pair: Pair, batch_idx: int) -> tuple[Tensor, Tensor]:
+        """Places of the slices in their set [B], and the slices denoised [B, 1, H, W]."""
+        places = pair.slice_index.reshape(len(pair.low), -1)[:, self.context // 2]
+        generator = torch_generator(self.seed, "denoise", int(places[0]), device=self.device)
+        return places, self.restore(pair.low, generator)
+
+    def compile_networks(self) -> None:
+        """Let torch.compile take every network of the module; names in checkpoints stay as they are."""
+        for network in self.children():
+            network.compile()
+
     def configure_optimizers(self) -> Any:
         """Adam, with the schedule."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
-        if self.schedule == "constant":
+        if self.schedule == "constant" and not self.warmup:
             return optimizer
         total = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=self.lr, total_steps=total)
+        scheduler: Any
+        if self.schedule == "one_cycle":
+            scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=self.lr, total_steps=total)
+        else:
+            scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._share_of_lr(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _share_of_lr(self, step: int, total: int) -> float:
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        if self.schedule == "constant":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - self.warmup) / max(1, total - self.warmup))))
+
+
+CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "l2": F.mse_loss}
+"""Mean absolute and mean squared error."""
+
+T = TypeVar("T")
+
+
+def chosen(option: str, value: str, known: dict[str, T]) -> T:
+    """``known[value]``, or a ValueError that lists what there is."""
+    if value not in known:
+        raise ValueError(f"{option} '{value}' is unknown: use one of {', '.join(known)}")
+    return known[value]
 
 
 def at(t: Tensor, image: Tensor) -> Tensor:

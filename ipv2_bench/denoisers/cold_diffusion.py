@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import Denoiser, at
+from ipv2_bench.denoisers.base import CRITERIA, Denoiser, at, chosen
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.physics.intensity import from_network, to_network
 
@@ -25,6 +24,10 @@ class ColdDiffusion(Denoiser):
         T, also the number of sampling steps; the IPv2 paper takes 50.
     time_scale
         Factor of t, which runs from 1 to T, in the embedding.
+    criterion
+        ``l1``, as published, or ``l2``.
+    channels
+        1, or 3 equal ones as in public code that reads grey PNG as RGB; the mean of the three comes out.
     residual
         Let the network predict x̂_0 − x_t, an option of the public code that short trainings need.
     options
@@ -41,18 +44,23 @@ class ColdDiffusion(Denoiser):
         steps: int = 50,
         time_scale: float = 1.0,
         residual: bool = False,
+        criterion: str = "l1",
+        channels: int = 1,
         **options: object,
     ) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         if steps < 1:
             raise ValueError(f"steps is {steps}: expected at least 1")
-        self.network = UNet(widths, False, dropout, time_scale, unshuffle)
+        self.error, self.channels = chosen("criterion", criterion, CRITERIA), channels
+        self.network = UNet(widths, False, dropout, time_scale, unshuffle, channels)
         self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
         self.residual = residual
 
     def restored(self, x: Tensor, t: Tensor) -> Tensor:
         """``R(x_t, t)``, the estimate of x_0."""
-        return x + self.network(x, t) if self.residual else self.network(x, t)
+        made = self.network(x.expand(-1, self.channels, -1, -1), t)
+        made = made.mean(dim=1, keepdim=True) if self.channels > 1 else made
+        return x + made if self.residual else made
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
         """``D(x_0, t) = (1 − t/T)·x_0 + (t/T)·x_T`` with t [B] in 0..T."""
@@ -63,7 +71,7 @@ class ColdDiffusion(Denoiser):
         """``E‖R(D(x_0, t), t) − x_0‖₁`` (eq. 1)."""
         x_end, x_0 = to_network(pair.input), to_network(pair.target)
         t = torch.randint(1, self.steps + 1, (len(x_0),), generator=generator, device=x_0.device)
-        return F.l1_loss(self.restored(self.degrade(x_0, x_end, t), t), x_0)
+        return self.error(self.restored(self.degrade(x_0, x_end, t), t), x_0)
 
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Improved sampling (algorithm 2): ``x_{t−1} = x_t − D(x̂_0, t) + D(x̂_0, t−1)``."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import Denoiser, at
+from ipv2_bench.denoisers.base import CRITERIA, Denoiser, at, chosen
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 
 
@@ -18,6 +17,13 @@ class CoreDiff(Denoiser):
     ----------
     width, modulator
         See :class:`~ipv2_bench.denoisers.networks.corediff_unet.CoreDiffUNet`.
+    context
+        1, or 3: the network then sees x_t between the neighbouring slices of the uLDCT.
+    criterion
+        ``l2``, as published, or ``l1``.
+    alpha
+        ``published``, the public code's schedule, which ends at 0 after T − 1 spacings and is at most 0.999; or ``linear``,
+        the paper's ``1 − t/T`` with t from 1 to T.
     steps
         T, also the number of sampling steps.
     modulate_stage_one
@@ -36,6 +42,9 @@ class CoreDiff(Denoiser):
         width: int = 64,
         modulator: int = 32,
         steps: int = 10,
+        context: int = 1,
+        criterion: str = "l2",
+        alpha: str = "published",
         modulate_stage_one: bool = False,
         lr: float = 2e-4,
         ema_decay: float = 0.995,
@@ -46,7 +55,10 @@ class CoreDiff(Denoiser):
         super().__init__(lr=lr, ema_decay=ema_decay, ema_every=ema_every, ema_start=ema_start, **options)  # type: ignore[arg-type]
         if steps < 2:
             raise ValueError(f"steps is {steps}: expected at least 2")
-        self.network = CoreDiffUNet(width, modulator=modulator)
+        if context not in (1, 3):
+            raise ValueError(f"context is {context}: expected 1 slice or 3")
+        self.error, self.alphas = chosen("criterion", criterion, CRITERIA), chosen("alpha", alpha, ALPHAS)(steps)
+        self.network, self.context = CoreDiffUNet(width, context, modulator), context
         self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
         self.modulate_stage_one = modulate_stage_one
         self._alpha: Tensor | None = None
@@ -55,7 +67,7 @@ class CoreDiff(Denoiser):
     def alpha(self) -> Tensor:
         """α of each step, [T]. No buffer: averaging the weights would average it too, and round it a little each time."""
         if self._alpha is None or self._alpha.device != self.device:
-            self._alpha = alpha_schedule(self.steps).to(self.device)
+            self._alpha = self.alphas.to(self.device)
         return self._alpha
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
@@ -65,21 +77,29 @@ class CoreDiff(Denoiser):
 
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """Mean of both stages' squared errors (eq. 11); one t for the batch, as in the public code."""
-        x_end, x_0 = pair.input, pair.target
+        around, x_end, x_0 = pair.input, self._middle(pair.input), pair.target
         t = torch.randint(0, self.steps, (1,), generator=generator, device=x_0.device).expand(len(x_0))
         known = x_0 if self.modulate_stage_one and int(t[0]) < self.steps - 1 else None
-        first = self.network(self.degrade(x_0, x_end, t), t, known, x_end)
+        first = self.network(self._between(around, self.degrade(x_0, x_end, t)), t, known, x_end)
         if int(t[0]) == 0:
-            return F.mse_loss(first, x_0)
-        again = self.network(self.degrade(first, x_end, t - 1), t - 1, first, x_end)
-        return 0.5 * F.mse_loss(first, x_0) + 0.5 * F.mse_loss(again, x_0)
+            return self.error(first, x_0)
+        again = self.network(self._between(around, self.degrade(first, x_end, t - 1)), t - 1, first, x_end)
+        return 0.5 * self.error(first, x_0) + 0.5 * self.error(again, x_0)
+
+    def _middle(self, slices: Tensor) -> Tensor:
+        return slices[:, self.context // 2 : self.context // 2 + 1]
+
+    def _between(self, slices: Tensor, middle: Tensor) -> Tensor:
+        """The neighbours as they are, with another slice in the middle."""
+        return middle if self.context == 1 else torch.cat([slices[:, :1], middle, slices[:, 2:]], dim=1)
 
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Sampling that re-estimates x_T from x_t and the restored image at each step; the first is not modulated."""
-        x, x_end, estimate = low, low, None
+        x_end, estimate = self._middle(low), None
+        x = x_end
         for i in range(self.steps - 1, -1, -1):
             t = torch.full((len(x),), i, device=x.device)
-            restored = self.network(x, t, estimate, x_end)
+            restored = self.network(self._between(low, x), t, estimate, x_end)
             if i == 0:
                 # x_0 = x_t − D(x̂_0, x̂_T, 0) + x̂_0, and the first two cancel by the definition of x̂_T.
                 return restored.clamp(0.0, 1.0)
@@ -90,6 +110,14 @@ class CoreDiff(Denoiser):
         return x
 
 
+def linear_schedule(steps: int) -> Tensor:
+    """α of the paper, ``1 − t/T`` for t = 1 … T: the last is 0, and the restored slice is x_0 itself."""
+    return 1.0 - torch.arange(1, steps + 1) / steps
+
+
 def alpha_schedule(steps: int) -> Tensor:
     """α of the public code: ``1 − linspace(0, T, T)/T``, at most 0.999, so the spacing is 1/(T−1) and the last is 0."""
     return (1.0 - torch.linspace(0.0, steps, steps) / steps).clamp(0.0, 0.999)
+
+
+ALPHAS = {"published": alpha_schedule, "linear": linear_schedule}

@@ -21,7 +21,7 @@ from tests.dicom_files import MARKER, write_series
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMOKE = REPOSITORY / "experiments" / "smoke.yaml"
-TIMES = ("seconds_per_slice", "seconds_per_slice_std")
+TIMES = ("seconds_per_slice", "seconds_per_slice_std", "inference_memory_mb", "inference_memory_mb_std")
 SMALL = (
     "denoisers.fm={widths: [8,16], steps: 2}",
     "denoisers.ffm={widths: [8,16], steps: 2}",
@@ -80,6 +80,8 @@ def test_every_line_of_every_table_is_filled(smoke) -> None:
             assert all(float(line[k]) >= 0 for k in ("fd_randconv", "psnr_db", "rmse_hu", "noise_hu_lung"))
             assert np.isfinite(float(line["kid_x100_randconv"]))
             assert (line["seconds_per_slice"] != "") == (number != 2)
+            if number != 2:
+                assert float(line["network_calls"]) >= 2 and float(line["inference_memory_mb"]) > 100
             assert line["fid"] == line["kid_x100"] == line["clip_fid_x100"] == ""  # their weights are not there
         assert (folder / f"table{number}.md").read_text().startswith(f"## Table{number}")
         with Image.open(folder / f"table{number}.png") as picture:

@@ -12,8 +12,9 @@ import pytest
 
 from ipv2_bench.benchmark.config import Config, load_config
 from ipv2_bench.benchmark.lines import Line, baseline, best, lines
+from ipv2_bench.benchmark.plan import denoiser_options, denoiser_title
 from ipv2_bench.benchmark.render import differences, directions, to_csv, to_detail, to_markdown
-from ipv2_bench.benchmark.results import Row, denoiser_title
+from ipv2_bench.benchmark.results import Row
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.errors import InputError
 from ipv2_bench.metrics.uncertainty import draw_slices, interval
@@ -36,7 +37,7 @@ def tables() -> dict[str, Table]:
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda p: p.stem)
 def test_each_published_line_belongs_to_exactly_one_row(path: Path, tables: dict[str, Table]) -> None:
     table = tables[path.stem]
-    rows = [(r.label, denoiser_title(r.denoiser) if r.denoiser else "", r.strategy.name) for r in table.rows]
+    rows = [(r.label, denoiser_title(Config(), r.denoiser) if r.denoiser else "", r.strategy.name) for r in table.rows]
     lines_ = published_rows(path)
     assert len(table.published) == len(lines_) >= 4
     for line in lines_:
@@ -144,6 +145,7 @@ COLUMNS = [
     "n_patients",
     *(f"{m}{end}" for m in FIRST for end in ("_low", "_high")),
     *(f"{m}{end}" for m in DETAIL for end in ("", "_std", "_low", "_high")),
+    *(f"{m}{end}" for m in ("network_calls", "inference_memory_mb") for end in ("", "_std")),
 ]
 
 
@@ -240,9 +242,30 @@ def test_every_paired_difference_to_ipv1_is_written() -> None:
     base, other = sure("IPv1", [3.0, 3.1]), sure("IPv2", [1.0, 1.3])
     (found,) = csv.DictReader(io.StringIO(differences([base, other])))
     assert (found["strategy"], found["measure"], found["tells"]) == ("IPv2", "fd_randconv", "1")
-    assert float(found["minus_IPv1"]) == pytest.approx(-1.9)
+    assert float(found["difference"]) == pytest.approx(-1.9)
     assert float(found["low"]) < -1.9 < float(found["high"])
     assert found["excludes_zero"] == str(int(float(found["high"]) < 0))
+
+
+def test_a_variant_is_compared_with_the_denoiser_that_it_varies() -> None:
+    def of(denoiser: str, key: str, base: str) -> Row:
+        made = row(0, fd_randconv=4.0)
+        return Row({**made.data, "denoiser": denoiser, "denoiser_key": key, "variant_of": base}, {})
+
+    plain, varied, other = lines(
+        a_table(), [[of("FM", "fm", "")], [of("FM, EMA", "fm_EMA", "fm")], [of("FFM, EMA", "ffm_EMA", "ffm")]]
+    )
+    found = [plain, varied, other]
+    assert baseline(found, varied) is plain and baseline(found, other) is None and baseline(found, plain) is None
+    config = Config(denoisers={"fm_EMA": {"variant_of": "fm", "ema_decay": 0.9}, "fm": {"widths": [8]}})
+    assert denoiser_title(config, "fm_EMA") == "FM, EMA" and denoiser_title(config, "fm") == "FM"
+    cls, options = denoiser_options(config, "fm_EMA")
+    assert cls.__name__ == "FlowMatching"
+    assert options == {"widths": [8], "ema_decay": 0.9, "schedule": "constant"}
+    with pytest.raises(InputError, match=r"denoisers.ffm.variant_of is 'fm': ffm is a denoiser itself"):
+        denoiser_options(Config(denoisers={"ffm": {"variant_of": "fm"}}), "ffm")
+    with pytest.raises(InputError, match=r"'gm' is unknown: use one of"):
+        denoiser_options(Config(denoisers={"gm_x": {"variant_of": "gm"}}), "gm_x")
 
 
 def test_a_denoiser_from_outside_has_neither_ours_nor_published_numbers() -> None:

@@ -177,7 +177,14 @@ def test_unusable_options_are_refused_by_name(name: str) -> None:
     cls = registry.find("ipv2_bench.denoisers", name, Denoiser)
     for option, value, named in (
         ("lr", -1.0, "lr is -1"),
-        ("schedule", "cosine", "schedule 'cosine' is unknown: use one of constant"),
+        ("schedule", "sawtooth", "schedule 'sawtooth' is unknown: use one of constant"),
+        ("warmup", -1, "warmup is -1"),
+        ("ema_decay", 1.5, "ema_decay 1.5"),
+        ("solver", "rk9", "solver 'rk9' is unknown: use one of euler, midpoint, heun"),
+        ("criterion", "l3", "criterion 'l3' is unknown: use one of l1, l2"),
+        ("alpha", "steep", "alpha 'steep' is unknown: use one of published, linear"),
+        ("context", 2, "context is 2: expected 1 slice or 3"),
+        ("channels", 0, "channels is 0"),
         ("steps", 0, "steps is 0"),
     ):
         if option in registry.options(cls, Denoiser):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ipv2_bench.data.slices import Made
 from ipv2_bench.data.source import Source
 from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.physics.intensity import Window, from_8bit
@@ -56,9 +56,7 @@ class PairedPng(Source):
             raise InputError(f"no pairs under {self.root}: expected folders lq and gt with PNG files of equal names")
         return pairs
 
-    def make(
-        self, window: Window, size: int, progress: bool
-    ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+    def make(self, window: Window, size: int, progress: bool) -> Made:
         """See :class:`Source`."""
         from PIL import Image, UnidentifiedImageError
         from tqdm import tqdm
@@ -85,4 +83,4 @@ class PairedPng(Source):
             patient.append("")  # not told, so that only data.split=slice is possible
         refuse(problems, "data set")
         stacked = {side: np.stack(images) for side, images in arrays.items()}
-        return stacked, patient, np.full(len(patient), self.pixel_mm)
+        return Made(stacked, patient, np.full(len(patient), self.pixel_mm))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
 
-import numpy as np
-
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
+from ipv2_bench.data.slices import Made
 from ipv2_bench.data.source import Source, assemble, in_parallel
 from ipv2_bench.data.thorax import Patient, draw_section
 from ipv2_bench.physics.intensity import Window
@@ -58,9 +56,7 @@ class Phantom(Source):
         """See :class:`Source`."""
         return {"patients": self.patients, "levels": self.levels, "seed": self.seed, "scanner": asdict(self.scanner)}
 
-    def make(
-        self, window: Window, size: int, progress: bool
-    ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+    def make(self, window: Window, size: int, progress: bool) -> Made:
         """See :class:`Source`."""
         jobs = [(p, j) for p in range(self.patients) for j in range(self.levels)]
         scan = partial(_scan, self.scanner, self.seed, self.levels, size)

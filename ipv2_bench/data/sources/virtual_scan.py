@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from ipv2_bench.data.breathing import Breathing
 from ipv2_bench.data.dicom import lung_slices, read_tree
 from ipv2_bench.data.patients import RULES
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
+from ipv2_bench.data.slices import Made
 from ipv2_bench.data.source import Source, assemble, in_parallel
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import Acquisition
+from ipv2_bench.physics.seeding import numpy_generator
 
 
 class VirtualScan(Source):
@@ -32,6 +35,9 @@ class VirtualScan(Source):
     patients_by
         What tells patients apart, for the split: ``auto``, ``patient_id``, ``study`` or ``series``; see
         :func:`~ipv2_bench.data.patients.group_patients`.
+    breathe_by
+        ``slice``: every slice is breathed on its own, which gives a small data set many motions; ``series``: as one breath
+        of the patient, smooth from slice to slice, for denoisers that see neighbours.
     seed
         Of everything that is drawn.
     photons, electronic, bowtie, views
@@ -43,6 +49,7 @@ class VirtualScan(Source):
         root: str = "",
         min_lung: float = 0.05,
         patients_by: str = "auto",
+        breathe_by: str = "slice",
         seed: int = 0,
         photons: float = 4500.0,
         electronic: float = 6.0,
@@ -54,6 +61,9 @@ class VirtualScan(Source):
             raise InputError("no CT to scan: set data.root=FOLDER (a tree of DICOM series) or IPV2_BENCH_CT")
         if patients_by not in RULES:
             raise ValueError(f"patients_by is '{patients_by}': use one of {', '.join(RULES)}")
+        if breathe_by not in ("slice", "series"):
+            raise ValueError(f"breathe_by is '{breathe_by}': use slice or series")
+        self.breathe_by = breathe_by
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
             Acquisition(photons=photons, electronic=electronic, bowtie=bowtie, views=views, filter_name="shepp-logan")
@@ -74,28 +84,51 @@ class VirtualScan(Source):
             "content": content,
             "min_lung": self.min_lung,
             "patients_by": self.patients_by,
+            "breathe_by": self.breathe_by,
             "seed": self.seed,
             "scanner": asdict(self.scanner),
         }
 
-    def make(
-        self, window: Window, size: int, progress: bool
-    ) -> tuple[dict[str, np.ndarray], Sequence[str], np.ndarray]:
+    def make(self, window: Window, size: int, progress: bool) -> Made:
         """See :class:`Source`."""
-        jobs, patient = [], []
-        for series in read_tree(self.root, progress, self.patients_by):
-            for i in np.flatnonzero(lung_slices(series.hu, series.spacing_mm, self.min_lung)):
-                jobs.append((series.hu[i].astype(np.float32), series.spacing_mm, series.key, int(i)))
+        jobs, patient, stack = [], [], []
+        for number, series in enumerate(read_tree(self.root, progress, self.patients_by)):
+            used = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, self.min_lung))
+            runs = np.cumsum(np.diff(used, prepend=-2) > 1)
+            for i, run in zip(used, runs, strict=True):
+                height = float(series.position_mm[i]) if self.breathe_by == "series" else None
+                jobs.append((series.hu[i].astype(np.float32), series.spacing_mm, series.key, int(i), height))
                 patient.append(series.patient)
+                stack.append(f"{number}-{run}")
         if not jobs:
             raise InputError(
                 f"no slice under {self.root} shows lung over {self.min_lung:.0%} of the body: expected chest CT in HU; "
                 "check the rescale tags or lower data.min_lung"
             )
         scan = partial(_scan, self.scanner, self.seed, size)
-        return assemble(in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1), patient, window)
+        return assemble(in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1), patient, window, stack)
 
 
-def _scan(scanner: SecondScan, seed: int, size: int, job: tuple[np.ndarray, float, str, int]) -> ScannedSlice:
-    hu, spacing_mm, key, i = job
-    return scanner.scan(hu, spacing_mm, size, seed, key, i)
+KNOT_MM = 40.0
+"""Distance along the patient at which a breath is drawn anew; between two of them it is blended."""
+
+
+def _scan(
+    scanner: SecondScan, seed: int, size: int, job: tuple[np.ndarray, float, str, int, float | None]
+) -> ScannedSlice:
+    hu, spacing_mm, key, i, height = job
+    field = None if height is None else breath(scanner.breathing, hu.shape[0], spacing_mm, height, seed, key)
+    return scanner.scan(hu, spacing_mm, size, seed, key, i, field=field)
+
+
+def breath(
+    breathing: Breathing, size: int, pixel_mm: float, height_mm: float, seed: int, key: str
+) -> np.ndarray:
+    """Displacement [2, size, size] in pixels of the slice at a height, as part of one motion of the whole patient."""
+    knot = math.floor(height_mm / KNOT_MM)
+    share = height_mm / KNOT_MM - knot
+    below, above = (
+        breathing.displacement(size, pixel_mm, numpy_generator(seed, key, "breath", k)) for k in (knot, knot + 1)
+    )
+    # Root weights keep the size of independent motions the same between the knots as at them.
+    return np.sqrt(1.0 - share) * below + np.sqrt(share) * above

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 
-def norm_act(x: Tensor, norm: nn.GroupNorm, activation: str = "silu") -> Tensor:
+def norm_act(x: Tensor, norm: nn.Module, activation: str = "silu") -> Tensor:
     """``silu(norm(x))`` or ``gelu(norm(x))``, [B, C, H, W], keeping ``x`` alone for the gradient.
 
     The activation works in place on the normalised map, which the backward pass computes again from ``x``.
     """
+    assert isinstance(norm, nn.GroupNorm)
     if torch.compiler.is_compiling():  # the compiler fuses it by itself
         return _ACTIVATIONS[activation][0](norm(x).to(x.dtype))
     return _NormAct.apply(x, norm.weight, norm.bias, norm.num_groups, norm.eps, activation)

@@ -44,6 +44,8 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         widths = list(widths)
+        if channels < 1 or unshuffle < 1:
+            raise ValueError(f"channels is {channels} and unshuffle {unshuffle}: expected at least 1")
         if not widths or any(w < 8 or w % 8 for w in widths):
             raise ValueError(f"widths {widths} must be multiples of 8, for the group norm of 8 groups")
         first, embedded = widths[0], 4 * widths[0]

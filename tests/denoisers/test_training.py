@@ -1,0 +1,368 @@
+"""What a training user expects: schedules, accumulation, precision, compilation, distributed runs, checkpoints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from ipv2_bench.benchmark.cell import CellSpec, train
+from ipv2_bench.benchmark.config import SCHEDULES as CONFIGURED
+from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.plan import check, plan_cells, prepare
+from ipv2_bench.benchmark.tables import Table, TableRow
+from ipv2_bench.data.datamodule import PairedCTDataModule
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.split import Split
+from ipv2_bench.denoisers.base import SCHEDULES
+from ipv2_bench.denoisers.checkpoint import load_denoiser, load_weights, save_denoiser
+from ipv2_bench.denoisers.corediff import CoreDiff
+from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
+from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.errors import InputError
+from ipv2_bench.purification import Strategy
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"widths": [8, 16], "steps": 2, "dropout": 0.0}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in a worker of the benchmark."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the slices lie for all tests."""
+    return tmp_path_factory.mktemp("work")
+
+
+def spec_of(work: Path, folder: Path, denoiser: str, *settings: str) -> CellSpec:
+    """A small cell on smoke's slices, in a folder of its own."""
+    small = [f"denoisers.{name}={{widths: [8, 16], steps: 2, dropout: 0.0}}" for name in ("fm", "ffm")]
+    options = [f"run.work={work}", "train.steps=4", "noise.calibrate=false", *small, *settings]
+    config = load_config(ROOT / "experiments" / "smoke.yaml", options)
+    table = Table("one", "one", "denoised", (TableRow("NDCT", denoiser, Strategy.from_name("IPv1")),), {})
+    spec = next(iter(plan_cells(prepare(config, progress=False), [table]).values()))
+    folder.mkdir(exist_ok=True)
+    return replace(spec, folder=folder)
+
+
+def trained(spec: CellSpec) -> dict[str, torch.Tensor]:
+    train(spec, lambda *_: None)
+    return load_file(spec.folder / "model.safetensors")
+
+
+def history(spec: CellSpec) -> list[dict[str, str]]:
+    return list(csv.DictReader((spec.folder / "history.csv").open(newline="")))
+
+
+def rates(schedule: str, warmup: int, steps: int) -> list[float]:
+    denoiser = FlowMatching(widths=(8,), lr=0.5, schedule=schedule, warmup=warmup)
+    denoiser.trainer = type("T", (), {"estimated_stepping_batches": steps})()  # type: ignore[assignment]
+    made = denoiser.configure_optimizers()
+    if not isinstance(made, dict):
+        return [made.param_groups[0]["lr"]] * steps
+    found = []
+    for _ in range(steps):
+        found.append(made["optimizer"].param_groups[0]["lr"])
+        made["optimizer"].step()
+        made["lr_scheduler"]["scheduler"].step()
+    return found
+
+
+def test_courses_of_the_learning_rate() -> None:
+    assert CONFIGURED == SCHEDULES
+    assert rates("constant", 0, 5) == [0.5] * 5
+    assert rates("constant", 4, 6) == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
+    expected = [0.25 * (1 + np.cos(np.pi * i / 8)) for i in range(8)]
+    assert rates("cosine", 0, 8) == pytest.approx(expected)
+    assert rates("cosine", 2, 10) == pytest.approx([0.25, 0.5, *expected])
+    cycle = rates("one_cycle", 0, 40)
+    assert cycle[0] < 0.05 and max(cycle) == pytest.approx(0.5) and cycle[-1] < 0.001
+
+
+def test_accumulated_batches_are_one_large_batch(work: Path, tmp_path: Path) -> None:
+    # Two batches draw other times than one of their size: with the times held, the loss is a mean over slices.
+    small = spec_of(work, tmp_path / "a", "fm", "train.batch_size=2", "train.accumulate=2")
+    large = spec_of(work, tmp_path / "b", "fm", "train.batch_size=4")
+    assert small.cell_id != large.cell_id
+    a, b = history_of_fixed_loss(small), history_of_fixed_loss(large)
+    assert [r["step"] for r in a] == [r["step"] for r in b] == ["1", "2", "3", "4"]
+    assert [float(r["loss"]) for r in a] == pytest.approx([float(r["loss"]) for r in b], rel=1e-5)
+
+
+def history_of_fixed_loss(spec: CellSpec) -> list[dict[str, str]]:
+    """Train with every time at a half."""
+    with pytest.MonkeyPatch.context() as patch:
+        rand = torch.rand
+        patch.setattr(torch, "rand", lambda *n, **how: 0 * rand(*n, **how) + 0.5)
+        train(spec, lambda *_: None)
+    return history(spec)
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+@pytest.mark.parametrize("cls", [FlowMatching, FrequencyFlowMatching, CoreDiff])
+def test_mixed_precision_stays_near_full_precision(precision: str, cls: type) -> None:
+    torch.manual_seed(0)
+    denoiser = cls(steps=2, **({"width": 8, "modulator": 4} if cls is CoreDiff else {"widths": (8, 16), "dropout": 0.0}))
+    with torch.no_grad():
+        for p in denoiser.parameters():
+            p.add_(0.02 * torch.randn(p.shape))
+    seen: dict[str, torch.dtype] = {}
+    if cls is FrequencyFlowMatching:
+        branch = denoiser.network.middle[0].second[3].spectral
+        branch.amplitude[0].register_forward_pre_hook(lambda _, given: seen.update(inside=given[0].dtype))
+    low = torch.rand(2, 1, 16, 16)
+    exact = denoiser.restore(low)
+    half = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
+    with torch.autocast("cpu", dtype=half):
+        mixed = denoiser.restore(low)
+        x, t = torch.rand(2, 1, 16, 16, requires_grad=True), torch.tensor([1, 1])
+        call = (x, t, low, low) if cls is CoreDiff else (x, t / 2)
+        denoiser.network(*call).float().square().mean().backward()
+    assert seen.get("inside", torch.float32) == torch.float32
+    assert 0 < float((mixed.float() - exact).abs().max()) < 0.05
+    assert x.grad is not None and torch.isfinite(x.grad).all()
+    assert all(torch.isfinite(p.grad).all() for p in denoiser.parameters() if p.grad is not None)
+
+
+def test_bf16_trains_through_the_benchmark(work: Path, tmp_path: Path) -> None:
+    spec = spec_of(work, tmp_path, "ffm", "train.precision=bf16-mixed")
+    weights = trained(spec)
+    assert all(v.dtype == torch.float32 and torch.isfinite(v).all() for v in weights.values())
+
+
+def test_channels_last_changes_nothing_but_rounding(work: Path, tmp_path: Path) -> None:
+    one, other = spec_of(work, tmp_path / "a", "fm"), spec_of(work, tmp_path / "b", "fm", "train.channels_last=true")
+    assert one.cell_id != other.cell_id
+    a, b = trained(one), trained(other)
+    assert all(b[k].is_contiguous() for k in b)
+    losses = [[float(r["loss"]) for r in history(s)] for s in (one, other)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert a.keys() == b.keys()
+
+
+def test_compiled_networks_keep_their_names(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    compile_ = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda m: called.append(type(m).__name__) or compile_(m, backend="eager")
+    )
+    plain, other = spec_of(work, tmp_path / "a", "fm"), spec_of(work, tmp_path / "b", "fm", "train.compile=true")
+    a, b = trained(plain), trained(other)
+    assert called == ["UNet"] and plain.cell_id != other.cell_id
+    assert a.keys() == b.keys()
+    for k in a:
+        torch.testing.assert_close(a[k], b[k], rtol=1e-3, atol=1e-4)
+
+
+DISTRIBUTED = """
+import json, sys
+import lightning as L, numpy as np, torch
+from ipv2_bench.data.datamodule import PairedCTDataModule
+from ipv2_bench.data.slices import _opened
+from ipv2_bench.data.split import Split
+from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.purification import Strategy
+from pathlib import Path
+
+
+class Told(L.Callback):
+    def __init__(self):
+        self.train, self.predicted, self.weights = [], [], None
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        self.train.append(trainer.datamodule.latest)
+
+    def on_predict_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
+        assert outputs[1].shape[1:] == (1, 128, 128)
+        self.predicted += outputs[0].tolist()
+
+
+if __name__ == "__main__":
+    folder, out = Path(sys.argv[1]), Path(sys.argv[2])
+    split = Split(np.array([0, 1, 2, 3]), np.zeros(0, int), np.array([0, 2, 3, 4, 5]))
+    data = PairedCTDataModule(_opened(folder), split, Strategy.from_name("IPv1"), batch_size=1, batches=2)
+    torch.manual_seed(0)
+    denoiser, told = FlowMatching(widths=(8, 16), steps=1, lr=1e-2), Told()
+    trainer = L.Trainer(
+        max_steps=2, accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[told], limit_val_batches=0,
+        use_distributed_sampler=len(sys.argv) > 3,
+    )
+    trainer.fit(denoiser, data)
+    trainer.predict(denoiser, data, return_predictions=False)
+    total = float(sum(p.detach().double().sum() for p in denoiser.parameters()))
+    found = {"train": told.train, "predicted": told.predicted, "weights": total}
+    (out / f"rank{trainer.global_rank}.json").write_text(json.dumps(found))
+"""
+
+
+def distributed(phantom: SliceSet, tmp_path: Path, *more: str) -> subprocess.CompletedProcess:
+    script = tmp_path / "distributed.py"
+    script.write_text(DISTRIBUTED)
+    return subprocess.run(
+        [sys.executable, str(script), str(phantom.folder), str(tmp_path), *more],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1"},
+    )
+
+
+def test_two_processes_share_batches_and_slices(phantom: SliceSet, tmp_path: Path) -> None:
+    done = distributed(phantom, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
+    # Two batches of each process are the four of one epoch, each slice once.
+    assert sorted(i for t in told for batch in t["train"] for i in batch) == [0, 1, 2, 3]
+    assert sorted(told[0]["predicted"] + told[1]["predicted"]) == [0, 2, 3, 4, 5]
+    assert told[0]["weights"] == told[1]["weights"]
+
+
+def test_a_sampler_of_lightnings_own_is_refused(phantom: SliceSet, tmp_path: Path) -> None:
+    done = distributed(phantom, tmp_path, "theirs")
+    assert done.returncode != 0 and "use_distributed_sampler=False" in done.stderr
+
+
+def test_predictions_of_a_plain_trainer(phantom: SliceSet) -> None:
+    split = Split(np.array([0, 1]), np.zeros(0, int), np.array([3, 5, 4]))
+    data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=2)
+    denoiser = FlowMatching(widths=(8, 16), steps=2)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    made = L.Trainer(accelerator="cpu", devices=1, **quiet).predict(denoiser, data)
+    places, images = (torch.cat(parts) for parts in zip(*made, strict=True))
+    assert places.tolist() == [3, 5, 4]
+    expected = denoiser.restore(torch.from_numpy(phantom.low[[3, 5, 4]])[:, None])
+    torch.testing.assert_close(images, expected, rtol=0, atol=1e-5)
+
+
+def stacked(phantom: SliceSet) -> SliceSet:
+    """Two runs of neighbours: slices 0 1 2, and 3 4 5."""
+    return replace(phantom, stack=("a", "a", "a", "b", "b", "b"))
+
+
+def test_neighbours_end_with_their_stack(phantom: SliceSet) -> None:
+    slices = stacked(phantom)
+    found = [slices.neighbourhood(i, 3) for i in range(6)]
+    assert found == [[0, 0, 1], [0, 1, 2], [1, 2, 2], [3, 3, 4], [3, 4, 5], [4, 5, 5]]
+    assert slices.neighbourhood(2, 1) == [2]
+    near = slices.with_neighbours(slices.low, np.array([2, 4]), 3)
+    assert near.shape == (2, 3, 128, 128) and np.array_equal(near[1], slices.low[3:6])
+    with pytest.raises(InputError, match=r"context of 3 slices needs slices in order"):
+        phantom.neighbourhood(0, 3)
+
+
+@pytest.mark.parametrize("strategy", ["IPv2", "raw"])
+def test_neighbours_are_purified_like_the_slice(phantom: SliceSet, strategy: str) -> None:
+    from tests.data.test_datamodule import MODEL
+
+    slices, split = stacked(phantom), Split(np.arange(5), np.zeros(0, int), np.array([5]))
+    chosen = Strategy.from_name(strategy)
+    alone, wide = (
+        PairedCTDataModule(slices, split, chosen, MODEL, batch_size=2, seed=3, context=c) for c in (1, 3)
+    )
+    for module in (alone, wide):
+        module.setup("fit")
+    whole = {}
+    for i in range(0, 5, 1):
+        data = PairedCTDataModule(slices, Split(np.array([i, i]), split.val, split.test), chosen, MODEL, 1, seed=3)
+        data.setup("fit")
+        batch = next(iter(data.train_dataloader()))
+        whole[i] = data.purify(batch, 0)
+    for batch in wide.train_dataloader():
+        made = wide.on_after_batch_transfer(batch, 0)
+        assert made.input.shape == (2, 3, 128, 128) and made.target.shape == (2, 1, 128, 128)
+        for k, near in enumerate(batch.slice_index.tolist()):
+            assert wide.latest[k] == near[1]
+            torch.testing.assert_close(made.target[k], wide_target(whole, near[1], slices), rtol=0, atol=1e-6)
+
+
+def wide_target(whole: dict, i: int, slices: SliceSet) -> torch.Tensor:
+    return whole[i].target[0] if i in whole else torch.from_numpy(np.array(slices.normal[i]))[None]
+
+
+def test_context_with_a_split_by_slice_is_refused() -> None:
+    config = load_config(ROOT / "experiments" / "smoke.yaml", ["denoisers.corediff.context=3", "data.split=slice"])
+    with pytest.raises(InputError, match=r"data.split=slice would show it"):
+        check(config, [])
+
+
+def a_checkpoint(folder: Path) -> Path:
+    torch.manual_seed(1)
+    path = folder / "model.safetensors"
+    save_denoiser(FlowMatching(**SMALL), path, "fm", SMALL, window_hu="-1000 400")
+    return path
+
+
+def test_a_checkpoint_builds_its_denoiser(tmp_path: Path) -> None:
+    denoiser, notes = load_denoiser(a_checkpoint(tmp_path))
+    assert type(denoiser) is FlowMatching and denoiser.steps == 2 and not denoiser.training
+    assert notes["window_hu"] == "-1000 400"
+    low = torch.rand(1, 1, 16, 16)
+    torch.manual_seed(1)
+    assert torch.equal(denoiser.restore(low), FlowMatching(**SMALL).eval().restore(low))
+    other = FlowMatching(**SMALL).eval()
+    load_weights(other, tmp_path / "model.safetensors", "fm")
+    assert torch.equal(other.restore(low), denoiser.restore(low))
+
+
+def test_unusable_checkpoints_are_refused_by_name(tmp_path: Path) -> None:
+    path = a_checkpoint(tmp_path)
+    with pytest.raises(InputError, match=r"model.safetensors holds denoiser fm, not corediff"):
+        load_weights(CoreDiff(width=8), path, "corediff")
+    with pytest.raises(InputError, match=r"model.safetensors holds another size of fm .*it was made with .*\[8, 16\]"):
+        load_weights(FlowMatching(widths=(8, 24)), path, "fm")
+    with pytest.raises(InputError, match=r"nothing.safetensors is not there"):
+        load_denoiser(tmp_path / "nothing.safetensors")
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"\x00" * 100, b"not a checkpoint at all"):
+        (tmp_path / "broken.safetensors").write_bytes(content)
+        with pytest.raises(InputError, match=r"broken.safetensors is cut off or no safetensors file"):
+            load_denoiser(tmp_path / "broken.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "strange.safetensors")
+    with pytest.raises(InputError, match=r"strange.safetensors does not say which denoiser"):
+        load_denoiser(tmp_path / "strange.safetensors")
+    spoiled = {k: v * float("nan") for k, v in load_file(path).items()}
+    save_file(spoiled, tmp_path / "nan.safetensors", metadata={"denoiser": "fm", "options": json.dumps(SMALL)})
+    with pytest.raises(InputError, match=r"nan.safetensors holds NaN or infinity"):
+        load_denoiser(tmp_path / "nan.safetensors")
+    save_file({}, tmp_path / "new.safetensors", metadata={"denoiser": "newest", "options": "{}"})
+    with pytest.raises(InputError, match=r"'newest' is unknown: use one of"):
+        load_denoiser(tmp_path / "new.safetensors")
+
+
+def test_a_loss_that_is_not_finite_names_step_slices_and_checkpoint(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
+    spec = spec_of(work, tmp_path, "fm", "train.steps=30", "data.fractions=[0.5,0.0,0.5]")
+    original = FlowMatching.loss
+
+    def loss(self: FlowMatching, pair: object, generator: torch.Generator) -> torch.Tensor:
+        made = original(self, pair, generator)  # type: ignore[arg-type]
+        return made * float("nan") if self.global_step == 7 else made
+
+    monkeypatch.setattr(FlowMatching, "loss", loss)
+    with pytest.raises(InputError, match=r"is nan at step 8, on slices \[\d+.*\].*last.ckpt of step 7") as found:
+        train(spec, lambda *_: None)
+    assert str(tmp_path) not in str(found.value)
+    assert (spec.folder / "last.ckpt").exists()
