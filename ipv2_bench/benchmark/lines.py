@@ -116,8 +116,10 @@ def baseline(found: list[Line], line: Line) -> Line | None:
     """The line to compare with: IPv1 with the same label and denoiser, or for a variant the denoiser that it varies."""
     own = (line.label, line.denoiser, line.key, "IPv1")
     same = [x for x in found if (x.label, x.denoiser, x.key, x.strategy) == own]
-    varied = [x for x in found if (x.label, x.key, x.strategy) == (line.label, line.variant_of, line.strategy)]
-    return next(iter([*same, *varied]), None)
+    if line.variant_of:
+        own_base = (line.label, line.variant_of, line.strategy)
+        same += [x for x in found if (x.label, x.key, x.strategy) == own_base]
+    return next(iter(same), None)
 
 
 def better(metric: str, after: float, before: float) -> bool:

@@ -234,7 +234,8 @@ def _two_digits(value: float) -> str:
 def directions(found: list[Line]) -> list[str]:
     """In how many cells the published improvement over IPv1 comes out, and whether the truth agrees."""
     texts = []
-    pairs = [(line, base) for line in found if (base := baseline(found, line)) is not None and base is not line]
+    own = [line for line in found if not line.variant_of]
+    pairs = [(line, base) for line in own if (base := baseline(own, line)) is not None and base is not line]
     published = [(line, base) for line, base in pairs if line.published and base.published]
     for what, metrics, chosen in (
         ("Published direction (better than IPv1) reproduced", (*PUBLISHED_METRICS, *OFFLINE), published),

@@ -44,19 +44,20 @@ def test_rounding_in_float32_stays_near_that_of_the_direct_sum() -> None:
 
 
 def test_the_direct_form_is_taken_where_it_must_be() -> None:
-    wide, x = Conv3x3(64, 64), drawn(1, 64, 8, 8, dtype=torch.float32)
+    wide, x = Conv3x3(64, 64), drawn(1, 64, 32, 32, dtype=torch.float32)
     assert torch.equal(wide(x), F.conv2d(x, wide.weight, wide.bias, padding=1))  # a gradient is wanted
     with torch.no_grad():
         for conv, image in (
-            (Conv3x3(8, 8), drawn(1, 8, 8, 8, dtype=torch.float32)),  # narrow
-            (wide, drawn(1, 64, 6, 8, dtype=torch.float32)),  # no multiple of 4
-            (Conv3x3(64, 64).bfloat16(), drawn(1, 64, 8, 8, dtype=torch.bfloat16)),
+            (Conv3x3(8, 8), drawn(1, 8, 32, 32, dtype=torch.float32)),  # narrow
+            (wide, drawn(1, 64, 34, 32, dtype=torch.float32)),  # no multiple of 4
+            (wide, drawn(1, 64, 28, 32, dtype=torch.float32)),  # few tiles
+            (Conv3x3(64, 64).bfloat16(), drawn(1, 64, 32, 32, dtype=torch.bfloat16)),
         ):
             assert torch.equal(conv(image), F.conv2d(image, conv.weight, conv.bias, padding=1))
 
 
 def test_new_weights_count_at_once() -> None:
-    conv, x = Conv3x3(64, 64).double(), drawn(1, 64, 8, 8)
+    conv, x = Conv3x3(64, 64).double(), drawn(1, 64, 32, 32)
     with torch.no_grad():
         conv(x)
         for change in (lambda: conv.weight.mul_(2), lambda: conv.load_state_dict(Conv3x3(64, 64).state_dict())):

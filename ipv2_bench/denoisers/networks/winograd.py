@@ -33,6 +33,9 @@ _BOTH = {name: torch.kron(m, m) for name, m in (("output", _OUTPUT), ("input", _
 WORTH = 64
 """Smallest geometric mean of channels in and out at which it was measured to be faster."""
 
+TILES = 64
+"""Smallest number of tiles: below, reading the transformed weights, four times as large, costs more than it saves."""
+
 BLOCK = 192
 """Tiles that are worked on at once: enough for the matrix product, few enough to stay in the cache."""
 
@@ -63,6 +66,7 @@ class Conv3x3(nn.Conv2d):
             and self.stride == (1, 1)
             and x.shape[-1] % 4 == 0
             and x.shape[-2] % 4 == 0
+            and x.shape[0] * x.shape[2] * x.shape[3] >= 16 * TILES
             and self.in_channels * self.out_channels >= WORTH**2
         )
 
