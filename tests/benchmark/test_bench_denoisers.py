@@ -1,0 +1,42 @@
+"""The benchmark of the denoisers, small."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from ipv2_bench.benchmark import bench_denoisers
+from ipv2_bench.benchmark.config import load_config
+
+SMOKE = Path(__file__).parents[2] / "experiments" / "smoke.yaml"
+
+
+def test_both_sides_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["--sizes", "32", "--denoisers", "corediff", "--repeats", "1", "--config", "", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["bench", *words])
+    bench_denoisers.main()
+    suffix = "-cuda" if torch.cuda.is_available() else ""
+    found = json.loads((tmp_path / f"denoisers{suffix}.json").read_text())
+    (line, *_) = found["speed"]
+    assert line["denoiser"] == "corediff" and line["network_calls"] == 10 and line["parameters_m"] == 4.82
+    # 301 GFLOP at 512×512, as measured on the public code.
+    assert line["gflop_per_call"] * (512 / 32) ** 2 == pytest.approx(301, rel=0.01)
+    assert line["training_steps_per_s"] > 0 and line["seconds_per_slice"] > 0 and line["kept_mb"] > 0
+    assert all(v < 1e-12 for v in found["agreement"]["corediff"].values())
+    assert (found["gpu"] == "unmeasured") == (not torch.cuda.is_available())
+    text = (tmp_path / f"denoisers{suffix}.md").read_text()
+    assert "| corediff | 4.82 | 32 |" in text and "| corediff | " in text.partition("float64")[2]
+
+
+def test_solvers_come_nearer_with_more_calls(tmp_path: Path) -> None:
+    config = load_config(SMOKE, [f"run.work={tmp_path}", "train.steps=20", "noise.calibrate=false"])
+    found = bench_denoisers.solvers(config, progress=False)
+    assert {x["denoiser"] for x in found} == {"FM", "FFM"}
+    for denoiser in ("FM", "FFM"):
+        for solver in ("euler", "midpoint", "heun"):
+            own = {x["network_calls"]: x["rmse_hu"] for x in found if (x["denoiser"], x["solver"]) == (denoiser, solver)}
+            assert list(own) == [2, 4, 6, 10, 20, 50] and 0 <= own[50] < own[2]
