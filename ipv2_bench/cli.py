@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ipv2_bench import __version__
 from ipv2_bench.errors import InputError
@@ -15,6 +16,8 @@ EXAMPLES = """examples:
   ipv2-bench reproduce --config experiments/virtual_scan.yaml data.root=CT    on real chest CT
   ipv2-bench train --denoiser fm --strategy IPv2                  one denoiser under one strategy
   ipv2-bench evaluate --denoiser fm --strategy IPv2               its row, without training
+  ipv2-bench new-denoiser MyDenoiser                              a commented file that runs
+  ipv2-bench compare --denoiser my_denoiser:MyDenoiser            your denoiser beside the baselines
   ipv2-bench check                                                which columns can be computed here
   ipv2-bench calibrate --write experiments/mine.yaml              photons that match the noise of your uLDCT
 """
@@ -42,6 +45,14 @@ def parser() -> argparse.ArgumentParser:
 
     tables = command("reproduce", "compute the tables of the paper")
     tables.add_argument("--tables", default="", help="numbers of tables, such as 1,3 (default: all)")
+    made = command("compare", "train and measure your denoiser beside the baselines")
+    made.add_argument("--denoiser", required=True, action="append", help="package.module:Class; may be given again")
+    made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
+    made.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    text = "write a commented file with a denoiser that runs"
+    made = commands.add_parser("new-denoiser", help=text, description=text)
+    made.add_argument("name", help="of the class, such as MyDenoiser")
+    made.set_defaults(settings=[])
     for name, text in (("train", "train one denoiser under one strategy"), ("evaluate", "measure a trained denoiser")):
         made = command(name, text)
         made.add_argument("--denoiser", required=True, help="a file of ipv2_bench/denoisers, or package.module:Class")
@@ -64,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if any(word.startswith("-") or "=" not in word for word in rest):
         parser().error(f"unrecognized arguments: {' '.join(rest)}")
     given.settings += rest  # settings may stand on both sides of options
+    sys.path.append(str(Path.cwd()))  # where module:Class of one's own is looked for last
     try:
         return COMMANDS.get(given.command, _one_cell)(given)
     except InputError as error:
@@ -93,6 +105,26 @@ def _reproduce(given: argparse.Namespace) -> int:
     return 1 if outcome.failures else 0
 
 
+def _compare(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.compare import compare
+    from ipv2_bench.benchmark.config import load_config
+
+    config = load_config(given.config, given.settings)
+    text, outcome = compare(config, given.denoiser, given.strategy, given.background, progress=not given.quiet)
+    print("\n" + text)
+    print(f"written to {outcome.out}")
+    for failure in outcome.failures:
+        print(f"ipv2-bench: cell {failure.name} failed: {failure.message}", file=sys.stderr)
+    return 1 if outcome.failures else 0
+
+
+def _new_denoiser(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.compare import new_denoiser
+
+    print(new_denoiser(given.name, Path()))
+    return 0
+
+
 def _one_cell(given: argparse.Namespace) -> int:
     from ipv2_bench.benchmark.config import load_config
     from ipv2_bench.benchmark.single import evaluate, train
@@ -104,8 +136,6 @@ def _one_cell(given: argparse.Namespace) -> int:
 
 
 def _calibrate(given: argparse.Namespace) -> int:
-    from pathlib import Path
-
     from ipv2_bench.benchmark.calibrate import calibrate_command
     from ipv2_bench.benchmark.config import load_config
 
@@ -141,6 +171,8 @@ def _check(given: argparse.Namespace) -> int:
 
 COMMANDS = {
     "reproduce": _reproduce,
+    "compare": _compare,
+    "new-denoiser": _new_denoiser,
     "calibrate": _calibrate,
     "attribute": _attribute,
     "study": _study,

@@ -69,7 +69,7 @@ def test_every_command_is_understood() -> None:
     assert len(commands) >= 5
     for command in commands:
         given = parser().parse_args(shlex.split(command)[1:])
-        assert (ROOT / given.config).is_file()
+        assert given.command == "new-denoiser" or (ROOT / given.config).is_file()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
     assert {x.split()[1] for x in lines if x.startswith("make ")} <= set(targets)
 

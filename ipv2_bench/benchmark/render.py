@@ -84,7 +84,7 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
     """The table for people, each measured value with its gain over IPv1, beside the published ones."""
     metrics = [m for m in (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY) if any(m in line.mean for line in found)]
     out = _title(table, table.title, meaningful)
-    head = _head(table, metrics) + [f"published {_heading(m)}" for m in PUBLISHED_METRICS]
+    head = _head(table, metrics) + [f"published {heading(m)}" for m in PUBLISHED_METRICS]
     out += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     labels = {line.label: [other for other in found if other.label == line.label] for line in found}
     marked = {(label, m): best(own, m) for label, own in labels.items() for m in metrics}
@@ -128,7 +128,7 @@ def _title(table: Table, title: str, meaningful: bool) -> list[str]:
 
 
 def _head(table: Table, metrics: list[str]) -> list[str]:
-    return ["label", "images" if table.images == "label" else "denoiser + training", *(_heading(m) for m in metrics)]
+    return ["label", "images" if table.images == "label" else "denoiser + training", *(heading(m) for m in metrics)]
 
 
 def _named(table: Table, line: Line) -> list[str]:
@@ -203,7 +203,8 @@ HEADINGS = {
 }
 
 
-def _heading(metric: str) -> str:
+def heading(metric: str) -> str:
+    """What a measure is called in tables."""
     return HEADINGS.get(metric, metric)
 
 
@@ -252,7 +253,7 @@ def directions(found: list[Line]) -> list[str]:
         text = f"{what} in {sum(ok for *_, ok in checks)} of {len(checks)} cells"
         text += f" ({len(chosen)} rows × {len({m for m, *_ in checks})} measures)"
         missed = [
-            f"{(line.denoiser + ' ' if line.denoiser else '') + line.strategy} vs {line.label}: {_heading(m)}"
+            f"{(line.denoiser + ' ' if line.denoiser else '') + line.strategy} vs {line.label}: {heading(m)}"
             for m, line, ok in checks
             if not ok
         ]

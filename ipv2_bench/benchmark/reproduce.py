@@ -18,7 +18,7 @@ from ipv2_bench.benchmark import dashboard, render
 from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.figures import example_slices, panel
-from ipv2_bench.benchmark.lines import lines
+from ipv2_bench.benchmark.lines import Line, lines
 from ipv2_bench.benchmark.plan import CellKey, Prepared, check, denoiser_title, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
 from ipv2_bench.benchmark.provenance import measuring_code
@@ -30,11 +30,12 @@ from ipv2_bench.fingerprint import digest
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the benchmark gave: Markdown of each table, cells that failed, and where things lie."""
+    """What a run of the benchmark gave: Markdown and lines of each table, cells that failed, and where things lie."""
 
     markdown: dict[str, str]
     failures: list[Failure]
     out: Path
+    lines: dict[str, list[Line]]
 
 
 def reproduce(config: Config, only: list[int] | None = None, progress: bool = True) -> Outcome:
@@ -57,8 +58,12 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
     InputError
         When the configuration or the data are not usable, before anything is trained.
     """
+    return run_tables(config, load_tables(config, only), progress)
+
+
+def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Outcome:
+    """Like :func:`reproduce`, for any tables."""
     mode = dashboard.resolve_mode(config.wandb.mode)
-    tables = load_tables(config, only)
     check(config, tables)
     ready = prepare(config, progress)
     cells = plan_cells(ready, tables)
@@ -78,19 +83,18 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
         say(f"{len(cells) - done - len(failures)} cells computed in {(time.monotonic() - started) / 60:.1f} minutes")
     results = Results(ready, cells)
     out = Path(config.run.out) / config.name
-    markdown = {}
-    csvs = {}
+    markdown, csvs, joined = {}, {}, {}
     written: dict[Path, dict[str, Any]] = {}
     for table in tables:
         rows = [[results.row(r, s) for s in config.seeds if results.has(r, s)] for r in table.rows]
         written |= {_write_row(out, row.data): row.data for of_line in rows for row in of_line}
-        found = lines(table, rows, results.draws)
+        found = joined[table.key] = lines(table, rows, results.draws)
         csvs[table.key] = render.to_csv(found, table.images)
         markdown[table.key] = render.to_markdown(table, found, config.meaningful)
-        _write_text(out / f"{table.key}.csv", csvs[table.key])
-        _write_text(out / f"{table.key}.md", markdown[table.key])
-        _write_text(out / f"{table.key}_detail.md", render.to_detail(table, found, config.meaningful))
-        _write_text(out / f"{table.key}_differences.csv", render.differences(found))
+        write_text(out / f"{table.key}.csv", csvs[table.key])
+        write_text(out / f"{table.key}.md", markdown[table.key])
+        write_text(out / f"{table.key}_detail.md", render.to_detail(table, found, config.meaningful))
+        write_text(out / f"{table.key}_differences.csv", render.differences(found))
         if not failures:
             _picture(ready, results, table, out / f"{table.key}.png")
     superseded = _remove_superseded(written)
@@ -103,7 +107,7 @@ def reproduce(config: Config, only: list[int] | None = None, progress: bool = Tr
             f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
             file=sys.stderr,
         )
-    return Outcome(markdown, failures, out)
+    return Outcome(markdown, failures, out, joined)
 
 
 def cell_name(key: CellKey, spec: CellSpec) -> str:
@@ -122,7 +126,7 @@ def _write_row(out: Path, row: dict[str, Any]) -> Path:
     name = re.sub(r"[^A-Za-z0-9+]+", "-", f"{row['images']} {row['strategy']} {row['label']}").strip("-")
     text = json.dumps(row, indent=1, ensure_ascii=False) + "\n"
     path = out / "rows" / f"{name}.json"
-    _write_text(path, text)
+    write_text(path, text)
     return path
 
 
@@ -150,7 +154,7 @@ def _line_identity(row: dict[str, Any]) -> str:
     )
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write only what changed, so that nothing is touched when nothing is new."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_whole(path, lambda file: file.write(text.encode()))
