@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   ipv2-bench evaluate --denoiser fm --strategy IPv2               its row, without training
   ipv2-bench new-denoiser MyDenoiser                              a commented file that runs
   ipv2-bench compare --denoiser my_denoiser:MyDenoiser            your denoiser beside the baselines
+  ipv2-bench verify leaderboards/phantom/rows/*.json              rows held to their images
   ipv2-bench check                                                which columns can be computed here
   ipv2-bench calibrate --write experiments/mine.yaml              photons that match the noise of your uLDCT
 """
@@ -34,12 +35,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"ipv2-bench {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    def command(name: str, text: str) -> argparse.ArgumentParser:
+    def command(name: str, text: str, words: str = "key=value") -> argparse.ArgumentParser:
         made = commands.add_parser(
             name, help=text, description=text, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         made.add_argument("--config", default="experiments/quick.yaml", help="configuration (default: %(default)s)")
-        made.add_argument("settings", nargs="*", metavar="key=value", help="overrides, such as train.steps=100")
+        made.add_argument("settings", nargs="*", metavar=words, help="overrides, such as train.steps=100")
         made.add_argument("--quiet", action="store_true", help="no progress bars")
         return made
 
@@ -49,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--denoiser", required=True, action="append", help="package.module:Class; may be given again")
     made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
     made.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    text = "measure the images of rows (files named *.json) anew and say whether the rows are what they give"
+    made = command("verify", text, "ROW.json or key=value")
+    made.add_argument("--weights", action="store_true", help="also denoise anew with the row's weights")
     text = "write a commented file with a denoiser that runs"
     made = commands.add_parser("new-denoiser", help=text, description=text)
     made.add_argument("name", help="of the class, such as MyDenoiser")
@@ -118,6 +122,19 @@ def _compare(given: argparse.Namespace) -> int:
     return 1 if outcome.failures else 0
 
 
+def _verify(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.config import load_config
+    from ipv2_bench.benchmark.verify import report, verify
+
+    rows = [word for word in given.settings if word.endswith(".json") and "=" not in word]
+    if not rows:
+        raise InputError("no row to verify: name files under leaderboards/*/rows")
+    config = load_config(given.config, [word for word in given.settings if word not in rows])
+    verdicts = verify(config, [Path(r) for r in rows], given.weights, progress=not given.quiet)
+    print(report(verdicts))
+    return 1 if any(v.differences for v in verdicts) else 0
+
+
 def _new_denoiser(given: argparse.Namespace) -> int:
     from ipv2_bench.benchmark.compare import new_denoiser
 
@@ -173,6 +190,7 @@ COMMANDS = {
     "reproduce": _reproduce,
     "compare": _compare,
     "new-denoiser": _new_denoiser,
+    "verify": _verify,
     "calibrate": _calibrate,
     "attribute": _attribute,
     "study": _study,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from ipv2_bench.benchmark.literal import (
     literal_corediff_sampler,
     literal_euler_sampler,
 )
+from ipv2_bench.benchmark.memory import peak_mb
 from ipv2_bench.benchmark.plan import parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import run_cells
 from ipv2_bench.benchmark.provenance import commit, processor
@@ -135,33 +135,17 @@ def flops(name: str, size: int) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def _child_peak(name: str, size: int, literal: bool, threads: int, answer: Any) -> None:
+def sampling(name: str, size: int, literal: bool, threads: int) -> Callable[[], Any]:
+    """Work that samples one slice, with everything loaded that stays."""
     torch.set_num_threads(threads)
     side = Side(build(name, 3), literal)
-    with torch.inference_mode():
-        side.sample(torch.rand(1, 1, 32, 32), 3)
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status_mb("VmRSS")
-        side.sample(torch.rand(1, 1, size, size), 3)
-    answer.put(_status_mb("VmHWM") - before)
 
+    def work(size: int) -> None:
+        with torch.inference_mode():
+            side.sample(torch.rand(1, 1, size, size), 3)
 
-def _status_mb(key: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
-
-
-def sampling_peak_mb(name: str, size: int, literal: bool) -> float | None:
-    """Peak memory of sampling one slice above that of the loaded network, in MB, in a process of its own."""
-    if not Path("/proc/self/clear_refs").exists():
-        return None
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    process = context.Process(target=_child_peak, args=(name, size, literal, torch.get_num_threads(), answer))
-    process.start()
-    found = answer.get(timeout=600)
-    process.join()
-    return round(found, 1)
+    work(32)
+    return partial(work, size)
 
 
 def compare(name: str, size: int, repeats: int, device: torch.device, mode: str = "float32") -> dict[str, Any]:
@@ -181,7 +165,7 @@ def compare(name: str, size: int, repeats: int, device: torch.device, mode: str 
         training = in_turns([partial(s.train_step, low, target) for s in sides], repeats, device)
     kept = [kept_mb(s, low, target) for s in sides] if mode == "float32" else [float("nan")] * 2
     with torch.inference_mode(), half:
-        sampling = in_turns([partial(s.sample, low, few) for s in sides], repeats, device)
+        denoising = in_turns([partial(s.sample, low, few) for s in sides], repeats, device)
     line: dict[str, Any] = {
         "denoiser": name,
         "size": size,
@@ -194,16 +178,16 @@ def compare(name: str, size: int, repeats: int, device: torch.device, mode: str 
         "training_steps_per_s_literal": 1 / training[1],
         "training_times_faster": training[1] / training[0],
         # A call costs the same at every step; the sampler was run with a few.
-        "seconds_per_slice": sampling[0] / few * calls / batch,
-        "seconds_per_slice_literal": sampling[1] / few * calls / batch,
-        "sampling_times_faster": sampling[1] / sampling[0],
+        "seconds_per_slice": denoising[0] / few * calls / batch,
+        "seconds_per_slice_literal": denoising[1] / few * calls / batch,
+        "sampling_times_faster": denoising[1] / denoising[0],
     }
     if mode == "float32":
         line["gflop_per_call"], line["gflop_per_call_literal"] = flops(name, size)
         line |= {"kept_mb": kept[0], "kept_mb_literal": kept[1], "kept_less": 1 - kept[0] / kept[1]}
         if device.type == "cpu":
             line["sampling_peak_mb"], line["sampling_peak_mb_literal"] = (
-                sampling_peak_mb(name, size, literal) for literal in (False, True)
+                peak_mb(sampling, name, size, literal, torch.get_num_threads()) for literal in (False, True)
             )
     return {k: round(v, 4) if isinstance(v, float) else v for k, v in line.items()}
 

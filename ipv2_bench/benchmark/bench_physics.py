@@ -6,7 +6,6 @@ import argparse
 import json
 import platform
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from skimage.transform import iradon, radon
 
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.figures import pyplot, save_figure
+from ipv2_bench.benchmark.memory import peak_mb
 from ipv2_bench.benchmark.plan import denoiser_options, module_2, open_slices
 from ipv2_bench.benchmark.provenance import commit, processor
 from ipv2_bench.data.datamodule import PairedCTDataModule
@@ -53,79 +53,59 @@ def published_pipeline(unit: np.ndarray, seed: int, views: int = VIEWS) -> np.nd
     return np.floor((image - image.min()) / np.ptp(image) * 255) / 255
 
 
-class PeakMemory:
-    """Largest resident memory above that at the start, in MB, while the block runs."""
-
-    def __enter__(self) -> PeakMemory:
-        self.start, self.peak, self._on = _resident_mb(), 0.0, True
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while self._on:
-            self.peak = max(self.peak, _resident_mb() - self.start)
-            time.sleep(0.002)
-
-    def __exit__(self, *_: object) -> None:
-        self._on = False
-        self._thread.join()
+PUBLISHED = "published (scikit-image)"
+ROADS = (PUBLISHED, "ours", "ours, projection kept")
 
 
-def _resident_mb() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
+def road(name: str, size: int, views: int, batch: int, device: str = "cpu", threads: int = 0) -> Callable[[], Any]:
+    """Full Add Noise of ``batch`` slices (one for the published road) with ``views`` angles, by one of :data:`ROADS`."""
+    if threads:
+        torch.set_num_threads(threads)
+    window = Window()
+    hu = draw_section(Patient.draw(np.random.default_rng(0)), 0.55, size, 400 / size).hu.astype(np.float32)
+    unit = torch.from_numpy(window.unit(hu))
+    if name == PUBLISHED:
+        return partial(published_pipeline, unit.numpy().astype(np.float64), 0, views)
+    normal = unit.expand(batch, 1, size, size).contiguous().to(device)
+    mm = torch.full((batch,), 400 / size, device=device)
+    model = AddNoise(window, Acquisition(1e5, views=views, filter_name="cosine", dose=0.02, inserted=True))
+    kept = line_integrals(window.hu(normal[:, 0]), mm, model.acquisition) if name.endswith("kept") else None
+    return lambda: model(normal, mm, [torch_generator(0, i, device=device) for i in range(batch)], kept)
 
 
-def seconds_per_slice(run: Callable[[], Any], slices: int, repeats: int, device: torch.device) -> tuple[float, float]:
-    """Median seconds per slice after one call to warm up, and the peak memory in MB, the first call's included."""
-
-    def wait() -> None:
+def seconds_per_slice(run: Callable[[], Any], slices: int, repeats: int, device: torch.device) -> float:
+    """Median seconds per slice after one call to warm up."""
+    taken = []
+    for _ in range(repeats + 1):
+        begun = time.perf_counter()
+        run()
         if device.type == "cuda":
             torch.cuda.synchronize()
-
-    taken = []
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    with PeakMemory() as memory:
-        run()
-        wait()
-        for _ in range(repeats):
-            begun = time.perf_counter()
-            run()
-            wait()
-            taken.append(time.perf_counter() - begun)
-    peak = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else memory.peak
-    return float(np.median(taken)) / slices, round(peak, 1)
+        taken.append(time.perf_counter() - begun)
+    return float(np.median(taken[1:])) / slices
 
 
 def speed(size: int, device: torch.device, batch: int = 16, published: bool = True) -> list[dict[str, Any]]:
-    """Full Add Noise of ``batch`` slices at ``size`` with :data:`VIEWS` angles, by every road there is."""
-    window = Window()
-    hu = draw_section(Patient.draw(np.random.default_rng(0)), 0.55, size, 400 / size).hu.astype(np.float32)
-    normal = torch.from_numpy(window.unit(hu)).expand(batch, 1, size, size).contiguous().to(device)
-    mm = torch.full((batch,), 400 / size, device=device)
-    model = AddNoise(window, Acquisition(1e5, views=VIEWS, filter_name="cosine", dose=0.02, inserted=True))
-    kept = line_integrals(window.hu(normal[:, 0]), mm, model.acquisition)
-
-    def ours(integrals: torch.Tensor | None) -> torch.Tensor:
-        return model(normal, mm, [torch_generator(0, i, device=device) for i in range(batch)], integrals)
-
+    """Slices per second and peak memory of every road at ``size`` with :data:`VIEWS` angles."""
     lines = []
-    repeats = 5 if device.type == "cuda" else max(1, min(5, 1024 // size))
-    if published:
-        one = normal[0, 0].cpu().numpy().astype(np.float64)
-        seconds, memory = seconds_per_slice(
-            lambda: published_pipeline(one, 0), 1, max(1, min(5, 512 // size)), torch.device("cpu")
-        )
-        lines.append(_line("published (scikit-image)", size, seconds, memory, "cpu, one thread"))
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    for name, integrals in (("ours", None), ("ours, projection kept", kept)):
-        seconds, memory = seconds_per_slice(partial(ours, integrals), batch, repeats, device)
-        lines.append(_line(name, size, seconds, memory, where))
+    for name in ROADS if published else ROADS[1:]:
+        given = (name, size, VIEWS, batch)
+        theirs = name == PUBLISHED
+        repeats = max(1, min(5, 512 // size)) if theirs else 5 if device.type == "cuda" else max(1, min(5, 1024 // size))
+        run = road(*given, device.type)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        seconds = seconds_per_slice(run, 1 if theirs else batch, repeats, device)
+        if device.type == "cuda":
+            memory: float | None = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+        else:
+            memory = peak_mb(road, *given, "cpu", torch.get_num_threads())
+        lines.append(_line(name, size, seconds, memory, "cpu, one thread" if theirs else where))
     return lines
 
 
-def _line(name: str, size: int, seconds: float, memory: float, where: str) -> dict[str, Any]:
+def _line(name: str, size: int, seconds: float, memory: float | None, where: str) -> dict[str, Any]:
     return {
         "method": name,
         "device": where,

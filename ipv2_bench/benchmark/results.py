@@ -23,7 +23,7 @@ from ipv2_bench.metrics.structure import structure
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
 from ipv2_bench.purification import Strategy
 
-SCHEMA = 2
+SCHEMA = 3
 REPLICATES = 200
 
 
@@ -89,21 +89,8 @@ class Results:
     def make_row(self, row: TableRow, seed: int) -> Row:
         """The row of one table line and seed, computed anew from the measures of its images."""
         images, reference = self._sets(row, seed)
-        measures, to = images.measures, reference.measures
-        found = {"distances": distances(measures, to), "fidelity": measures.means()}
-        counts = self.draws.counts
-        replicates = {**distance_replicates(measures, to, counts), **measures.replicates(counts)}
-        if self.ready.config.metrics.structure:
-            each = structure(np.array(images.images), np.array(reference.images))
-            found["structure"] = {k: float(v.mean()) for k, v in each.items()}
-            replicates |= {k: counts @ v / counts.sum(1) for k, v in each.items()}
-        flat = {k: v for part in found.values() for k, v in part.items()}
-        units = {k: self.draws.units_with(has) for k, has in measures.shown().items()}
-        intervals = {
-            k: interval([flat[k]], replicates[k][None], self.draws, units.get(k))
-            for k in sorted(flat)
-            if k in replicates
-        }
+        both = (np.array(images.images), np.array(reference.images)) if self.ready.config.metrics.structure else None
+        found, replicates = measured(images.measures, reference.measures, self.draws, both)
         cost: dict[str, Any] = {}
         if row.denoiser:
             spec = self.cells[cell_key(row.denoiser, row.strategy, seed)]
@@ -123,10 +110,6 @@ class Results:
             "n_images": len(self.ready.split.test),
             "n_test_patients": self.draws.patients,
             **found,
-            "n_units": units,
-            "intervals_over_patients" if self.draws.patients > 1 else "intervals_over_slices": {
-                k: [float(f"{i.low:.6g}"), float(f"{i.high:.6g}")] for k, i in intervals.items() if np.isfinite(i.low)
-            },
             "cost": cost,
             "provenance": self.provenance,
         }
@@ -173,3 +156,41 @@ class Results:
             "versions": versions(),
             "processor": processor(),
         }
+
+
+def measured(
+    measures: Measures, to: Measures, draws: Draws, both: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
+    """All numbers of a row that follow from its images.
+
+    Parameters
+    ----------
+    measures, to
+        Of the images, and of the label that distances are taken to.
+    draws
+        The bootstrap's.
+    both
+        Images and label themselves, [n, N, N] each, where structure is measured too.
+
+    Returns
+    -------
+    tuple
+        The row's parts by name, and each measure on the bootstrap's draws, [B].
+    """
+    found: dict[str, dict[str, Any]] = {"distances": distances(measures, to), "fidelity": measures.means()}
+    counts = draws.counts
+    replicates = {**distance_replicates(measures, to, counts), **measures.replicates(counts)}
+    if both is not None:
+        each = structure(*both)
+        found["structure"] = {k: float(v.mean()) for k, v in each.items()}
+        replicates |= {k: counts @ v / counts.sum(1) for k, v in each.items()}
+    flat = {k: v for part in found.values() for k, v in part.items()}
+    units = {k: draws.units_with(has) for k, has in measures.shown().items()}
+    intervals = {
+        k: interval([flat[k]], replicates[k][None], draws, units.get(k)) for k in sorted(flat) if k in replicates
+    }
+    found["n_units"] = units
+    found["intervals_over_patients" if draws.patients > 1 else "intervals_over_slices"] = {
+        k: [float(f"{i.low:.6g}"), float(f"{i.high:.6g}")] for k, i in intervals.items() if np.isfinite(i.low)
+    }
+    return found, replicates

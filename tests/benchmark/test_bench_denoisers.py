@@ -11,6 +11,7 @@ import torch
 
 from ipv2_bench.benchmark import bench_denoisers
 from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.memory import peak_mb
 
 SMOKE = Path(__file__).parents[2] / "experiments" / "smoke.yaml"
 
@@ -40,3 +41,14 @@ def test_solvers_come_nearer_with_more_calls(tmp_path: Path) -> None:
         for solver in ("euler", "midpoint", "heun"):
             own = {x["network_calls"]: x["rmse_hu"] for x in found if (x["denoiser"], x["solver"]) == (denoiser, solver)}
             assert list(own) == [2, 4, 6, 10, 20, 50] and 0 <= own[50] < own[2]
+
+
+def twice(megabytes: int) -> object:
+    """Work that takes as much again as was taken before."""
+    before = torch.ones(megabytes * 2**18)
+    return lambda: (before + 1).sum()
+
+
+def test_peak_memory_is_that_of_the_work_alone() -> None:
+    found = peak_mb(twice, 200)
+    assert found is None or found == pytest.approx(200, abs=20)

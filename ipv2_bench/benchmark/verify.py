@@ -1,0 +1,178 @@
+"""Rows held to their images: is what a row says what its images give?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.measuring import test_measures
+from ipv2_bench.benchmark.plan import Prepared, prepare
+from ipv2_bench.benchmark.results import REPLICATES, SCHEMA, measured
+from ipv2_bench.denoisers.checkpoint import load_denoiser
+from ipv2_bench.errors import InputError
+from ipv2_bench.metrics.measure import Measures
+from ipv2_bench.metrics.uncertainty import draw_slices
+from ipv2_bench.physics.seeding import torch_generator
+
+TOLERANCE = 1e-4
+"""Largest relative difference between a row's value and the one from its images: other processors round otherwise."""
+
+WEIGHTS_HU = 2.0
+"""Largest difference in HU between a row's images and those that its weights give anew."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came out for one row: nothing in ``differences`` when it is what its images give."""
+
+    name: str
+    differences: tuple[str, ...]
+    checked: int
+
+
+def read_row(path: Path) -> dict[str, Any]:
+    """A row from its file, in the published form.
+
+    Raises
+    ------
+    InputError
+        When it is no row; the field is named.
+    """
+    import jsonschema
+
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"the row {path.name} is not there: name files under leaderboards/*/rows") from error
+    except ValueError as error:
+        raise InputError(f"the row {path.name} is no JSON ({error})") from error
+    problems = sorted(jsonschema.Draft202012Validator(schema()).iter_errors(row), key=lambda e: list(map(str, e.path)))
+    if problems:
+        first = problems[0]
+        where = ".".join(map(str, first.path)) or "the row"
+        if first.validator == "const" and where == "schema":
+            raise InputError(f"the row {path.name} is of schema {row['schema']}, not {SCHEMA}: compute it anew")
+        raise InputError(f"the row {path.name} breaks the schema at {where}: {first.message[:200]}")
+    return row
+
+
+@cache
+def schema() -> dict[str, Any]:
+    """The published JSON Schema of rows."""
+    return json.loads(Path(__file__).with_name("row.schema.json").read_text(encoding="utf-8"))
+
+
+def verify(config: Config, paths: Sequence[Path], weights: bool = False, progress: bool = True) -> list[Verdict]:
+    """Measure the images of rows anew and compare every number.
+
+    Parameters
+    ----------
+    config
+        Of the benchmark that the rows are of.
+    paths
+        Row files.
+    weights
+        Also denoise the test slices anew with the row's weights, and compare the images.
+    progress
+        Show progress bars.
+
+    Raises
+    ------
+    InputError
+        When a file is no row, is of other data, or its images are not here.
+    """
+    from tqdm import tqdm
+
+    rows = [(path, read_row(path)) for path in paths]
+    ready = prepare(config, progress)
+    found = []
+    for path, row in tqdm(rows, desc="rows", unit="row", disable=not progress):
+        _check_data(ready, path, row)
+        found.append(_verify(ready, path, row, weights))
+    return found
+
+
+def _check_data(ready: Prepared, path: Path, row: dict[str, Any]) -> None:
+    came = row["provenance"]
+    own = {
+        "data_manifest": ready.slices.manifest,
+        "window_hu": [ready.window.low, ready.window.high],
+        "size": ready.config.data.size,
+        "n_train": len(ready.split.train),
+    }
+    for key, value in own.items():
+        if came[key] != value:
+            raise InputError(
+                f"the row {path.name} is of other data ({key} {str(came[key])[:16]} and not {str(value)[:16]}): "
+                "give the configuration and settings that it was computed with"
+            )
+
+
+def _verify(ready: Prepared, path: Path, row: dict[str, Any], weights: bool) -> Verdict:
+    images, reference = (_images(ready, path, row[k]) for k in ("images", "reference"))
+    measures, to = (_measures(ready, x) for x in (images, reference))
+    draws = draw_slices([ready.slices.patient[i] for i in ready.split.test], REPLICATES)
+    expected, _ = measured(measures, to, draws, (images, reference) if "structure" in row else None)
+    numbers, problems = 0, []
+    for part, values in expected.items():
+        for name in values.keys() | row.get(part, {}).keys():
+            numbers += 1
+            got, true = row.get(part, {}).get(name), values.get(name)
+            if got is None or true is None or not np.allclose(got, true, rtol=TOLERANCE, atol=1e-9):
+                problems.append(f"{part}.{name} is {_shown(got)} in the row and {_shown(true)} from its images")
+    if row["n_images"] != len(images):
+        problems.append(f"n_images is {row['n_images']} in the row, and there are {len(images)}")
+    if weights and row["denoiser_key"]:
+        problems += _from_weights(ready, path, row, images)
+    return Verdict(path.name, tuple(sorted(problems)), numbers)
+
+
+def _images(ready: Prepared, path: Path, set_id: str) -> np.ndarray:
+    for place in (ready.work / "cells" / set_id / "denoised.npy", ready.work / "labels" / f"{set_id}.npy"):
+        if place.exists():
+            return np.load(place, allow_pickle=False)
+    raise InputError(
+        f"the images {set_id} of the row {path.name} are not here: put them under run.work as "
+        f"{ready.config.name}/cells/{set_id}/denoised.npy, or compute them with ipv2-bench reproduce"
+    )
+
+
+def _measures(ready: Prepared, images: np.ndarray) -> Measures:
+    return test_measures(ready.slices, ready.split, ready.window, images)
+
+
+def _from_weights(ready: Prepared, path: Path, row: dict[str, Any], images: np.ndarray) -> list[str]:
+    file = ready.work / "cells" / row["images"] / "model.safetensors"
+    if not row["cost"].get("parameters"):
+        return []
+    denoiser, _ = load_denoiser(file)
+    worst = 0.0
+    for start in range(0, len(images), ready.config.run.eval_batch):
+        index = ready.split.test[start : start + ready.config.run.eval_batch]
+        low = torch.from_numpy(ready.slices.with_neighbours(ready.slices.low, index, denoiser.context))
+        made = denoiser.restore(low, torch_generator(row["seed"], "denoise", start))[:, 0].numpy()
+        worst = max(worst, float(np.abs(made - images[start : start + len(index)]).max()))
+    worst *= ready.window.width
+    return [f"its weights give images that differ by up to {worst:.3g} HU"] if worst > WEIGHTS_HU else []
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else f"{value}" if isinstance(value, list) else f"{value:.8g}"
+
+
+def report(verdicts: Sequence[Verdict]) -> str:
+    """One line for each row, and one for each number that is not what its images give."""
+    out = []
+    for v in verdicts:
+        if not v.differences:
+            out.append(f"{v.name}: equal ({v.checked} numbers within {TOLERANCE:g})")
+        out += [f"{v.name}: NOT equal: {d}" for d in v.differences]
+    return "\n".join(out)
