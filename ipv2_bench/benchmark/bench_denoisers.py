@@ -6,6 +6,7 @@ Both sides are measured in turns with the same weights and the same input; what 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -39,6 +40,7 @@ from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.checkpoint import load_denoiser
 from ipv2_bench.denoisers.fm import SOLVERS
 from ipv2_bench.errors import InputError
+from ipv2_bench.fingerprint import code
 from ipv2_bench.physics.intensity import from_network, to_network
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification import Strategy
@@ -251,7 +253,7 @@ def markdown(result: dict[str, Any]) -> str:
     text = [
         "## The denoisers beside literal networks of the same size",
         "",
-        f"{result['processor']}; GPU: {result['gpu']}; torch {result['torch']}; commit {result['commit']}. Medians, both sides "
+        f"{result['processor']}; GPU: {result['gpu']}; torch {result['torch']}. Medians, both sides "
         "in turns in one process; the paper's sizes; seconds per slice are those of one network call within the sampler times "
         "the calls. GFLOP of convolutions and products, without transforms. Memory: kept for the backward pass by one training "
         "step; peak of sampling above the loaded network.",
@@ -287,6 +289,12 @@ def markdown(result: dict[str, Any]) -> str:
     return "\n".join(text) + "\n"
 
 
+def _write(path: Path, result: dict[str, Any]) -> None:
+    result["speed"].sort(key=lambda line: (NAMES.index(line["denoiser"]), line["size"]))
+    write_whole(path, lambda f: f.write((json.dumps(result, indent=1) + "\n").encode()))
+    write_whole(path.with_suffix(".md"), lambda f: f.write(markdown(result).encode()))
+
+
 def main() -> None:
     """Measure, and write ``denoisers.json`` and ``denoisers.md``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -295,33 +303,36 @@ def main() -> None:
     parser.add_argument("--denoisers", default=",".join(NAMES), help="comma-separated (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement up to 256; at 512 two on a CPU")
     parser.add_argument("--config", default="experiments/quick.yaml", help="trains FM and FFM for the solvers; empty: leave out")
+    parser.add_argument("--fresh", action="store_true", help="measure again what the file already holds")
     given = parser.parse_args()
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")
     modes = ("float32", "tf32", "bf16", "bf16, compiled") if cuda else ("float32",)
     config = replace(load_config(given.config)) if given.config else None
-    result: dict[str, Any] = {
+    path = given.out / f"denoisers{'-cuda' if cuda else ''}.json"
+    where = {
         "processor": processor(),
         "gpu": torch.cuda.get_device_name() if cuda else "unmeasured",
         "torch": torch.__version__,
-        "commit": commit(),
-        "solvers_of": f"trained by {Path(given.config).name}" if config else "",
-        "agreement": {},
-        "speed": [],
-        "solvers": solvers(config) if config else [],
+        "networks": code("denoisers/networks", "benchmark/literal.py"),
     }
+    result: dict[str, Any] = {**where, "agreement": {}, "speed": [], "solvers": [], "solvers_of": ""}
+    if path.exists() and not given.fresh:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if {k: kept.get(k) for k in where} == where:
+            result = kept  # an interrupted run goes on, and another adds to it
+    if config:
+        result["solvers"], result["solvers_of"] = solvers(config), f"trained by {Path(given.config).name}"
+    done = {(line["denoiser"], line["size"], line["mode"]) for line in result["speed"]}
     for name in given.denoisers.split(","):
         result["agreement"][name] = agreement(name)
-        for size in map(int, given.sizes.split(",")):
-            for mode in modes:
+        for size, mode in itertools.product(map(int, given.sizes.split(",")), modes):
+            if (name, size, mode) not in done:
                 repeats = given.repeats if size <= 256 or cuda else min(2, given.repeats)
-                result["speed"].append(compare(name, size, repeats, device, mode))
+                result["speed"].append({**compare(name, size, repeats, device, mode), "commit": commit()})
                 print(json.dumps(result["speed"][-1]), flush=True)
-    suffix = "-cuda" if cuda else ""
-    text = markdown(result)
-    write_whole(given.out / f"denoisers{suffix}.json", lambda f: f.write((json.dumps(result, indent=1) + "\n").encode()))
-    write_whole(given.out / f"denoisers{suffix}.md", lambda f: f.write(text.encode()))
-    print(text)
+            _write(path, result)
+    print(markdown(result))
 
 
 if __name__ == "__main__":
