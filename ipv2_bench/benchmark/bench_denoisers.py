@@ -212,8 +212,12 @@ def agreement(name: str, size: int = 64) -> dict[str, float]:
     }
 
 
+EXACT = 200
+"""Euler steps that stand for the exact solution."""
+
+
 def solvers(config: Config, progress: bool = True) -> list[dict[str, Any]]:
-    """RMSE in HU against 200 Euler steps, per solver and number of network calls, of FM and FFM trained under IPv2."""
+    """RMSE in HU against :data:`EXACT` Euler steps, per solver and number of network calls, of FM and FFM trained under IPv2."""
     ready = prepare(config, progress)
     rows = tuple(TableRow("NDCT", name, Strategy.from_name("IPv2")) for name in ("fm", "ffm"))
     cells = plan_cells(ready, [Table("solvers", "solvers", "denoised", rows, {})])
@@ -232,7 +236,7 @@ def solvers(config: Config, progress: bool = True) -> list[dict[str, Any]]:
             denoiser.solver, denoiser.steps = SOLVERS[solver], steps
             return denoiser.restore(low)
 
-        exact = run("euler", 200)
+        exact = run("euler", EXACT)
         for solver in SOLVERS:
             each = 1 if solver == "euler" else 2
             for calls in CALLS:
@@ -280,7 +284,7 @@ def markdown(result: dict[str, Any]) -> str:
         for name, a in result["agreement"].items()
     ]
     if result["solvers"]:
-        text += ["", f"RMSE in HU against 200 Euler steps, {result['solvers_of']}:", ""]
+        text += ["", f"RMSE in HU against {EXACT} Euler steps, {result['solvers_of']}:", ""]
         text += ["| denoiser | solver | " + " | ".join(f"{c} calls" for c in CALLS) + " |", "|---|---|" + "---|" * len(CALLS)]
         lines = {(s["denoiser"], s["solver"]): {} for s in result["solvers"]}  # type: dict[tuple[str, str], dict[int, float]]
         for s in result["solvers"]:

@@ -151,7 +151,7 @@ def test_nodules_breathe_along_with_the_truth() -> None:
 
 
 def test_the_phantom_tells_its_nodules() -> None:
-    arrays, _, _ = Phantom(patients=3, levels=8, views=60).make(Window(), 64, progress=False)
+    arrays = Phantom(patients=3, levels=8, views=60).make(Window(), 64, progress=False).arrays
     nodules, truth = arrays["nodules"], arrays["truth"]
     assert nodules.shape == truth.shape and nodules.min() == 0.0 and 0.5 < nodules.max() <= 1.0
     # Even the faintest is denser than the lung around it.

@@ -20,6 +20,7 @@ from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 from ipv2_bench.denoisers.networks.frequency_mixer import SpectralBranch
 from ipv2_bench.denoisers.networks.fused import make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
+from ipv2_bench.denoisers.nl_means import noise_level
 from ipv2_bench.denoisers.red_cnn import REDCNN
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import to_network
@@ -123,6 +124,14 @@ def test_the_loss_draws_from_its_generator_alone(name: str) -> None:
 @pytest.mark.parametrize("name", TRAINING_FREE)
 def test_what_is_not_trained_has_no_parameters(name: str) -> None:
     assert not list(build(name).parameters()) and build(name).network_calls == 0
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1])
+def test_the_noise_of_a_slice_is_found(sigma: float) -> None:
+    clean = nn.functional.interpolate(a_pair().target, (96, 96), mode="bilinear")[0, 0].double().numpy()
+    noise = torch.randn(96, 96, generator=torch_generator("level"), dtype=torch.float64).numpy()
+    assert noise_level(clean + sigma * noise) == pytest.approx(sigma, rel=0.05)
+    assert noise_level(clean) < 0.1 * sigma
 
 
 def test_non_local_means_takes_noise_away() -> None:
