@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from ipv2_bench import registry
 from ipv2_bench.benchmark.compare import compare, new_denoiser, verdict
 from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.provenance import training_code
+from ipv2_bench.denoisers.base import Denoiser
+from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from tests.benchmark.test_reproduce import SMALL, SMOKE, run
 from tests.benchmark.test_tables import sure
@@ -77,13 +81,15 @@ def test_a_strangers_denoiser_stands_in_the_table(compared: tuple[Path, str]) ->
     assert len(list((folder / "runs" / "smoke" / "wandb" / "wandb").glob("offline-run-*"))) == 6 + 1
 
 
-def test_baselines_are_used_again(compared: tuple[Path, str]) -> None:
+def test_baselines_are_used_again(compared: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = compared[0]
-    done = run(folder, *WORDS)
-    assert "6 cells, 6 of them complete" in done.stdout
+    assert "6 cells, 6 of them complete" in run(folder, *WORDS).stdout
     # What a package of one's own says is part of its cell, and of no other.
+    monkeypatch.syspath_prepend(str(folder))
+    mine = registry.find("ipv2_bench.denoisers", "stranger.mine:Mine", Denoiser)
+    before = training_code(mine), training_code(FlowMatching)
     (folder / "stranger" / "parts.py").write_text(PARTS.replace("self.factor * x", "self.factor * x + 0.001"))
-    assert "6 cells, 5 of them complete" in run(folder, *WORDS).stdout
+    assert training_code(mine) != before[0] and training_code(FlowMatching) == before[1]
 
 
 def test_the_template_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
