@@ -29,7 +29,6 @@ class FiniteLoss(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # Lightning divides the loss by the batches of a step; that is no matter here.
         loss = float(outputs["loss"])
         if not math.isfinite(loss):
             slices = getattr(trainer.datamodule, "latest", [])  # type: ignore[attr-defined]
@@ -84,14 +83,54 @@ class History(L.Callback):
             self.rows[-1][4] = float(trainer.callback_metrics["val/loss"])
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        temporary = self.path.with_suffix(".part")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(FIELDS)
-            writer.writerows(
-                [["" if v is None else f"{v:.8g}" if isinstance(v, float) else v for v in r] for r in self.rows]
-            )
-        os.replace(temporary, self.path)
+        _write_csv(self.path, FIELDS, self.rows)
+
+
+class Throughput(L.Callback):
+    """Keeps slices per second and peak GPU memory in a CSV file, a row for every ``every`` steps.
+
+    They differ from run to run, and so stand apart from what :class:`History` keeps.
+    """
+
+    def __init__(self, path: Path, every: int) -> None:
+        self.path, self.every = path, every
+        self.rows: list[list] = []
+        self._since, self._slices, self._step = 0.0, 0, 0
+
+    def state_dict(self) -> dict:
+        return {"rows": [list(r) for r in self.rows]}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.rows = [list(r) for r in state["rows"]]
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._since, self._slices, self._step = time.monotonic(), 0, trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._slices += len(batch[0])
+        step, now = trainer.global_step, time.monotonic()
+        if step == self._step or step % self.every:
+            return
+        memory = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+        self.rows.append([step, self._slices / max(now - self._since, 1e-9), memory])
+        self._since, self._slices, self._step = now, 0, step
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        _write_csv(self.path, ("step", "slices_per_s", "gpu_memory_mb"), self.rows)
+
+
+def _write_csv(path: Path, fields: tuple[str, ...], rows: list[list]) -> None:
+    temporary = path.with_suffix(".part")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(fields)
+        writer.writerows([["" if v is None else f"{v:.8g}" if isinstance(v, float) else v for v in r] for r in rows])
+    os.replace(temporary, path)
 
 
 class Checkpoint(L.Callback):

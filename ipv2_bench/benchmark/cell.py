@@ -155,7 +155,7 @@ def train(spec: CellSpec, report: Report) -> Any:
     import lightning as L
     import torch
 
-    from ipv2_bench.benchmark.callbacks import Averaging, Checkpoint, FiniteLoss, History
+    from ipv2_bench.benchmark.callbacks import Averaging, Checkpoint, FiniteLoss, History, Throughput
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.denoisers.checkpoint import load_weights, save_denoiser
 
@@ -184,7 +184,11 @@ def train(spec: CellSpec, report: Report) -> Any:
     if spec.channels_last:
         denoiser = denoiser.to(memory_format=torch.channels_last)
     validate_every = max(1, steps // 10)
-    callbacks: list[L.Callback] = [FiniteLoss(spec.folder / "last.ckpt"), History(spec.folder / "history.csv", report)]
+    callbacks: list[L.Callback] = [
+        FiniteLoss(spec.folder / "last.ckpt"),
+        History(spec.folder / "history.csv", report),
+        Throughput(spec.folder / "throughput.csv", validate_every),
+    ]
     if denoiser.ema_decay and steps > denoiser.ema_start:
         callbacks.append(Averaging(denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start))
     callbacks.append(Checkpoint(spec.folder / "last.ckpt", validate_every))
@@ -215,8 +219,14 @@ def train(spec: CellSpec, report: Report) -> Any:
     if trainer.interrupted:
         raise KeyboardInterrupt
     denoiser = denoiser.cpu().eval()
-    window = f"{spec.window.low:g} {spec.window.high:g}"
-    save_denoiser(denoiser, weights, spec.denoiser, spec.options, cell_id=spec.cell_id, window_hu=window)
+    notes = {
+        "cell_id": spec.cell_id,
+        "title": spec.title,
+        "strategy": spec.strategy.name,
+        "window_hu": f"{spec.window.low:g} {spec.window.high:g}",
+        "size": str(spec.slices.size),
+    }
+    save_denoiser(denoiser, weights, spec.denoiser, spec.options, **notes)
     return denoiser
 
 

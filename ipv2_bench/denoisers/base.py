@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import lightning as L
@@ -148,6 +148,24 @@ class Denoiser(L.LightningModule, ABC):
         if self.schedule == "constant":
             return 1.0
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - self.warmup) / max(1, total - self.warmup))))
+
+
+class IterativeDenoiser(Denoiser):
+    """A denoiser that samples step by step. To write one: :meth:`loss` and :meth:`states`."""
+
+    @abstractmethod
+    def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+        """The image after each step of sampling, [B, 1, H, W] in about [0, 1]; the last is the denoised one.
+
+        H and W are multiples of :attr:`divisor`. Nothing is kept: whoever wants the road takes what passes.
+        """
+
+    def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The last of :meth:`states`."""
+        x = low
+        for x in self.states(low, generator):  # noqa: B007
+            pass
+        return x
 
 
 CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "l2": F.mse_loss}

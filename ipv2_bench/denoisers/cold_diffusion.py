@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import CRITERIA, Denoiser, at, chosen
+from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.physics.intensity import from_network, to_network
 
 
-class ColdDiffusion(Denoiser):
+class ColdDiffusion(IterativeDenoiser):
     """A U-Net restores the NDCT from a deterministic blend of it with the training input.
 
     Parameters
@@ -73,11 +73,11 @@ class ColdDiffusion(Denoiser):
         t = torch.randint(1, self.steps + 1, (len(x_0),), generator=generator, device=x_0.device)
         return self.error(self.restored(self.degrade(x_0, x_end, t), t), x_0)
 
-    def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """Improved sampling (algorithm 2): ``x_{t−1} = x_t − D(x̂_0, t) + D(x̂_0, t−1)``."""
         x_end = x = to_network(low)
         for i in range(self.steps, 0, -1):
             t = torch.full((len(x),), i, device=x.device)
             x_hat = self.restored(x, t)
             x = x - self.degrade(x_hat, x_end, t) + self.degrade(x_hat, x_end, t - 1)
-        return from_network(x)
+            yield from_network(x)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import CRITERIA, Denoiser, at, chosen
+from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 
 
-class CoreDiff(Denoiser):
+class CoreDiff(IterativeDenoiser):
     """CoreDiff on single slices, the default for pairs without an order.
 
     Parameters
@@ -93,7 +95,7 @@ class CoreDiff(Denoiser):
         """The neighbours as they are, with another slice in the middle."""
         return middle if self.context == 1 else torch.cat([slices[:, :1], middle, slices[:, 2:]], dim=1)
 
-    def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """Sampling that re-estimates x_T from x_t and the restored image at each step; the first is not modulated."""
         x_end, estimate = self._middle(low), None
         x = x_end
@@ -102,12 +104,13 @@ class CoreDiff(Denoiser):
             restored = self.network(self._between(low, x), t, estimate, x_end)
             if i == 0:
                 # x_0 = x_t − D(x̂_0, x̂_T, 0) + x̂_0, and the first two cancel by the definition of x̂_T.
-                return restored.clamp(0.0, 1.0)
+                yield restored.clamp(0.0, 1.0)
+                return
             alpha = at(self.alpha[t], x)
             x_end_hat = (x - alpha * restored) / (1 - alpha)
             x = self.degrade(restored, x_end_hat, t - 1)
+            yield x
             estimate = restored
-        return x
 
 
 def linear_schedule(steps: int) -> Tensor:

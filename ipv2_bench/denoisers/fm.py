@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import CRITERIA, Denoiser, at, chosen
+from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.physics.intensity import from_network, to_network
 
 
-class FlowMatching(Denoiser):
+class FlowMatching(IterativeDenoiser):
     """A U-Net predicts the velocity of the straight path from the training input to the NDCT.
 
     Parameters
@@ -66,12 +66,12 @@ class FlowMatching(Denoiser):
         x_t = (1 - at(t, x_0)) * x_0 + at(t, x_0) * x_1
         return self.error(self.network(self._copies(x_t), t), self._copies(x_1 - x_0))
 
-    def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """``dx/dt = v(x, t)`` from the uLDCT at t = 0 to t = 1."""
         x = self._copies(to_network(low))
         for i in range(self.steps):
             x = self.solver(self._velocity, x, i / self.steps, 1.0 / self.steps)
-        return from_network(x.mean(dim=1, keepdim=True) if self.channels > 1 else x)
+            yield from_network(x.mean(dim=1, keepdim=True) if self.channels > 1 else x)
 
     def _velocity(self, x: Tensor, t: float) -> Tensor:
         return self.network(x, torch.full((len(x),), t, device=x.device, dtype=x.dtype))

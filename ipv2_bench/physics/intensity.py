@@ -1,4 +1,4 @@
-"""Every conversion of intensity: HU, attenuation, unit range, network range, 8 bit. Nowhere else."""
+"""Every conversion of intensity: HU, attenuation, unit range, network range, 8 and 16 bit. Nowhere else."""
 
 from __future__ import annotations
 
@@ -63,6 +63,16 @@ def to_8bit(unit: np.ndarray) -> np.ndarray:
 def from_8bit(image: np.ndarray) -> np.ndarray:
     """uint8 0..255 → float32 [0, 1]."""
     return image.astype(np.float32) / np.float32(255.0)
+
+
+def to_16bit(unit: np.ndarray) -> np.ndarray:
+    """[0, 1] → uint16 0..65535, rounded to nearest; values outside are clipped."""
+    return np.rint(np.clip(unit.astype(np.float64), 0.0, 1.0) * 65535.0).astype(np.uint16)
+
+
+def from_16bit(image: np.ndarray) -> np.ndarray:
+    """uint16 0..65535 → float32 [0, 1]."""
+    return (image.astype(np.float64) / 65535.0).astype(np.float32)
 
 
 def attenuation(hu: Tensor, mu_water: float) -> Tensor:

@@ -18,7 +18,7 @@ from ipv2_bench.denoisers.corediff import CoreDiff, alpha_schedule
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 from ipv2_bench.denoisers.networks.frequency_mixer import SpectralBranch
-from ipv2_bench.denoisers.networks.fused import make_hermitian_
+from ipv2_bench.denoisers.networks.spectrum import make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.denoisers.nl_means import noise_level
 from ipv2_bench.denoisers.red_cnn import REDCNN

@@ -16,13 +16,8 @@ from ipv2_bench.benchmark.literal import (
 from ipv2_bench.denoisers.corediff import CoreDiff, alpha_schedule
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
-from ipv2_bench.denoisers.networks.fused import (
-    amplitude_and_phase,
-    from_amplitude_and_phase,
-    make_hermitian_,
-    norm_act,
-    upsample_conv,
-)
+from ipv2_bench.denoisers.networks.fused import norm_act, upsample_conv
+from ipv2_bench.denoisers.networks.spectrum import amplitude_and_phase, from_amplitude_and_phase, make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.physics.intensity import from_network, to_network
 from ipv2_bench.physics.seeding import torch_generator

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipv2_bench.denoisers.networks.fused import amplitude_and_phase, from_amplitude_and_phase, norm_act
+from ipv2_bench.denoisers.networks.fused import norm_act
+from ipv2_bench.denoisers.networks.spectrum import amplitude_and_phase, from_amplitude_and_phase
 from ipv2_bench.denoisers.networks.winograd import Conv3x3
 
 
