@@ -20,7 +20,8 @@ class DataConfig:
     """Where slices come from and how they are split. Keys that are not listed here are options of the source.
 
     ``source``: a file of ``ipv2_bench/data/sources``. ``size``: pixels along a side. ``window``: HU that map to 0 and 1.
-    ``split``: ``patient`` or ``slice``; ``fractions``: train, validation, test; ``split_seed``: of their order.
+    ``split``: ``patient``, ``slice``, ``folder`` (what the source tells) or a file of ``ipv2-bench split``;
+    ``fractions``: train, validation, test; ``split_seed``: of their order.
     """
 
     source: str = "phantom"

@@ -17,7 +17,7 @@ from ipv2_bench.benchmark.provenance import training_code
 from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.data.slices import SliceSet, write_whole
 from ipv2_bench.data.source import Source
-from ipv2_bench.data.split import Split, split_slices
+from ipv2_bench.data.split import Split, keeps_patients_apart, split_slices
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.metrics.weights import VARIABLE
@@ -159,10 +159,10 @@ def _try(config: Config, name: str) -> None:
     cls, options = denoiser_options(config, name)
     with torch.device("meta"):
         made: Any = registry.build(cls, Denoiser, {**options, "seed": 0}, f"denoiser {name}")
-    if made.context > 1 and config.data.split == "slice":
+    if made.context > 1 and not keeps_patients_apart(config.data.split):
         raise InputError(
-            f"denoiser {name} sees {made.context} slices, and data.split=slice would show it those of the test set in "
-            "training: use data.split=patient, or a context of 1"
+            f"denoiser {name} sees {made.context} slices, and data.split={config.data.split} would show it those of the test "
+            "set in training: use data.split=patient, or a context of 1"
         )
     if config.data.size % made.divisor:
         raise InputError(

@@ -39,6 +39,10 @@ class SliceSet:
         SHA-256 over everything above, 64 hex digits.
     stack
         Label of the run of consecutive slices that each belongs to, n strings; empty where slices have no order.
+    key
+        Name of each slice that stays the same at any size, n strings; of its content, never an identifier.
+    part
+        ``train``, ``val`` or ``test`` where the source says so, else empty strings.
     """
 
     folder: Path
@@ -50,6 +54,8 @@ class SliceSet:
     pixel_mm: np.ndarray
     manifest: str
     stack: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    part: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.low)
@@ -117,12 +123,18 @@ class Made(NamedTuple):
         [n].
     stack
         Label of the run of consecutive slices that each belongs to; empty without an order.
+    key
+        Name of each slice, see :class:`SliceSet`.
+    part
+        ``train``, ``val`` or ``test``; empty where the source does not say.
     """
 
     arrays: dict[str, np.ndarray]
     patient: Sequence[str]
     pixel_mm: np.ndarray
-    stack: Sequence[str] = ()
+    stack: Sequence[str]
+    key: Sequence[str]
+    part: Sequence[str] = ()
 
 
 def write_whole(path: Path, write: Callable) -> None:
@@ -153,19 +165,23 @@ def stored(
         When a made slice is not usable; all of them in one list.
     """
     if not (folder / "index.json").exists():
-        arrays, patient, pixel_mm, stack = make()
-        _check(arrays, patient)
+        made = make()
+        _check(made.arrays, made.patient)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         digest = hashlib.sha256()
-        for name, array in sorted(arrays.items()):
-            array = np.ascontiguousarray(array, dtype=np.float32)
-            np.save(temporary / f"{name}.npy", array)
+        for name, array in sorted(made.arrays.items()):
             digest.update(name.encode())
-            digest.update(array.tobytes())
-        digest.update(json.dumps([list(patient), pixel_mm.tolist()]).encode())
-        index = {"patient": list(patient), "pixel_mm": pixel_mm.tolist(), "manifest": digest.hexdigest()}
-        index["stack"] = list(stack)
+            with (temporary / f"{name}.npy").open("wb") as file:
+                header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": array.shape}
+                np.lib.format.write_array_header_1_0(file, header)
+                for image in array:  # one at a time: thousands do not fit into memory
+                    content = np.ascontiguousarray(image, dtype=np.float32).tobytes()
+                    file.write(content)
+                    digest.update(content)
+        digest.update(json.dumps([list(made.patient), made.pixel_mm.tolist()]).encode())
+        index = {"patient": list(made.patient), "pixel_mm": made.pixel_mm.tolist(), "manifest": digest.hexdigest()}
+        index |= {"stack": list(made.stack), "key": list(made.key), "part": list(made.part)}
         (temporary / "index.json").write_text(json.dumps(index))
         try:
             temporary.rename(folder)
@@ -195,6 +211,8 @@ def _opened(folder: Path) -> SliceSet:
         pixel_mm=np.asarray(index["pixel_mm"]),
         manifest=index["manifest"],
         stack=tuple(index["stack"]),
+        key=tuple(index["key"]),
+        part=tuple(index["part"]),
     )
 
 

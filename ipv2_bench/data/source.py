@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,14 +27,30 @@ class Source(ABC):
     def make(self, window: Window, size: int, progress: bool) -> Made:
         """All slices at ``size``."""
 
+    cache: Path | None = None
+    """Folder for what is worth keeping between runs; set by :meth:`slices`."""
+
     def slices(self, cache: Path, window: Window, size: int, progress: bool = False) -> SliceSet:
         """The slice set at ``size``, from the ``cache`` folder or made there."""
+        self.cache = cache
         identity = [type(self).__name__, self.identity(), [window.low, window.high], size, code("physics", "data")]
         return stored(cache / digest(identity), lambda: self.make(window, size, progress))
 
 
+def scratch(folder: Path | None, n: int, size: int) -> np.ndarray:
+    """An array float32 [n, size, size] on the disk, which goes away with it: for more slices than memory holds."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.float32, "w+", shape=(n, size, size))
+
+
 def assemble(
-    scanned: Iterator[ScannedSlice], patient: Sequence[str], window: Window, stack: Sequence[str] = ()
+    scanned: Iterator[ScannedSlice],
+    patient: Sequence[str],
+    window: Window,
+    key: Sequence[str],
+    stack: Sequence[str] = (),
 ) -> Made:
     """Scanned slices in HU → what :meth:`Source.make` returns."""
     found = list(scanned)
@@ -43,7 +60,7 @@ def assemble(
     nodules = [one.nodules for one in found if one.nodules is not None]
     if nodules:
         arrays["nodules"] = np.stack(nodules)
-    return Made(arrays, patient, np.array([one.pixel_mm for one in found]), stack)
+    return Made(arrays, patient, np.array([one.pixel_mm for one in found]), stack, key)
 
 
 def in_parallel(function: object, jobs: Sequence, progress: bool, title: str, workers: int) -> Iterator:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.slices import SliceSet, write_whole
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import numpy_generator
 
@@ -23,14 +25,14 @@ class Split:
 
 
 def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float], seed: int) -> Split:
-    """Split by ``patient`` (no patient on two sides) or by ``slice`` (as the paper does).
+    """Split by ``patient`` (no patient on two sides), by ``slice`` (as the paper does), or as it has been decided.
 
     Parameters
     ----------
     slices
         What to split.
     by
-        ``"patient"`` or ``"slice"``.
+        ``"patient"``, ``"slice"``, ``"folder"`` for the parts that the source tells, or a file of :func:`write_split`.
     fractions
         Train, validation and test, adding up to 1. A part whose fraction is not 0 gets at least one unit.
     seed
@@ -39,10 +41,14 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
     Raises
     ------
     InputError
-        For an unknown ``by``, fractions that do not add up, or fewer patients than parts.
+        For an unknown ``by``, fractions that do not add up, fewer patients than parts, or a file that does not fit.
     """
+    if by.endswith(".json"):
+        return _read(slices, Path(by))
+    if by == "folder":
+        return _told(slices)
     if by not in ("patient", "slice"):
-        raise InputError(f"split '{by}' is unknown: use patient or slice")
+        raise InputError(f"split '{by}' is unknown: use patient, slice, folder or a file *.json of ipv2-bench split")
     if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-6 or fractions[0] == 0 or fractions[2] == 0:
         raise InputError(f"split fractions {fractions} must be ≥ 0, add up to 1, and leave something to train and test")
     if by == "patient" and not all(slices.patient):
@@ -61,6 +67,69 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
     place = {units[j]: part for part, js in enumerate(np.split(order, np.cumsum(counts)[:-1])) for j in js}
     part_of = np.array([place[p if by == "patient" else i] for i, p in enumerate(slices.patient)])
     return Split(*(np.flatnonzero(part_of == part) for part in range(3)))
+
+
+def keeps_patients_apart(by: str) -> bool:
+    """Whether a value of ``data.split`` promises that no patient, hence no neighbouring slice, is on two sides."""
+    if by.endswith(".json") and Path(by).is_file():
+        return _content(Path(by)).get("by") == "patient"
+    return by == "patient"
+
+
+def write_split(slices: SliceSet, split: Split, by: str, path: Path) -> None:
+    """Write a split as JSON: names of the slices in each part, which hold at any size and tell no identity.
+
+    Parameters
+    ----------
+    slices, split
+        What was split, and how.
+    by
+        The rule that it followed, ``"patient"`` or ``"slice"``.
+    path
+        ``*.json``, to be given as ``data.split``.
+    """
+    parts = {part: [slices.key[i] for i in getattr(split, part)] for part in PARTS}
+    text = json.dumps({"by": by, **parts}, indent=1) + "\n"
+    write_whole(path, lambda file: file.write(text.encode()))
+
+
+def _content(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise InputError(f"the split {path} is not there: write it with ipv2-bench split --write {path.name}") from None
+    except ValueError as error:
+        raise InputError(f"the split {path.name} is no JSON ({error}): write it anew with ipv2-bench split") from None
+    if not isinstance(found, dict) or not all(isinstance(found.get(part), list) for part in PARTS):
+        raise InputError(f"the split {path.name} does not list train, val and test: write it with ipv2-bench split")
+    return found
+
+
+def _read(slices: SliceSet, path: Path) -> Split:
+    """The split of a file, which must name every slice once and none that is not here."""
+    content = _content(path)
+    place = {key: i for i, key in enumerate(slices.key)}
+    named = [key for part in PARTS for key in content[part]]
+    twice = len(named) - len(set(named))
+    unknown = [key for key in named if key not in place]
+    missing = set(place) - set(named)
+    if twice or unknown or missing:
+        raise InputError(
+            f"the split {path.name} does not fit the data: of its {len(named)} slices {len(unknown)} are not here and {twice} "
+            f"stand twice, and {len(missing)} slices of the data are in no part; use the data it was made for, or write another"
+        )
+    return Split(*(np.array(sorted(place[key] for key in content[part]), dtype=np.int64) for part in PARTS))
+
+
+def _told(slices: SliceSet) -> Split:
+    """The split that the source itself tells."""
+    lacking = len(slices) - sum(part in PARTS for part in slices.part)
+    if lacking:
+        raise InputError(
+            f"{lacking} of {len(slices)} slices lie in no folder train, val or test: set data.split=slice or patient"
+        )
+    told = np.array(slices.part)
+    return Split(*(np.flatnonzero(told == part) for part in PARTS))
 
 
 def _apportion(n: int, fractions: tuple[float, float, float]) -> list[int]:

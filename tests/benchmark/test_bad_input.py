@@ -94,7 +94,7 @@ def test_no_lung(refused, tmp_path: Path) -> None:
         (("--config", "nowhere.yaml"), "nowhere.yaml is not there"),
         ((*SMOKE, "train.step=3"), "setting 'train.step' is unknown: use one of train.steps"),
         ((*SMOKE, "data.patient=3"), "phantom has no option 'patient': use one of"),
-        ((*SMOKE, "data.source=mri"), "'mri' is unknown: use one of paired_png, phantom"),
+        ((*SMOKE, "data.source=mri"), "'mri' is unknown: use one of paired_dicom, paired_png, phantom"),
         ((*SMOKE, "denoisers.fm.depth=3"), "denoiser fm has no option 'depth': use one of"),
         ((*SMOKE, "--tables", "7"), "table 7 is unknown: use one of 1, 2, 3"),
         ((*SMOKE, "wandb.mode=cloud"), "wandb.mode is 'cloud': use one of auto"),

@@ -20,8 +20,10 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from ipv2_bench.data import dicom
-from ipv2_bench.data.dicom import Series, lung_slices, read_tree
+from ipv2_bench.data import dicom, dicom_file, dicom_pixels, dicom_tags
+from ipv2_bench.data.dicom import read_tree
+from ipv2_bench.data.lung import lung_slices
+from ipv2_bench.data.series import Series
 from ipv2_bench.errors import InputError
 
 MARKER = "ZZQPATIENT"
@@ -341,7 +343,7 @@ def test_missing_decoder_names_syntax_and_package(tmp_path: Path, monkeypatch: p
     data.compress(RLELossless, generate_instance_uid=False)
     data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
     save(data, tmp_path / "1.dcm")
-    monkeypatch.setattr(dicom, "get_decoder", lambda uid: NoDecoder())
+    monkeypatch.setattr(dicom_pixels, "get_decoder", lambda uid: NoDecoder())
     message = refusal(tmp_path)
     assert message.startswith("1.dcm: no decoder for 'JPEG Lossless")
     assert "pip install python-gdcm" in message
@@ -397,8 +399,8 @@ def test_no_identity_in_messages_logs_and_warnings(
 
 def test_identity_is_never_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
-    real = dicom.dcmread
-    monkeypatch.setattr(dicom, "dcmread", lambda *a, **k: parsed.append(real(*a, **k)) or parsed[-1])
+    real = dicom_file.dcmread
+    monkeypatch.setattr(dicom_file, "dcmread", lambda *a, **k: parsed.append(real(*a, **k)) or parsed[-1])
     read_tree(series(tmp_path))
     assert len(parsed) == 4
     for keyword in ("PatientName", "PatientBirthDate", "InstitutionName"):
@@ -413,7 +415,7 @@ def test_number_and_study_leave_the_reader_only_as_hashes_with_a_salt(
     monkeypatch.setattr(dicom, "group_patients", lambda belonging, rule: told.append(belonging) or real(belonging, rule))
     number, study = "P-0815", "1.2.826.0.99"
     (found,) = read_tree(series(tmp_path, PatientID=number, StudyInstanceUID=study))
-    monkeypatch.setattr(dicom, "_SALT", b"another run")
+    monkeypatch.setattr(dicom_tags, "_SALT", b"another run")
     (again,) = read_tree(tmp_path)
     assert found.patient == again.patient == found.key
     first, second = (next(iter(one.values())) for one in told)

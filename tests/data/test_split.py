@@ -96,5 +96,5 @@ def test_fractions_that_leave_something_out_are_refused(fractions: tuple[float, 
 
 
 def test_unknown_ways_to_split_are_refused() -> None:
-    with pytest.raises(InputError, match="split 'series' is unknown: use patient or slice"):
+    with pytest.raises(InputError, match="split 'series' is unknown: use patient, slice, folder or a file"):
         split_slices(slices_of(uneven(5)), "series", SEVENTY, seed=0)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from ipv2_bench.data.dicom import lung_slices, read_tree
+from ipv2_bench.data.dicom import read_tree
+from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import Acquisition, scan_noise

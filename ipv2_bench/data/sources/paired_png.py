@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from ipv2_bench.data.findings import Findings
+from ipv2_bench.data.png import BadPng, read_png
 from ipv2_bench.data.slices import Made
-from ipv2_bench.data.source import Source
+from ipv2_bench.data.source import Source, scratch
+from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError, refuse
-from ipv2_bench.physics.intensity import Window, from_8bit
+from ipv2_bench.physics.intensity import Window
+
+
+class PngPair(NamedTuple):
+    """Files of a pair, and the part of the split that their folder names: ``train``, ``val``, ``test`` or nothing."""
+
+    low: Path
+    normal: Path
+    part: str
 
 
 class PairedPng(Source):
-    """Gray 8-bit pairs, matched by file name, as the paper's. The truth is not known.
+    """Grey pairs of 8 or 16 bit, matched by file name, as the paper's. The truth is not known.
 
     Parameters
     ----------
     root
-        Folder with ``lq`` (uLDCT) and ``gt`` (NDCT) folders, at any depth; pairs of all of them are pooled and split
-        anew by ``data.split``.
+        Folder with ``lq`` (uLDCT) and ``gt`` (NDCT) folders, at any depth. ``data.split=folder`` keeps pairs in the
+        ``train``, ``val`` and ``test`` that they lie in; any other split pools them.
     pixel_mm
         Side of a pixel, which PNG does not tell; it sets the path lengths of module 2.
     """
@@ -35,52 +47,63 @@ class PairedPng(Source):
     def identity(self) -> dict:
         """See :class:`Source`."""
         content = hashlib.sha256()
-        for low, normal in self._pairs():
-            content.update(hashlib.sha256(low.read_bytes() + normal.read_bytes()).digest())
+        for pair in self.pairs():
+            content.update(hashlib.sha256(pair.low.read_bytes() + pair.normal.read_bytes()).digest())
+            content.update(pair.part.encode())
         return {"content": content.hexdigest(), "pixel_mm": self.pixel_mm}
 
-    def _pairs(self) -> list[tuple[Path, Path]]:
+    def pairs(self, findings: Findings | None = None) -> list[PngPair]:
+        """All pairs; those that lack a partner go into ``findings``, or are refused where there are none.
+
+        Raises
+        ------
+        InputError
+            When there is no pair, or no place to put what is wrong.
+        """
         if not self.root.is_dir():
             raise InputError(f"the folder {self.root} is not there: set data.root to the pairs' folder")
-        pairs, problems = [], []
+        pairs, own = [], Findings()
         for lq in sorted(p for p in self.root.rglob("lq") if p.is_dir()):
             gt = lq.parent / "gt"
             low, normal = ({p.name: p for p in folder.glob("*.png")} for folder in (lq, gt))
             for name in sorted(set(low) ^ set(normal)):
                 side, other = ("lq", "gt") if name in low else ("gt", "lq")
-                where = (lq.parent / side / name).relative_to(self.root)
-                problems.append(f"{where} has no partner in {other}: add it or remove this one")
-            pairs += [(low[n], normal[n]) for n in sorted(set(low) & set(normal))]
-        refuse(problems, "data set")
+                where = (lq.parent / side / name).relative_to(self.root).as_posix()
+                own.add(where, "orphan", f"has no partner in {other}: add it or remove this one")
+            part = next((p for p in lq.parent.relative_to(self.root).parts if p in PARTS), "")
+            pairs += [PngPair(low[n], normal[n], part) for n in sorted(set(low) & set(normal))]
+        if findings is None:
+            refuse([str(f) for f in own.list()], "data set")
+        else:
+            for f in own.list():
+                findings.add(f.name, f.kind, f.text)
         if not pairs:
             raise InputError(f"no pairs under {self.root}: expected folders lq and gt with PNG files of equal names")
         return pairs
 
     def make(self, window: Window, size: int, progress: bool) -> Made:
         """See :class:`Source`."""
-        from PIL import Image, UnidentifiedImageError
         from tqdm import tqdm
 
-        arrays: dict[str, list[np.ndarray]] = {"low": [], "normal": []}
-        patient: list[str] = []
-        problems: list[str] = []
-        for pair in tqdm(self._pairs(), desc="PNG pairs", unit="pair", disable=not progress, leave=False):
-            for side, path in zip(arrays, pair, strict=True):
-                where = path.relative_to(self.root)
+        pairs, findings, keys = self.pairs(), Findings(), []
+        arrays = {side: scratch(self.cache, len(pairs), size) for side in ("low", "normal")}
+        for i, pair in enumerate(tqdm(pairs, desc="PNG pairs", unit="pair", disable=not progress, leave=False)):
+            content = hashlib.sha256()
+            for side, path in (("low", pair.low), ("normal", pair.normal)):
+                where = path.relative_to(self.root).as_posix()
+                content.update(path.read_bytes())
                 try:
-                    with Image.open(path) as image:
-                        if image.mode not in ("L", "RGB", "P", "1"):
-                            problems.append(f"{where} has pixels of kind {image.mode}: expected 8-bit grey or colour")
-                            continue
-                        gray = np.asarray(image.convert("L"))
-                except (OSError, SyntaxError, UnidentifiedImageError) as error:
-                    problems.append(f"{where} cannot be read as PNG ({type(error).__name__}): replace it")
+                    unit = read_png(path).unit
+                except BadPng as bad:
+                    findings.add(where, bad.args[0], bad.args[1])
                     continue
-                if gray.shape != (size, size):
-                    problems.append(f"{where} is {gray.shape[1]}×{gray.shape[0]}: expected {size}×{size} (data.size)")
+                if unit.shape != (size, size):
+                    text = f"is {unit.shape[1]}×{unit.shape[0]}: expected {size}×{size} (data.size)"
+                    findings.add(where, "shape", text)
                     continue
-                arrays[side].append(from_8bit(gray))
-            patient.append("")  # not told, so that only data.split=slice is possible
-        refuse(problems, "data set")
-        stacked = {side: np.stack(images) for side, images in arrays.items()}
-        return Made(stacked, patient, np.full(len(patient), self.pixel_mm))
+                arrays[side][i] = unit
+            keys.append(content.hexdigest()[:16])
+        refuse([str(f) for f in findings.list()], "data set")
+        # Patients are not told, so only data.split=slice or folder is possible.
+        mm = np.full(len(pairs), self.pixel_mm)
+        return Made(arrays, [""] * len(pairs), mm, (), keys, [p.part for p in pairs])

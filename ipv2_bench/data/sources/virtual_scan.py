@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 from dataclasses import asdict
@@ -12,7 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ipv2_bench.data.breathing import Breathing
-from ipv2_bench.data.dicom import lung_slices, read_tree
+from ipv2_bench.data.decoded import DecodedCache
+from ipv2_bench.data.dicom import content_of, read_tree
+from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.patients import RULES
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
 from ipv2_bench.data.slices import Made
@@ -40,6 +41,8 @@ class VirtualScan(Source):
         of the patient, smooth from slice to slice, for denoisers that see neighbours.
     seed
         Of everything that is drawn.
+    derived
+        Whether derived images (ImageType DERIVED, such as reformats) count as slices.
     photons, electronic, bowtie, views
         The 2 % acquisition; see :class:`~ipv2_bench.physics.scanner.Acquisition`.
     """
@@ -51,6 +54,7 @@ class VirtualScan(Source):
         patients_by: str = "auto",
         breathe_by: str = "slice",
         seed: int = 0,
+        derived: bool = False,
         photons: float = 4500.0,
         electronic: float = 6.0,
         bowtie: float = 0.7,
@@ -63,7 +67,7 @@ class VirtualScan(Source):
             raise ValueError(f"patients_by is '{patients_by}': use one of {', '.join(RULES)}")
         if breathe_by not in ("slice", "series"):
             raise ValueError(f"breathe_by is '{breathe_by}': use slice or series")
-        self.breathe_by = breathe_by
+        self.breathe_by, self.derived = breathe_by, derived
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
             Acquisition(photons=photons, electronic=electronic, bowtie=bowtie, views=views, filter_name="shepp-logan")
@@ -73,26 +77,21 @@ class VirtualScan(Source):
         """See :class:`Source`. The files' content takes part, their names and place do not."""
         if not self.root.is_dir():
             raise InputError(f"the folder {self.root} is not there: set data.root to a tree of DICOM series")
-        files = sorted(
-            hashlib.sha256(Path(folder, name).read_bytes()).hexdigest()
-            for folder, _, names in os.walk(self.root)
-            for name in names
-            if Path(folder, name).is_file()
-        )
-        content = hashlib.sha256("".join(files).encode()).hexdigest()
         return {
-            "content": content,
+            "content": content_of(self.root),
             "min_lung": self.min_lung,
             "patients_by": self.patients_by,
             "breathe_by": self.breathe_by,
+            "derived": self.derived,
             "seed": self.seed,
             "scanner": asdict(self.scanner),
         }
 
     def make(self, window: Window, size: int, progress: bool) -> Made:
         """See :class:`Source`."""
-        jobs, patient, stack = [], [], []
-        for number, series in enumerate(read_tree(self.root, progress, self.patients_by)):
+        jobs, patient, stack, key = [], [], [], []
+        decoded = None if self.cache is None else DecodedCache(self.cache)
+        for number, series in enumerate(read_tree(self.root, progress, self.patients_by, decoded, self.derived)):
             used = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, self.min_lung))
             runs = np.cumsum(np.diff(used, prepend=-2) > 1)
             for i, run in zip(used, runs, strict=True):
@@ -100,13 +99,15 @@ class VirtualScan(Source):
                 jobs.append((series.hu[i].astype(np.float32), series.spacing_mm, series.key, int(i), height))
                 patient.append(series.patient)
                 stack.append(f"{number}-{run}")
+                key.append(f"{series.key}-{i:04d}")
         if not jobs:
             raise InputError(
                 f"no slice under {self.root} shows lung over {self.min_lung:.0%} of the body: expected chest CT in HU; "
                 "check the rescale tags or lower data.min_lung"
             )
         scan = partial(_scan, self.scanner, self.seed, size)
-        return assemble(in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1), patient, window, stack)
+        scanned = in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1)
+        return assemble(scanned, patient, window, key, stack)
 
 
 KNOT_MM = 40.0

@@ -1,0 +1,59 @@
+"""Grey PNG slices of 8 or 16 bit."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ipv2_bench.data.slices import write_whole
+from ipv2_bench.physics.intensity import from_8bit, from_16bit, to_8bit, to_16bit
+
+LARGEST_SIDE = 4096
+
+
+class PngSlice(NamedTuple):
+    """A slice [H, W], float32 in [0, 1] of the HU window, and the bits that it was stored with: 8 or 16."""
+
+    unit: np.ndarray
+    bits: int
+
+
+class BadPng(Exception):
+    """Why a file cannot be used: kind of finding, and its text."""
+
+
+def read_png(path: Path) -> PngSlice:
+    """Read a grey slice; palette, alpha and colour pass when every pixel is grey.
+
+    Raises
+    ------
+    BadPng
+        When it is no whole PNG, too large, or in colour.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
+            if max(image.size) > LARGEST_SIDE:
+                raise BadPng("shape", f"is {image.width}×{image.height}: expected {LARGEST_SIDE} at most")
+            if image.mode in ("I;16", "I;16B", "I"):
+                return PngSlice(from_16bit(np.asarray(image, dtype=np.int64).astype(np.uint16)), 16)
+            colour = np.asarray(image.convert("RGB"))
+    except BadPng:
+        raise
+    except Exception as error:  # Pillow raises many types on damaged files
+        raise BadPng("unreadable", f"cannot be read as PNG ({type(error).__name__}): replace it") from None
+    if (colour != colour[..., :1]).any():
+        raise BadPng("shape", "is in colour: expected grey pixels; export the CT image itself, without marks")
+    return PngSlice(from_8bit(colour[..., 0]), 8)
+
+
+def write_png(path: Path, unit: np.ndarray, bits: int) -> None:
+    """Write a slice [H, W] in [0, 1] with 8 or 16 bit, whole or not at all; the folder is made."""
+    from PIL import Image
+
+    stored = to_8bit(unit) if bits == 8 else to_16bit(unit)
+    write_whole(path, lambda file: Image.fromarray(stored).save(file, format="png"))
