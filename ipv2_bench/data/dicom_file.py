@@ -35,7 +35,7 @@ class CTSlice:
     hu
         int16 (where slope and intercept are whole numbers) or float32 [H, W], at least −1024; padding is −1000.
     spacing
-        Side of a pixel in mm.
+        Side of a pixel in mm; 0 where only the tags were looked at and do not tell.
     corner, axes, location
         Position of the first pixel [3] in mm, directions of rows and columns [6], SliceLocation [1]; or ``None``.
     """
@@ -58,6 +58,7 @@ def read_slice(
     left_out: Counter[str],
     cache: DecodedCache | None = None,
     derived: bool = False,
+    pixels: bool = True,
 ) -> CTSlice | None:
     """Read one file.
 
@@ -71,6 +72,8 @@ def read_slice(
         Keeps decoded pixels.
     derived
         Whether derived images count as slices too.
+    pixels
+        Decode them; otherwise ``hu`` is empty, and of the tags only the HU scale must be usable.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def read_slice(
     """
     try:
         raw = read_bytes(path)
-        data = dcmread(io.BytesIO(raw), specific_tags=TAGS)
+        data = dcmread(io.BytesIO(raw), specific_tags=TAGS, stop_before_pixels=not pixels)
         reason = why_left_out(data, derived)
     except Unusable as unusable:
         findings.add(name, *unusable.args)
@@ -93,16 +96,17 @@ def read_slice(
     if reason is not None:
         left_out[reason] += 1
         return None
-    found = [*rescale_findings(data), *geometry_findings(data)]
-    hu = None
+    found = [*rescale_findings(data), *(geometry_findings(data) if pixels else ())]
+    hu = None if pixels else np.zeros((0, 0), np.int16)
     try:
-        hu = cache.get(raw, lambda: decode_hu(data)) if cache else decode_hu(data)
+        if pixels:
+            hu = cache.get(raw, lambda: decode_hu(data)) if cache else decode_hu(data)
     except Unusable as unusable:
         found.append((unusable.args[0], unusable.args[1]))
     for one in dict.fromkeys(found):
         findings.add(name, *one)
     spacing = numbers(data, "PixelSpacing", 2)
-    if found or hu is None or spacing is None:
+    if found or hu is None:
         return None
     return CTSlice(
         name,
@@ -110,7 +114,7 @@ def read_slice(
         hashed(data, "PatientID"),
         hashed(data, "StudyInstanceUID"),
         hu,
-        float(spacing[0]),
+        float(spacing[0]) if spacing is not None else 0.0,
         numbers(data, "ImagePositionPatient", 3),
         numbers(data, "ImageOrientationPatient", 6),
         numbers(data, "SliceLocation", 1),

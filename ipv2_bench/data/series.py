@@ -126,7 +126,7 @@ def positions(slices: Sequence[CTSlice]) -> tuple[np.ndarray | None, list[FileFi
             "ImageOrientationPatient differs within the series or is not two perpendicular unit vectors; "
             "expected one orientation; remove the slices that differ"
         )
-        return None, [(slices[i].name, "orientation", finding) for i in np.flatnonzero(skewed | turned)]
+        return None, [(slices[i].name, "orientation", finding) for i in np.flatnonzero(skewed | turned).tolist()]
     normal = np.cross(usual[0], usual[1])
     position = corner @ normal
     # In a tilted scan the table moves obliquely to the slice normal, whatever the tilt tag says.

@@ -16,6 +16,7 @@ from ipv2_bench.data.dicom import content_of, read_tree
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.patients import RULES
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
+from ipv2_bench.data.series import Series
 from ipv2_bench.data.slices import Made
 from ipv2_bench.data.source import Source, assemble, in_parallel
 from ipv2_bench.errors import InputError
@@ -95,8 +96,7 @@ class VirtualScan(Source):
             used = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, self.min_lung))
             runs = np.cumsum(np.diff(used, prepend=-2) > 1)
             for i, run in zip(used, runs, strict=True):
-                height = float(series.position_mm[i]) if self.breathe_by == "series" else None
-                jobs.append((series.hu[i].astype(np.float32), series.spacing_mm, series.key, int(i), height))
+                jobs.append(self.job(series, int(i)))
                 patient.append(series.patient)
                 stack.append(f"{number}-{run}")
                 key.append(f"{series.key}-{i:04d}")
@@ -105,18 +105,27 @@ class VirtualScan(Source):
                 f"no slice under {self.root} shows lung over {self.min_lung:.0%} of the body: expected chest CT in HU; "
                 "check the rescale tags or lower data.min_lung"
             )
-        scan = partial(_scan, self.scanner, self.seed, size)
+        scan = partial(scan_slice, self.scanner, self.seed, size)
         scanned = in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1)
         return assemble(scanned, patient, window, key, stack)
 
+
+    def job(self, series: Series, i: int) -> Job:
+        """What :func:`scan_slice` needs of a slice."""
+        height = float(series.position_mm[i]) if self.breathe_by == "series" else None
+        return series.hu[i].astype(np.float32), series.spacing_mm, series.key, i, height
+
+
+Job = tuple[np.ndarray, float, str, int, float | None]
+"""A slice [M, M] in HU, the side of its pixels in mm, its series' key, its place there, and its height in mm where one
+breath goes through the whole series."""
 
 KNOT_MM = 40.0
 """Distance along the patient at which a breath is drawn anew; between two of them it is blended."""
 
 
-def _scan(
-    scanner: SecondScan, seed: int, size: int, job: tuple[np.ndarray, float, str, int, float | None]
-) -> ScannedSlice:
+def scan_slice(scanner: SecondScan, seed: int, size: int, job: Job) -> ScannedSlice:
+    """Breathe a slice and scan it again, at [size, size]."""
     hu, spacing_mm, key, i, height = job
     field = None if height is None else breath(scanner.breathing, hu.shape[0], spacing_mm, height, seed, key)
     return scanner.scan(hu, spacing_mm, size, seed, key, i, field=field)

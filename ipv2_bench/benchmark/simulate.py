@@ -1,0 +1,130 @@
+"""Virtual scans written to disk, for whoever trains elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ipv2_bench import registry
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.out_folder import claim
+from ipv2_bench.data.dicom import content_of, read_tree
+from ipv2_bench.data.dicom_out import make_slice, write_dicom
+from ipv2_bench.data.lung import lung_slices
+from ipv2_bench.data.png import write_png
+from ipv2_bench.data.second_scan import ScannedSlice
+from ipv2_bench.data.series import Series
+from ipv2_bench.data.source import Source
+from ipv2_bench.data.sources.virtual_scan import VirtualScan, scan_slice
+from ipv2_bench.errors import InputError
+from ipv2_bench.physics.intensity import Window
+from ipv2_bench.purification.calibration import lung_region, noise_level
+
+SIDES = {"lq": "low", "gt": "normal", "truth": "truth"}
+"""Folder → image: the uLDCT, the NDCT, and the noise-free slice that the uLDCT shows."""
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What a virtual scan wrote: slices, of how many series, those found there, and the median noise in the lung in HU."""
+
+    written: int
+    series: int
+    there: int
+    noise_hu: tuple[float, float]
+
+    def text(self, out: Path) -> str:
+        """What happened, in words."""
+        noise = (
+            "" if np.isnan(self.noise_hu[0]) else "; noise in the lung {:.3g} HU, NDCT {:.3g} HU".format(*self.noise_hu)
+        )
+        lines = [f"{self.written} slices of {self.series} series scanned, {self.there} were there{noise}: {out}"]
+        if noise:
+            lines.append("for more or less noise: data.photons=…")
+        return "\n".join(lines)
+
+
+def simulate_tree(
+    config: Config, source: Path, out: Path, form: str, size: int = 0, progress: bool = True
+) -> Simulated:
+    """Breathe every slice that shows lung and scan it again at ultra-low dose: ``OUT/{lq,gt,truth}/SERIES/SLICE``.
+
+    Parameters
+    ----------
+    config
+        Its ``data`` options are those of ``virtual_scan``; its window is that of the PNG.
+    source
+        Tree of NDCT DICOM series.
+    out
+        New folder, or one that the same command left unfinished.
+    form
+        ``png8``, ``png16`` or ``dicom`` (in whole HU, without window, under a pseudonym).
+    size
+        Pixels along a side; 0 for the scanner's own.
+    progress
+        Show bars.
+
+    Raises
+    ------
+    InputError
+        When the series are not usable, or ``out`` holds something else.
+    """
+    from tqdm import tqdm
+
+    if form not in ("png8", "png16", "dicom"):
+        raise InputError(f"--format is '{form}': use png8, png16 or dicom")
+    if size < 0:
+        raise InputError(f"--size is {size}: expected pixels along a side, or 0 for the scanner's own")
+    options = (
+        {**config.data.options, "root": str(source)} if config.data.source == "virtual_scan" else {"root": str(source)}
+    )
+    scan: Any = registry.build(VirtualScan, Source, options, "virtual scan")
+    window = Window(*config.data.window)
+    trees = read_tree(source, progress, scan.patients_by, derived=scan.derived)
+    jobs = [
+        (number, i)
+        for number, series in enumerate(trees)
+        for i in np.flatnonzero(lung_slices(series.hu, series.spacing_mm, scan.min_lung)).tolist()
+    ]
+    if not jobs:
+        raise InputError(f"no slice shows lung over {scan.min_lung:.0%} of the body: lower data.min_lung")
+    claim(
+        out,
+        [source],
+        "simulate",
+        {"content": content_of(source), "scan": {**scan.identity(), "content": ""}, "as": [form, size, asdict(window)]},
+    )
+    written, there = 0, 0
+    noise: list[list[float]] = []
+    for number, i in tqdm(jobs, desc="virtual scan", unit="slice", disable=not progress):
+        series = trees[number]
+        name = f"{series.key}/{i:04d}" + (".dcm" if form == "dicom" else ".png")
+        if all((out / side / name).exists() for side in SIDES):
+            there += 1
+            continue
+        one = scan_slice(scan.scanner, scan.seed, size or series.hu.shape[1], scan.job(series, i))
+        for side, attribute in SIDES.items():
+            _write(out / side / name, getattr(one, attribute), one, series, i, side, form, window)
+        written += 1
+        if len(noise) < 32:
+            units = [window.unit(x) for x in (one.low, one.normal)]
+            region = lung_region(*units)
+            if region.sum() >= 50:
+                noise.append([noise_level(u, region) * window.width for u in units])
+    middle = np.median(noise, axis=0) if noise else (float("nan"), float("nan"))
+    return Simulated(written, len(trees), there, (float(middle[0]), float(middle[1])))
+
+
+def _write(
+    path: Path, hu: np.ndarray, one: ScannedSlice, series: Series, i: int, side: str, form: str, window: Window
+) -> None:
+    if form != "dicom":
+        write_png(path, window.unit(hu), 8 if form == "png8" else 16)
+        return
+    corner = series.corner_mm if series.corner_mm is not None else (0.0, 0.0)
+    where = (float(corner[0]), float(corner[1]), float(series.position_mm[i]))
+    title = {"lq": "virtual scan at 2 % dose", "gt": "NDCT", "truth": "aligned truth"}[side]
+    write_dicom(path, make_slice(hu, one.pixel_mm, where, series.patient, f"{side}-{series.key}", title))
