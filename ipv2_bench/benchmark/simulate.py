@@ -50,7 +50,7 @@ class Simulated:
 def simulate_tree(
     config: Config, source: Path, out: Path, form: str, size: int = 0, progress: bool = True
 ) -> Simulated:
-    """Breathe every slice that shows lung and scan it again at ultra-low dose: ``OUT/{lq,gt,truth}/SERIES/SLICE``.
+    """Breathe every slice that shows lung and scan it again at ultra-low dose: ``OUT/{lq,gt,truth}``.
 
     Parameters
     ----------
@@ -101,7 +101,8 @@ def simulate_tree(
     noise: list[list[float]] = []
     for number, i in tqdm(jobs, desc="virtual scan", unit="slice", disable=not progress):
         series = trees[number]
-        name = f"{series.key}/{i:04d}" + (".dcm" if form == "dicom" else ".png")
+        # PNG in one folder, as paired_png reads them; DICOM in a folder for each series.
+        name = f"{series.key}/{i:04d}.dcm" if form == "dicom" else f"{series.key}-{i:04d}.png"
         if all((out / side / name).exists() for side in SIDES):
             there += 1
             continue

@@ -18,7 +18,7 @@ from ipv2_bench.data.dicom_pixels import Unusable, decode_hu
 from ipv2_bench.data.dicom_tags import TAGS, geometry_findings, hashed, numbers, rescale_findings, why_left_out
 from ipv2_bench.data.findings import Findings
 
-LARGEST_FILE = 256 * 2**20
+LARGEST_FILE = 128 * 2**20
 """Bytes of a file, and of what a deflated one holds."""
 
 

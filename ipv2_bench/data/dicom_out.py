@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
@@ -139,4 +140,4 @@ def _put_pixels(data: FileDataset, stored: np.ndarray) -> None:
 def write_dicom(path: Path, data: FileDataset) -> None:
     """Write a slice, whole or not at all; the folder is made."""
     with quiet_pydicom():
-        write_whole(path, lambda file: data.save_as(file, enforce_file_format=True))
+        write_whole(path, lambda file: dcmwrite(file, data, enforce_file_format=True))

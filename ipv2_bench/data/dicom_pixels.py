@@ -55,6 +55,8 @@ def decode_stored(data: FileDataset) -> np.ndarray:
     except Exception as error:  # as in read_slice
         found = f"pixels cannot be decoded ('{label}', {type(error).__name__})"
         raise Unusable("damaged", f"{found}; expected complete pixel data; copy the file anew or remove it") from None
+    if stored.ndim != 2 or stored.dtype.kind not in "iu":
+        raise Unusable("shape", f"pixels of shape {stored.shape}; expected one grey slice of whole numbers; remove the file")
     return stored
 
 

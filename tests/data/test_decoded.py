@@ -1,0 +1,88 @@
+"""The cache of decoded slices: faster, the same, safe against others and against being killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ipv2_bench.data.decoded import DecodedCache
+from ipv2_bench.data.dicom import read_tree
+from tests.data.test_dicom import series
+
+
+def test_the_cache_gives_the_same_series_and_does_not_decode_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, cache = series(tmp_path / "ct"), DecodedCache(tmp_path / "cache")
+    (plain,), (first,) = read_tree(root), read_tree(root, cache=cache)
+    monkeypatch.setattr("ipv2_bench.data.dicom_file.decode_hu", lambda data: pytest.fail("decoded again"))
+    (again,) = read_tree(root, cache=cache)
+    assert np.array_equal(plain.hu, first.hu) and np.array_equal(plain.hu, again.hu)
+    assert plain.key == again.key and again.hu.dtype == plain.hu.dtype
+    n, size = cache.size()
+    assert n == 4 and 4 * 512 <= size < 4 * 1024
+
+
+def test_a_spoiled_entry_is_made_anew(tmp_path: Path) -> None:
+    cache = DecodedCache(tmp_path)
+    image = np.arange(12, dtype=np.int16).reshape(3, 4)
+    cache.get(b"x", lambda: image)
+    (entry,) = cache.folder.glob("*/*.npy")
+    entry.write_bytes(entry.read_bytes()[:40])
+    assert np.array_equal(cache.get(b"x", lambda: image), image)
+    assert np.array_equal(np.load(entry), image)
+
+
+WRITER = """
+import sys, numpy as np
+from pathlib import Path
+from ipv2_bench.data.decoded import DecodedCache
+cache = DecodedCache(Path(sys.argv[1]))
+print("ready", flush=True)
+for turn in range(int(sys.argv[2])):
+    for i in range(20):
+        cache.get(f"{turn}-{i}".encode(), lambda: np.full((256, 256), i, np.int16))
+"""
+
+
+def start(folder: Path, turns: int) -> subprocess.Popen:
+    command = [sys.executable, "-c", WRITER, str(folder), str(turns)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    )
+
+
+def test_several_processes_and_a_kill_in_the_middle_leave_whole_files(tmp_path: Path) -> None:
+    running = [start(tmp_path, 4) for _ in range(3)]
+    victim = start(tmp_path, 10_000)
+    assert victim.stdout is not None and victim.stdout.readline() == b"ready\n"
+    while not list(DecodedCache(tmp_path).folder.glob("*/*.npy")):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    victim.kill()
+    victim.wait()
+    assert all(p.wait(timeout=60) == 0 for p in running)
+    entries = list(DecodedCache(tmp_path).folder.glob("*/*.npy"))
+    assert len(entries) >= 80
+    for entry in entries:
+        image = np.load(entry, allow_pickle=False)
+        assert image.shape == (256, 256) and image.min() == image.max()
+
+
+@pytest.mark.skipif(not os.environ.get("IPV2_BENCH_CT"), reason="IPV2_BENCH_CT is not set to a folder of compressed CT")
+def test_reading_again_is_five_times_as_fast_as_decoding(tmp_path: Path) -> None:
+    root, cache = os.environ["IPV2_BENCH_CT"], DecodedCache(tmp_path)
+
+    def seconds(with_cache: bool) -> float:
+        begun = time.process_time()
+        read_tree(root, cache=cache if with_cache else None)
+        return time.process_time() - begun
+
+    seconds(True)
+    assert min(seconds(False) for _ in range(2)) > 5 * min(seconds(True) for _ in range(3))

@@ -1,0 +1,113 @@
+"""Grey PNG of 8 and 16 bit, and splits that folders or files tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipv2_bench.data.png import BadPng, read_png, write_png
+from ipv2_bench.data.sources.paired_png import PairedPng
+from ipv2_bench.data.split import split_slices, write_split
+from ipv2_bench.errors import InputError
+from ipv2_bench.physics.intensity import Window, from_8bit, from_16bit, from_network, to_8bit, to_16bit, to_network
+
+WINDOWS = [Window(), Window(-1350, 150), Window(-160, 240), Window(-1024, 3071)]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_every_stored_value_comes_back_through_every_range(window: Window) -> None:
+    import torch
+
+    for bits, there, back in ((8, from_8bit, to_8bit), (16, from_16bit, to_16bit)):
+        stored = np.arange(2**bits).astype(np.uint8 if bits == 8 else np.uint16)
+        unit = there(stored)
+        assert unit.dtype == np.float32 and unit[0] == 0 and unit[-1] == 1
+        assert np.array_equal(back(unit), stored)
+        through_hu = window.unit(window.hu(unit.astype(np.float64)))
+        assert np.array_equal(back(through_hu), stored)
+        network = from_network(to_network(torch.from_numpy(unit))).numpy()
+        assert np.array_equal(back(network), stored)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_whole_hu_survive_16_bit(window: Window) -> None:
+    hu = np.arange(window.low, window.high + 1)
+    again = window.hu(from_16bit(to_16bit(window.unit(hu))).astype(np.float64))
+    assert np.abs(again - hu).max() <= 0.5 * window.width / 65535 + 1e-3
+    assert np.array_equal(np.rint(again), hu)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_files_hold_what_was_written(tmp_path: Path, bits: int) -> None:
+    unit = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(64, 48)
+    write_png(tmp_path / "a" / "b.png", unit, bits)
+    found = read_png(tmp_path / "a" / "b.png")
+    assert found.bits == bits
+    assert np.abs(found.unit - unit).max() <= 0.5 / (2**bits - 1) + 1e-6
+
+
+def test_colour_that_is_grey_passes_and_true_colour_does_not(tmp_path: Path) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for mode in ("RGB", "RGBA", "P"):
+        Image.fromarray(grey).convert(mode).save(tmp_path / f"{mode}.png")
+        assert np.array_equal(to_8bit(read_png(tmp_path / f"{mode}.png").unit), grey)
+    red = np.stack([grey, grey, 255 - grey], axis=-1)
+    Image.fromarray(red).save(tmp_path / "red.png")
+    with pytest.raises(BadPng, match="colour"):
+        read_png(tmp_path / "red.png")
+
+
+def pairs(root: Path, bits: int = 8, parts: tuple[str, ...] = ("train", "val", "test"), n: int = 4) -> Path:
+    rng = np.random.default_rng(0)
+    for part in parts:
+        for i in range(n):
+            for side in ("lq", "gt"):
+                write_png(root / part / side / f"{i}.png", rng.random((32, 32), np.float32), bits)
+    return root
+
+
+def test_16_bit_pairs_are_read_finer_than_8_bit(tmp_path: Path) -> None:
+    found = PairedPng(str(pairs(tmp_path / "p", 16))).slices(tmp_path / "cache", Window(), 32)
+    assert len(found) == 12
+    assert len(np.unique(np.asarray(found.low))) > 5000
+    wanted = read_png(tmp_path / "p" / "test" / "lq" / "0.png").unit
+    assert np.array_equal(found.low[0], wanted)
+
+
+def test_the_folders_own_split(tmp_path: Path) -> None:
+    found = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
+    split = split_slices(found, "folder", (0.7, 0.15, 0.15), 0)
+    assert [len(part) for part in (split.train, split.val, split.test)] == [4, 4, 4]
+    assert all(found.part[i] == "val" for i in split.val)
+    pooled = PairedPng(str(pairs(tmp_path / "q", parts=("",)))).slices(tmp_path / "cache", Window(), 32)
+    with pytest.raises(InputError, match="4 of 4 slices lie in no folder train, val or test"):
+        split_slices(pooled, "folder", (0.7, 0.15, 0.15), 0)
+
+
+def test_a_split_file_is_the_split_again(tmp_path: Path) -> None:
+    found = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
+    split = split_slices(found, "slice", (0.5, 0.25, 0.25), 3)
+    file = tmp_path / "split.json"
+    write_split(found, split, "slice", file)
+    again = split_slices(found, str(file), (0.7, 0.15, 0.15), 99)
+    assert all(np.array_equal(getattr(split, p), getattr(again, p)) for p in ("train", "val", "test"))
+    # The names do not depend on the folder's order: another file in front moves every place.
+    write_png(tmp_path / "p" / "test" / "lq" / "00.png", np.eye(32, dtype=np.float32), 8)
+    write_png(tmp_path / "p" / "test" / "gt" / "00.png", 1 - np.eye(32, dtype=np.float32), 8)
+    more = PairedPng(str(tmp_path / "p")).slices(tmp_path / "cache", Window(), 32)
+    with pytest.raises(InputError, match="1 slices of the data are in no part"):
+        split_slices(more, str(file), (0.7, 0.15, 0.15), 0)
+    text = file.read_text()
+    for change, told in (
+        (text.replace(found.key[0], "0" * 16), "1 are not here"),
+        (text.replace('"train"', '"training"'), "does not list train"),
+        (text[:40], "is no JSON"),
+    ):
+        file.write_text(change)
+        with pytest.raises(InputError, match=told):
+            split_slices(found, str(file), (0.7, 0.15, 0.15), 0)
+    with pytest.raises(InputError, match="is not there"):
+        split_slices(found, str(tmp_path / "none.json"), (0.7, 0.15, 0.15), 0)
