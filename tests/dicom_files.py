@@ -11,20 +11,57 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 MARKER = "MARKERNAME"
 """Stands in every identifying tag; nothing that the program writes may hold it."""
 
+MARKER_DATE = "18991231"
+MARKER_UID = "1.2.826.0.1.5550666."
+"""Begins every UID."""
+
+NAMES = [
+    "AccessionNumber",
+    "DeviceSerialNumber",
+    "InstitutionAddress",
+    "InstitutionName",
+    "InstitutionalDepartmentName",
+    "OperatorsName",
+    "OtherPatientIDs",
+    "PatientAddress",
+    "PatientComments",
+    "PatientName",
+    "PatientTelephoneNumbers",
+    "PerformingPhysicianName",
+    "PhysiciansOfRecord",
+    "ProtocolName",
+    "ReferringPhysicianName",
+    "RequestingPhysician",
+    "SeriesDescription",
+    "StationName",
+    "StudyDescription",
+    "StudyID",
+    "EthnicGroup",
+    "Occupation",
+    "IssuerOfPatientID",
+    "AdmissionID",
+]
+DATES = ["PatientBirthDate", "StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate", "InstanceCreationDate"]
+
 
 def write_series(folder: Path, hu: np.ndarray, spacing_mm: float, **tags: object) -> list[Path]:
     """Write slices [n, N, N] in HU as one series; ``tags`` replace or, with ``None``, remove elements."""
     folder.mkdir(parents=True, exist_ok=True)
-    uid, study = generate_uid(), generate_uid()
+    uid, study = generate_uid(prefix=MARKER_UID), generate_uid(prefix=MARKER_UID)
     paths = []
     for i, image in enumerate(hu):
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
         meta.MediaStorageSOPClassUID = CTImageStorage
-        meta.MediaStorageSOPInstanceUID = generate_uid()
+        meta.MediaStorageSOPInstanceUID = generate_uid(prefix=MARKER_UID)
         data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
         data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
-        data.PatientName, data.PatientID, data.InstitutionName = MARKER, MARKER + "ID", MARKER + "CLINIC"
+        data.PatientID = MARKER + "ID"
+        for name in NAMES:
+            setattr(data, name, MARKER)
+        for name in DATES:
+            setattr(data, name, MARKER_DATE)
+        data.FrameOfReferenceUID = study
         data.StudyInstanceUID, data.SeriesInstanceUID = study, uid
         data.Modality, data.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
         data.Rows, data.Columns = image.shape

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from ipv2_bench.data.thorax import Patient, draw_section
-from tests.dicom_files import MARKER, write_series
+from tests.dicom_files import MARKER, MARKER_DATE, MARKER_UID, write_series
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMOKE = REPOSITORY / "experiments" / "smoke.yaml"
@@ -265,7 +265,7 @@ def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for p in range(4):
         patient = Patient.draw(np.random.default_rng(p))
         hu = np.stack([draw_section(patient, level, 64, 6.25).hu for level in (0.4, 0.5, 0.6, 0.7)])
-        write_series(root / f"patient{p}", hu, 6.25)
+        write_series(root / f"{MARKER}-{p}", hu, 6.25)
     return root
 
 
@@ -275,12 +275,15 @@ def quick(name: str) -> tuple[str, ...]:
 
 
 def test_virtual_scan_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_path: Path) -> None:
-    run(tmp_path, *quick("virtual_scan"), f"data.root={scans}", "data.views=32", "seeds=[0]")
+    done = run(tmp_path, *quick("virtual_scan"), f"data.root={scans}", "data.views=32", "seeds=[0]")
     assert len(table(tmp_path / "leaderboards" / "virtual_scan" / "table1.csv")) == 12
-    for path in tmp_path.rglob("*"):
-        if path.is_file():
-            content = path.read_bytes()
-            assert MARKER.encode() not in content and str(scans).encode() not in content, path
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    written |= {Path("what it said"): f"{done.stdout}{done.stderr}".encode(), Path("names"): repr([*written]).encode()}
+    assert len(written) > 100
+    for path, content in written.items():
+        for mark in (MARKER, MARKER_DATE, MARKER_UID, str(scans), scans.name):
+            # In the names of files stands the folder that the test itself made.
+            assert mark.encode() not in content or (mark == scans.name and path.name == "names"), f"{path} holds {mark}"
 
 
 def test_quick_runs_at_smoke_size(tmp_path: Path) -> None:
