@@ -6,7 +6,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics bench-denoisers what-matters clean
+.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics bench-denoisers what-matters tuned clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench-metrics  speed of the distances beside clean-fid, and the share of measuring in CONFIG's run"
 	@echo "make bench-denoisers  speed and memory of the denoisers beside literal networks of the same size"
 	@echo "make what-matters   variants of the denoisers at equal budget on real chest CT (data.root as for virtual-scan)"
+	@echo "make tuned          the denoisers as published and tuned, with CONFIG's data"
 	@echo "make study          whether the distances of CONFIG's tables order results as the truth does"
 	@echo "make test           lint, types and tests"
 	@echo "make setup          only the virtual environment (VENV=$(VENV))"
@@ -49,6 +50,9 @@ bench-denoisers: setup
 
 what-matters: setup
 	$(BIN)/ipv2-bench reproduce --config experiments/what_matters.yaml $(ARGS)
+
+tuned: setup
+	$(BIN)/ipv2-bench reproduce --config $(CONFIG) tables=[table_tuned.yaml] $(ARGS)
 
 study: setup
 	$(BIN)/ipv2-bench study --config $(CONFIG) $(ARGS)

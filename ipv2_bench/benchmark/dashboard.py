@@ -7,21 +7,21 @@ training was interrupted. No path, host name or patient goes into it.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ipv2_bench.benchmark.figures import WINDOWS
+from ipv2_bench.benchmark.dashboard_images import Panel
 from ipv2_bench.benchmark.lines import MEASURED
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest
-from ipv2_bench.physics.intensity import Window
 
 MODES = ("auto", "online", "offline", "disabled")
 
@@ -42,10 +42,8 @@ class CellRun:
         Plain values.
     metrics
         By name.
-    images
-        Title → images [n, N, N] in [0, 1] of a few test slices.
-    window
-        HU of the images.
+    draw
+        Gives the pictures.
     """
 
     folder: Path
@@ -57,8 +55,7 @@ class CellRun:
     measured: str
     config: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
-    images: dict[str, np.ndarray] = field(default_factory=dict)
-    window: Window = Window()
+    draw: Callable[[], list[Panel]] = list
 
     @property
     def fingerprint(self) -> str:
@@ -106,33 +103,56 @@ def publish_cell(run: CellRun, root: Path) -> None:
     with _start(
         run.mode, run.project, run.group, run.name, f"{run.run_id}-{run.fingerprint[:6]}", "cell", run.config, root
     ) as live:
-        history = run.folder / "history.csv"
-        if history.exists():
-            with history.open(newline="", encoding="utf-8") as file:
-                for line in csv.DictReader(file):
-                    values = {
-                        "train/loss": float(line["loss"]),
-                        "train/lr": float(line["lr"]),
-                        "epoch": int(line["epoch"]),
-                    }
-                    if line["val_loss"]:
-                        values["val/loss"] = float(line["val_loss"])
-                    live.log(values, step=int(line["step"]))
+        for step, values in _history(run.folder):
+            live.log(values, step=step)
         live.summary.update(run.metrics)
-        low, high = WINDOWS["lung"]
-        for title, images in run.images.items():
-            if title == "difference":
-                shown = [((d * run.window.width + 300.0) / 600.0).clip(0, 1) for d in images]
-            else:
-                shown = [((run.window.hu(np.asarray(x)) - low) / (high - low)).clip(0, 1) for x in images]
-            live.log({f"images/{title}": [wandb.Image((255 * x).astype(np.uint8), caption=title) for x in shown]})
+        for panel in run.draw():
+            shown = [wandb.Image(x, caption=c) for x, c in zip(panel.pictures, panel.captions, strict=True)]
+            live.log({f"images/{panel.name}": shown})
+        weights = run.folder / "model.safetensors"
+        if weights.exists():
+            live.log_artifact(_artifact(f"model-{run.run_id}", "model", {weights.name: weights}))
     _forget_logs(root)
     _mark(run.folder / "wandb.json", run.fingerprint)
 
 
-def publish_tables(tables: dict[str, str], group: str, project: str, mode: str, root: Path) -> None:
-    """Write one run with the tables (CSV text by name), unless the same has been written."""
-    fingerprint = digest([tables, group, project, mode])
+def _history(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """What is logged of each step of a training, in order."""
+    speed = {int(line["step"]): line for line in _lines(folder / "throughput.csv")}
+    for line in _lines(folder / "history.csv"):
+        step = int(line["step"])
+        values = {"train/loss": float(line["loss"]), "train/lr": float(line["lr"]), "epoch": int(line["epoch"])}
+        if line["val_loss"]:
+            values["val/loss"] = float(line["val_loss"])
+        for key, value in speed.get(step, {}).items():
+            if key != "step" and value:
+                values[f"train/{key}"] = float(value)
+        yield step, values
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _artifact(name: str, kind: str, files: dict[str, Path]) -> Any:
+    """Files for a run to carry. Their paths are relative: W&B writes them down, and copies in its staging folder absolute."""
+    import wandb
+
+    made = wandb.Artifact(name, kind)
+    for title, path in files.items():
+        made.add_file(os.path.relpath(path), title, policy="immutable", skip_cache=True)
+    return made
+
+
+def publish_tables(
+    tables: dict[str, str], rows: Sequence[Path], group: str, project: str, mode: str, root: Path
+) -> None:
+    """Write one run with the tables (CSV text by name) and the rows' files, unless the same has been written."""
+    content = [hashlib.sha256(path.read_bytes()).hexdigest() for path in rows]
+    fingerprint = digest([tables, content, group, project, mode])
     if mode == "disabled" or _says(root / "tables.json", fingerprint):
         return
     import pandas as pd
@@ -146,6 +166,7 @@ def publish_tables(tables: dict[str, str], group: str, project: str, mode: str, 
                 who = " + ".join(x for x in (line["denoiser"], line["strategy"]) if x)
                 values = {k: float(v) for k, v in line.items() if v and not k.startswith("published") and k in MEASURED}
                 live.summary.update({f"{name}/{line['label']}/{who}/{k}": v for k, v in values.items()})
+        live.log_artifact(_artifact(f"rows-{group}", "rows", {path.name: path for path in rows}))
     _forget_logs(root)
     _mark(root / "tables.json", fingerprint)
 
@@ -164,6 +185,8 @@ def _start(mode: str, project: str, group: str, name: str, run_id: str, job: str
     import wandb
 
     root.mkdir(parents=True, exist_ok=True)
+    for broken in root.glob(f"wandb/offline-run-*-{run_id}"):  # killed while it was written
+        shutil.rmtree(broken)
     settings = wandb.Settings(
         silent=True,
         console="off",

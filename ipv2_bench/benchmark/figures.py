@@ -40,9 +40,9 @@ def panel(columns: Sequence[tuple[str, np.ndarray]], window: Window, path: Path,
                 window.hu(np.asarray(images[i])), cmap="gray", vmin=low, vmax=high, interpolation="nearest"
             )
             axes[i][j].set_axis_off()
-        axes[0][j].set_title(title, fontsize=7.5)
+        axes[0][j].set_title(title, fontsize=9)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.4 / (1.9 * n + 0.45), wspace=0.02, hspace=0.02)
-    save_figure(figure, path, grey=True)
+    save_figure(figure, path, dpi=75, grey=True)
 
 
 def pyplot() -> Any:

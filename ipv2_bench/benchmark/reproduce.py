@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +18,7 @@ import numpy as np
 from ipv2_bench.benchmark import dashboard, render
 from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.dashboard_images import cell_panels
 from ipv2_bench.benchmark.figures import example_slices, panel
 from ipv2_bench.benchmark.lines import Line, lines
 from ipv2_bench.benchmark.plan import CellKey, Prepared, check, denoiser_title, parallelism, plan_cells, prepare
@@ -101,7 +103,7 @@ def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Ou
     if superseded:
         say(f"rows of earlier code removed, each with a new one in its place: {superseded}")
     try:
-        _dashboards(ready, results, cells, csvs, mode, processes, progress)
+        _dashboards(ready, results, cells, csvs, sorted(written), mode, processes, progress)
     except Exception as error:  # whatever W&B has: the tables are there and must be shown
         print(
             f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
@@ -192,6 +194,7 @@ def _dashboards(
     results: Results,
     cells: dict[CellKey, CellSpec],
     csvs: dict[str, str],
+    rows: Sequence[Path],
     mode: str,
     processes: int,
     progress: bool,
@@ -199,8 +202,6 @@ def _dashboards(
     if mode == "disabled":
         return
     config, root = ready.config, ready.work / "wandb"
-    chosen = example_slices(len(ready.split.test))
-    test = ready.split.test[chosen]
     runs = []
     for key, spec in cells.items():
         if not spec.done:
@@ -216,10 +217,6 @@ def _dashboards(
         )
         if run.published:
             continue
-        denoised = np.load(spec.folder / "denoised.npy", mmap_mode="r", allow_pickle=False)[chosen]
-        images = {"uLDCT": ready.slices.low[test], "denoised": denoised, "NDCT": ready.slices.normal[test]}
-        if ready.slices.truth is not None:
-            images |= {"truth": ready.slices.truth[test], "difference": denoised - ready.slices.truth[test]}
         cost = json.loads((spec.folder / "result.json").read_text())
         runs.append(
             replace(
@@ -235,11 +232,10 @@ def _dashboards(
                     **results.cell_metrics(key),
                     **{k: v for k, v in cost.items() if isinstance(v, (int, float))},
                 },
-                images={title: np.array(x) for title, x in images.items()},
-                window=ready.window,
+                draw=partial(cell_panels, ready.slices, ready.split.test, ready.window, spec.folder),
             )
         )
     parallel_map(partial(dashboard.publish_cell, root=root), runs, processes)
-    dashboard.publish_tables(csvs, config.name, config.wandb.project, mode, root)
+    dashboard.publish_tables(csvs, rows, config.name, config.wandb.project, mode, root)
     if progress and mode == "offline":
         print(f"W&B runs are kept offline; send them with: wandb sync {root}/wandb/offline-run-*")
