@@ -6,7 +6,8 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics bench-denoisers what-matters tuned clean
+.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics bench-denoisers what-matters tuned notebooks docs \
+	docs-serve clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
@@ -17,6 +18,8 @@ help:
 	@echo "make what-matters   variants of the denoisers at equal budget on real chest CT (data.root as for virtual-scan)"
 	@echo "make tuned          the denoisers as published and tuned, with CONFIG's data"
 	@echo "make study          whether the distances of CONFIG's tables order results as the truth does"
+	@echo "make notebooks      run the notebooks and store what they show in them"
+	@echo "make docs           the documentation as a folder of pages, site/ (make docs-serve: in the browser, while you write)"
 	@echo "make test           lint, types and tests"
 	@echo "make setup          only the virtual environment (VENV=$(VENV))"
 
@@ -57,12 +60,25 @@ tuned: setup
 study: setup
 	$(BIN)/ipv2-bench study --config $(CONFIG) $(ARGS)
 
+notebooks: setup
+	$(BIN)/python -m tests.notebook_files $(ARGS)
+
+# The theme's maker would announce the next program at every build.
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: setup
+	$(BIN)/mkdocs build --strict -f docs/mkdocs.yml
+	@echo "open site/index.html"
+
+docs-serve: setup
+	$(BIN)/mkdocs serve -f docs/mkdocs.yml
+
 lint: setup
-	$(BIN)/ruff check ipv2_bench tests
+	$(BIN)/ruff check ipv2_bench tests docs notebooks
 	$(BIN)/mypy ipv2_bench
 
 test: lint
 	$(BIN)/python -m pytest $(ARGS)
 
 clean:
-	rm -rf runs build .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf runs build site .pytest_cache .mypy_cache .ruff_cache *.egg-info

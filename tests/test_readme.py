@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from ipv2_bench import registry
+from ipv2_bench import __version__, registry
 from ipv2_bench.cli import parser
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.data.slices import SliceSet
@@ -81,3 +82,16 @@ def test_every_strategy_stands_in_the_table() -> None:
 @pytest.mark.parametrize("link", re.findall(r"\]\(((?!http)[^)]+)\)", README))
 def test_every_link_leads_somewhere(link: str) -> None:
     assert (ROOT / link).exists()
+
+
+def test_the_map_names_every_folder() -> None:
+    shown = set(re.findall(r"^([\w/]+)/ {2,}", README[README.index("## Map of folders") :], re.M))
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    top = {name.split("/")[0] for name in tracked if "/" in name and not name.startswith(".")}
+    inside = {f"ipv2_bench/{p.parent.name}" for p in (ROOT / "ipv2_bench").glob("*/__init__.py")}
+    assert shown == inside | top - {"ipv2_bench"}
+
+
+def test_the_software_is_cited_by_its_version() -> None:
+    for text in (README, (ROOT / "docs" / "pages" / "cite.md").read_text("utf-8")):
+        assert f"version = {{{__version__}}}" in text and "2602.19314" in text

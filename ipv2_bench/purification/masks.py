@@ -20,7 +20,7 @@ _NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], np.uint8)
 
 @dataclass(frozen=True)
 class MaskRule:
-    """Where paper and authors' code differ; the defaults are those of ``REFERENCE``: the code's, without its bugs.
+    """Where paper and authors' code differ; the defaults are the code's, and the paper's where the code has a bug.
 
     Attributes
     ----------
