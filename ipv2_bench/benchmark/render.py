@@ -35,6 +35,12 @@ COLUMNS = (
 the 95 % intervals, and the details."""
 
 
+COPYING = (
+    "These distances reward copying: the NDCT itself would score 0 here, although it is not aligned with the uLDCT. The"
+    " columns of fidelity to the truth say what a label is worth."
+)
+
+
 def to_csv(found: list[Line], images: str) -> str:
     """The table as CSV; empty where something was not measured."""
     out = io.StringIO()
@@ -101,10 +107,7 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
         out.append("| " + " | ".join(cells) + " |")
     out += ["", legend(found) + sureness(found, any(marked.values()))]
     if table.images == "label":
-        out[-1] += (
-            " These distances reward copying: the NDCT itself would score 0 here, although it is not aligned with the"
-            " uLDCT. The columns of fidelity to the truth say what a label is worth."
-        )
+        out[-1] += f" {COPYING}"
     out += ["", *(f"- {text}" for text in directions(found))]
     return "\n".join(out) + "\n"
 
@@ -153,11 +156,11 @@ def legend(found: list[Line]) -> str:
     return text
 
 
-def sureness(found: list[Line], marked: bool) -> str:
-    """What stands in brackets, and what is bold or why nothing is."""
+def sureness(found: list[Line], marked: bool, where: str = "in brackets") -> str:
+    """What stands in brackets (or elsewhere: ``where``), and what is bold or why nothing is."""
     seeds = max((len(line.seeds) for line in found), default=0)
     against = "the unchanged denoiser" if any(line.variant_of for line in found) else "IPv1 with the same label and denoiser"
-    text = f"; in brackets the change against {against}"
+    text = f"; {where} the change against {against}"
     draws = next((line.draws for line in found if line.draws), None)
     if draws is None:
         return text + "."
