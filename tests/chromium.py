@@ -27,14 +27,22 @@ class Chromium:
         program = find()
         assert program is not None
         (from_us, to_browser), (from_browser, to_us) = os.pipe(), os.pipe()
-        # DevTools reads from descriptor 3 and writes to 4.
-        command = [
-            "/bin/sh", "-c", f'exec "$@" 3<&{from_us} 4>&{to_us}', "sh", program, "--headless=new", "--no-sandbox",
-            "--disable-gpu", "--remote-debugging-pipe", "--no-first-run", "--disable-background-networking",
-            "--disable-dev-shm-usage", "--hide-scrollbars", f"--user-data-dir={profile}",
-        ]  # fmt: skip
+
+        def as_devtools_wants() -> None:
+            os.dup2(from_us, 3)  # it reads from descriptor 3 and writes to 4; to_us, the last one made, is neither
+            os.dup2(to_us, 4)
+
+        options = (
+            *("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"),
+            *("--disable-background-networking", "--disable-dev-shm-usage", "--hide-scrollbars"),
+        )
         self.process = subprocess.Popen(
-            command, pass_fds=(from_us, to_us), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program, *options, f"--user-data-dir={profile}"],
+            preexec_fn=as_devtools_wants,
+            pass_fds=(3, 4),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         os.close(from_us)
         os.close(to_us)

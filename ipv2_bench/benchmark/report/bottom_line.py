@@ -23,11 +23,12 @@ VARIANTS = "Variants against the unchanged denoiser"
 
 @dataclass(frozen=True)
 class Pair:
-    """A line and the one that it is held against; ``subject`` names the question that they answer."""
+    """A line and the one that it is held against; ``subject`` names the question that they answer, ``short`` in a chart."""
 
     subject: str
     line: Line
     base: Line
+    short: str
 
 
 def distance(found: Sequence[Line]) -> str:
@@ -41,13 +42,13 @@ def pairs(table: Table, found: Sequence[Line]) -> list[Pair]:
     if table.newcomers:
         new = [line for line in found if line.key in table.newcomers]
         others = [line for line in found if line.key not in table.newcomers]
-        return [Pair(f"{name_of(a)} against the others", a, b) for a in new for b in others]
+        return [Pair(f"{name_of(a)} against the others", a, b, name_of(a)) for a in new for b in others]
     made = []
     for line in found:
         base = baseline(list(found), line)
         if base is not None and base is not line:
-            subject = f"Trained on {line.strategy} instead of IPv1" if not line.variant_of else VARIANTS
-            made.append(Pair(subject, line, base))
+            subject = VARIANTS if line.variant_of else f"Trained on {line.strategy} instead of IPv1"
+            made.append(Pair(subject, line, base, "Variants" if line.variant_of else line.strategy))
     return made
 
 
@@ -99,8 +100,8 @@ def _price(own: Sequence[Pair]) -> str:
         worse = [p for p in judged if _off(m, p.line.mean[m]) > _off(m, p.base.mean[m])]
         firm = [p for p in worse if (d := p.line.less(p.base, m)) is not None and d.excludes_zero]
         if firm:
-            said.append(f"{escape(heading(m))} in {len(firm)} of {len(judged)}")
-    return f"The price, each with an interval that excludes zero: worse {', '.join(said)}." if said else ""
+            said.append(f"{escape(heading(m))} ({len(firm)} of {len(judged)})")
+    return f"At a price. Worse, with an interval that excludes zero: {', '.join(said)}." if said else ""
 
 
 def _off(metric: str, number: float) -> float:
@@ -164,7 +165,7 @@ def _chart(compared: Sequence[Pair], subjects: Sequence[str], metric: str) -> st
                 after - before,
                 low,
                 high,
-                group=p.subject if len(subjects) > 1 else "",
+                group=p.short if len(subjects) > 1 else "",
                 firm=d is not None and d.excludes_zero,
                 good=better(metric, after, before),
             )

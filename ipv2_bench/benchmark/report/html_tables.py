@@ -74,7 +74,7 @@ def titled(key: str) -> str:
 def _heading(column: Column) -> str:
     kind, metric, _ = column
     if kind == "missing":
-        return "FID, KID, CLIP-FID"
+        return "FID, KID, CLIP\u2011FID"
     return escape(heading(metric))
 
 

@@ -24,8 +24,14 @@ NOT_MEASURED = (
 
 def tones(lines: dict[str, list[Line]]) -> dict[str, int]:
     """A colour's number for each strategy, the same in every chart."""
-    names = dict.fromkeys(line.strategy for found in lines.values() for line in found)
-    return {name: i for i, name in enumerate(names)}
+    names = dict.fromkeys(_pairs_of(line.strategy) for found in lines.values() for line in found)
+    number = {name: i for i, name in enumerate(names)}
+    return {line.strategy: number[_pairs_of(line.strategy)] for found in lines.values() for line in found}
+
+
+def _pairs_of(strategy: str) -> str:
+    # IPv1+1+2 and IPv2 train on the same pairs.
+    return strategy.replace("IPv1+1+2", "IPv2")
 
 
 def table_section(table: Table, found: Sequence[Line], tone: dict[str, int]) -> str:
@@ -72,14 +78,20 @@ def _bars(table: Table, found: list[Line], metric: str, tone: dict[str, int], pu
         parts += [f"to {line.label}"] * (len(labels) > 1 and of_label)
         name = name_of(line) if not line.denoiser else line.strategy if several else line.denoiser
         ends = None if published else line.interval(metric)
-        new = line.key in table.newcomers or bool(line.variant_of)
-        colour = int(new) if table.newcomers or line.variant_of else tone[line.strategy]
+        colour = _tone(table, line, tone)
         low, high = (ends.low, ends.high) if ends else (None, None)
         rows.append(Bar(name, number, low, high, colour, ", ".join(parts)))
     title = f"{heading(metric)}, published" if published else heading(metric)
     kind = "published" if published else "measured"
     chart = bars(f"{table.key}-{kind}-{metric}", f"{titled(table.key)}: {title}", rows)
     return f"<figure><figcaption>{escape(title)}</figcaption>{chart}</figure>"
+
+
+def _tone(table: Table, line: Line, tone: dict[str, int]) -> int:
+    """A line's colour: that of its strategy; a newcomer's or variant's where it stands beside the others."""
+    if table.newcomers or line.variant_of:
+        return int(line.key in table.newcomers or bool(line.variant_of))
+    return tone[line.strategy]
 
 
 def cost_section(results: Results, tables: Sequence[Table], lines: dict[str, list[Line]], tone: dict[str, int]) -> str:
@@ -92,13 +104,10 @@ def cost_section(results: Results, tables: Sequence[Table], lines: dict[str, lis
     labelled: set[str] = set()
     shown = []
     for line in found:
-        ends = line.interval(up)
-        new = line.key in table.newcomers or bool(line.variant_of)
-        colour = int(new) if table.newcomers or line.variant_of else tone[line.strategy]
+        colour = _tone(table, line, tone)
         label = "" if line.denoiser in labelled else line.denoiser
         labelled.add(line.denoiser)
-        low, high = (ends.low, ends.high) if ends else (None, None)
-        shown.append(Point(name_of(line), line.mean["seconds_per_slice"], line.mean[up], low, high, colour, line.denoiser, label))
+        shown.append(Point(name_of(line), line.mean["seconds_per_slice"], line.mean[up], tone=colour, label=label))
     title = f"{heading(up)} against seconds per slice"
     chart = points("cost-chart", title, "seconds per slice (logarithmic)", heading(up), shown, log=True)
     names = list(dict.fromkeys(line.strategy for line in found))
@@ -109,7 +118,7 @@ def cost_section(results: Results, tables: Sequence[Table], lines: dict[str, lis
         '<section id="cost"><h2>What it costs</h2><p>Low and to the left is good. Times are those of the machine that ran '
         f"the cells{where}, which differ a little from run to run.</p>"
         f'<div class="charts"><figure><figcaption>{escape(title)}</figcaption>{legend_}{chart}</figure>'
-        f"{_cost_table(results, table, found, up)}</div></section>"
+        f"</div>{_cost_table(results, table, found, up)}</section>"
     )
 
 

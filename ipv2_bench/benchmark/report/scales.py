@@ -41,7 +41,9 @@ def scale(numbers: Sequence[float], start: float, end: float, zero: bool = True,
     if log:
         return Scale(low / 1.5, high * 1.5, start, end, True)
     low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
-    room = 0.04 * (high - low) or abs(high) or 1.0
+    room = 0.04 * (high - low)
+    if low == high:  # nothing but zeros, or one number
+        return Scale(low - (not zero), high + 1.0, start, end)
     return Scale(low - room if low < 0 or not zero else low, high + room if high > 0 or not zero else high, start, end)
 
 

@@ -72,7 +72,7 @@ def _labels(shown: Sequence[Point], x: Scale, y: Scale) -> list[str]:
     out: list[str] = []
     taken: list[tuple[float, float, float]] = []
     for p in sorted((p for p in shown if p.label), key=lambda p: y(p.y)):
-        wide, at = 6.6 * len(p.label), y(p.y) + 4
+        wide, at = 7.2 * len(p.label), y(p.y) + 4
         right = x(p.x) + 9 + wide < WIDTH
         start = x(p.x) + 9 if right else x(p.x) - 9 - wide
         while any(abs(at - h) < 13 and start < b and a < start + wide for a, b, h in taken):
