@@ -54,8 +54,8 @@ def differences(key: str, title: str, rows: Sequence[Bar], lower_is_better: bool
 
 def _chart(key: str, title: str, rows: Sequence[Bar], differences: bool, sides: tuple[str, str] | None = None) -> str:
     indent = 10.0 if any(r.group for r in rows) else 0.0
-    left = min(176.0, max(indent + 7.3 * max(len(r.name) for r in rows) + 8, 60.0))
-    axis = scale([x for r in rows for x in r.extent], left, WIDTH - 48.0)
+    left = min(176.0, max(indent + 7.8 * max(len(r.name) for r in rows) + 8, 60.0))
+    axis = scale([x for r in rows for x in r.extent], left, WIDTH - 54.0)
     out, y, group = [], 4.0, ""
     for r in rows:
         if r.group != group:

@@ -107,7 +107,8 @@ def cost_section(results: Results, tables: Sequence[Table], lines: dict[str, lis
         colour = _tone(table, line, tone)
         label = "" if line.denoiser in labelled else line.denoiser
         labelled.add(line.denoiser)
-        shown.append(Point(name_of(line), line.mean["seconds_per_slice"], line.mean[up], tone=colour, label=label))
+        seconds, error = line.mean["seconds_per_slice"], line.mean[up]
+        shown.append(Point(name_of(line), seconds, error, tone=colour, line=line.denoiser, label=label))
     title = f"{heading(up)} against seconds per slice"
     chart = points("cost-chart", title, "seconds per slice (logarithmic)", heading(up), shown, log=True)
     names = list(dict.fromkeys(line.strategy for line in found))
