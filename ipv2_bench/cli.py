@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   ipv2-bench reproduce --config experiments/virtual_scan.yaml data.root=CT    on real chest CT
   ipv2-bench train --denoiser fm --strategy IPv2                  one denoiser under one strategy
   ipv2-bench evaluate --denoiser fm --strategy IPv2               its row, without training
+  ipv2-bench report                                               the HTML page again, without training
   ipv2-bench new-denoiser MyDenoiser                              a commented file that runs
   ipv2-bench compare --denoiser my_denoiser:MyDenoiser            your denoiser beside the baselines
   ipv2-bench verify leaderboards/phantom/rows/*.json              rows held to their images
@@ -49,8 +50,10 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--quiet", action="store_true", help="no progress bars")
         return made
 
-    tables = command("reproduce", "compute the tables of the paper")
-    tables.add_argument("--tables", default="", help="numbers of tables, such as 1,3 (default: all)")
+    report = "write the HTML page of complete tables again, without training"
+    for name, text in (("reproduce", "compute the tables of the paper"), ("report", report)):
+        tables = command(name, text)
+        tables.add_argument("--tables", default="", help="numbers of tables, such as 1,3 (default: all)")
     made = command("compare", "train and measure your denoiser beside the baselines")
     made.add_argument("--denoiser", required=True, action="append", help="package.module:Class; may be given again")
     made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
@@ -123,16 +126,28 @@ def _reproduce(given: argparse.Namespace) -> int:
     from ipv2_bench.benchmark.config import load_config
     from ipv2_bench.benchmark.reproduce import reproduce
 
-    try:
-        only = [int(n) for n in given.tables.split(",")] if given.tables else None
-    except ValueError:
-        raise InputError(f"--tables is '{given.tables}': expected numbers such as 1,3") from None
+    only = _numbers(given.tables)
     outcome = reproduce(load_config(given.config, given.settings), only, progress=not given.quiet)
     print("\n" + "\n".join(outcome.markdown.values()))
-    print(f"written to {outcome.out}")
+    print(f"written to {outcome.out}" + (f"; open {outcome.page} in a browser" if outcome.page else ""))
     for failure in outcome.failures:
         print(f"ipv2-bench: cell {failure.name} failed: {failure.message}", file=sys.stderr)
     return 1 if outcome.failures else 0
+
+
+def _report(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.config import load_config
+    from ipv2_bench.benchmark.report.command import report
+
+    print(report(load_config(given.config, given.settings), _numbers(given.tables), progress=not given.quiet))
+    return 0
+
+
+def _numbers(tables: str) -> list[int] | None:
+    try:
+        return [int(n) for n in tables.split(",")] if tables else None
+    except ValueError:
+        raise InputError(f"--tables is '{tables}': expected numbers such as 1,3") from None
 
 
 def _compare(given: argparse.Namespace) -> int:
@@ -142,7 +157,7 @@ def _compare(given: argparse.Namespace) -> int:
     config = load_config(given.config, given.settings)
     text, outcome = compare(config, given.denoiser, given.strategy, given.background, progress=not given.quiet)
     print("\n" + text)
-    print(f"written to {outcome.out}")
+    print(f"written to {outcome.out}" + (f"; open {outcome.page} in a browser" if outcome.page else ""))
     for failure in outcome.failures:
         print(f"ipv2-bench: cell {failure.name} failed: {failure.message}", file=sys.stderr)
     return 1 if outcome.failures else 0
@@ -281,6 +296,7 @@ def _check(given: argparse.Namespace) -> int:
 
 COMMANDS = {
     "reproduce": _reproduce,
+    "report": _report,
     "compare": _compare,
     "new-denoiser": _new_denoiser,
     "verify": _verify,

@@ -55,7 +55,8 @@ def compare(
     names = [*(b for b in BASELINES if b not in denoisers), *dict.fromkeys(denoisers)]
     key = "compare_" + re.sub(r"\W+", "-", "-".join(d.rpartition(":")[2] for d in denoisers))
     title = f"{', '.join(denoisers)} beside the baselines under {chosen.name}"
-    table = Table(key, title, "denoised", tuple(TableRow("NDCT", n, chosen) for n in names), {})
+    rows = tuple(TableRow("NDCT", n, chosen) for n in names)
+    table = Table(key, title, "denoised", rows, {}, newcomers=tuple(denoisers))
     outcome = run_tables(config, [table], progress)
     found = outcome.lines[key]
     ours = [line for line in found if line.key in denoisers]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from typing import Any
 
 from ipv2_bench.benchmark.lines import (
@@ -32,6 +33,12 @@ COLUMNS = (
 )
 """Of a table's CSV: names, what was measured with its standard deviation over seeds, what is published; then the ends of
 the 95 % intervals, and the details."""
+
+
+COPYING = (
+    "These distances reward copying: the NDCT itself would score 0 here, although it is not aligned with the uLDCT. The"
+    " columns of fidelity to the truth say what a label is worth."
+)
 
 
 def to_csv(found: list[Line], images: str) -> str:
@@ -98,12 +105,9 @@ def to_markdown(table: Table, found: list[Line], meaningful: bool) -> str:
             "ours" if ours else f"{line.published[m]:g}" if m in line.published else "–" for m in PUBLISHED_METRICS
         ]
         out.append("| " + " | ".join(cells) + " |")
-    out += ["", _legend(found) + _sureness(found, any(marked.values()))]
+    out += ["", legend(found) + sureness(found, any(marked.values()))]
     if table.images == "label":
-        out[-1] += (
-            " These distances reward copying: the NDCT itself would score 0 here, although it is not aligned with the"
-            " uLDCT. The columns of fidelity to the truth say what a label is worth."
-        )
+        out[-1] += f" {COPYING}"
     out += ["", *(f"- {text}" for text in directions(found))]
     return "\n".join(out) + "\n"
 
@@ -117,7 +121,7 @@ def to_detail(table: Table, found: list[Line], meaningful: bool) -> str:
     for line in found:
         cells = _named(table, line) + [_cell(line, None, m) for m in metrics]
         out.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*out, "", _legend(found) + "."]) + "\n"
+    return "\n".join([*out, "", legend(found) + "."]) + "\n"
 
 
 def _title(table: Table, title: str, meaningful: bool) -> list[str]:
@@ -136,7 +140,7 @@ def _named(table: Table, line: Line) -> list[str]:
     return [line.label, name]
 
 
-def _legend(found: list[Line]) -> str:
+def legend(found: list[Line]) -> str:
     """What the numbers of a table are."""
     seeds = max((len(line.seeds) for line in found), default=0)
     text = f"Means over {seeds} training seed{'s' if seeds != 1 else ''}"
@@ -152,11 +156,11 @@ def _legend(found: list[Line]) -> str:
     return text
 
 
-def _sureness(found: list[Line], marked: bool) -> str:
-    """What stands in brackets, and what is bold or why nothing is."""
+def sureness(found: list[Line], marked: bool, where: str = "in brackets") -> str:
+    """What stands in brackets (or elsewhere: ``where``), and what is bold or why nothing is."""
     seeds = max((len(line.seeds) for line in found), default=0)
     against = "the unchanged denoiser" if any(line.variant_of for line in found) else "IPv1 with the same label and denoiser"
-    text = f"; in brackets the change against {against}"
+    text = f"; {where} the change against {against}"
     draws = next((line.draws for line in found if line.draws), None)
     if draws is None:
         return text + "."
@@ -211,21 +215,38 @@ def heading(metric: str) -> str:
 def _cell(line: Line, base: Line | None, metric: str) -> str:
     if metric not in line.mean:
         return "–"
-    text = f"{line.mean[metric]:.3g}" if "ssim" not in metric else f"{line.mean[metric]:.3f}"
+    found = change(line, base, metric)
+    parts = (value(line, metric), spread(line, metric), f"({found}{'*' if sure(line, base, metric) else ''})" if found else "")
+    return " ".join(part for part in parts if part)
+
+
+def value(line: Line, metric: str) -> str:
+    """What was measured, to three digits."""
+    return f"{line.mean[metric]:.3f}" if "ssim" in metric else f"{line.mean[metric]:.3g}"
+
+
+def spread(line: Line, metric: str) -> str:
+    """Half of the interval, such as "± 1.1"; the standard deviation over seeds without draws; empty with neither."""
     ends = line.interval(metric)
     if ends is not None:
-        text += f" ± {_two_digits((ends.high - ends.low) / 2)}"
-    elif metric in line.std and line.draws is None:
-        text += f" ± {_two_digits(line.std[metric])}"
-    if base is not None and base is not line and metric in base.mean:
-        before, after = base.mean[metric], line.mean[metric]
-        d = line.less(base, metric)
-        star = "*" if d is not None and d.excludes_zero else ""
-        if metric == "psnr_db":
-            text += f" ({after - before:+.1f} dB{star})"
-        elif before > 0:
-            text += f" ({100.0 * (after - before) / before:+.0f} %{star})"
-    return text
+        return f"± {_two_digits((ends.high - ends.low) / 2)}"
+    return f"± {_two_digits(line.std[metric])}" if metric in line.std and line.draws is None else ""
+
+
+def change(line: Line, base: Line | None, metric: str) -> str:
+    """The change against the baseline, in dB or percent; empty where there is none."""
+    if base is None or base is line or metric not in base.mean:
+        return ""
+    before, after = base.mean[metric], line.mean[metric]
+    if metric == "psnr_db":
+        return f"{after - before:+.1f} dB"
+    return f"{100.0 * (after - before) / before:+.0f} %" if before > 0 else ""
+
+
+def sure(line: Line, base: Line | None, metric: str) -> bool:
+    """Whether the interval of the paired difference to the baseline excludes zero."""
+    d = line.less(base, metric) if base is not None else None
+    return d is not None and d.excludes_zero
 
 
 def _two_digits(value: float) -> str:
@@ -235,9 +256,35 @@ def _two_digits(value: float) -> str:
 def directions(found: list[Line]) -> list[str]:
     """In how many cells the published improvement over IPv1 comes out, and whether the truth agrees."""
     texts = []
+    for tally in tallies(found):
+        text = f"{tally.what} in {tally.cells - len(tally.missed)} of {tally.cells} cells"
+        text += f" ({tally.rows} rows × {tally.measures} measures)"
+        texts.append(text + (f"; not in {'; '.join(tally.missed)}." if tally.missed else "."))
+    if found and any("fd_randconv" in line.mean for line in found) and not any("fid" in line.mean for line in found):
+        texts.append(
+            "FID, KID and CLIP-FID are not measured here, since their weights are not there; the distances are those of"
+            " an offline feature space (randconv), whose values cannot be compared with the published ones, only directions."
+        )
+    return texts
+
+
+@dataclass(frozen=True)
+class Tally:
+    """In how many cells (rows × measures) something came out, and the names of those in which it did not."""
+
+    what: str
+    rows: int
+    measures: int
+    cells: int
+    missed: tuple[str, ...]
+
+
+def tallies(found: list[Line]) -> list[Tally]:
+    """The published improvement over IPv1, and that against the aligned truth; what was not measured is left out."""
     own = [line for line in found if not line.variant_of]
     pairs = [(line, base) for line in own if (base := baseline(own, line)) is not None and base is not line]
     published = [(line, base) for line, base in pairs if line.published and base.published]
+    made = []
     for what, metrics, chosen in (
         ("Published direction (better than IPv1) reproduced", (*PUBLISHED_METRICS, *OFFLINE), published),
         ("The aligned truth agrees", FIDELITY, pairs),
@@ -248,19 +295,11 @@ def directions(found: list[Line]) -> list[str]:
             for m in metrics
             if m in line.mean and m in base.mean
         ]
-        if not checks:
-            continue
-        text = f"{what} in {sum(ok for *_, ok in checks)} of {len(checks)} cells"
-        text += f" ({len(chosen)} rows × {len({m for m, *_ in checks})} measures)"
         missed = [
             f"{(line.denoiser + ' ' if line.denoiser else '') + line.strategy} vs {line.label}: {heading(m)}"
             for m, line, ok in checks
             if not ok
         ]
-        texts.append(text + (f"; not in {'; '.join(missed)}." if missed else "."))
-    if found and any("fd_randconv" in line.mean for line in found) and not any("fid" in line.mean for line in found):
-        texts.append(
-            "FID, KID and CLIP-FID are not measured here, since their weights are not there; the distances are those of"
-            " an offline feature space (randconv), whose values cannot be compared with the published ones, only directions."
-        )
-    return texts
+        if checks:
+            made.append(Tally(what, len(chosen), len({m for m, *_ in checks}), len(checks), tuple(missed)))
+    return made

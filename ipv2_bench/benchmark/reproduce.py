@@ -24,6 +24,7 @@ from ipv2_bench.benchmark.lines import Line, lines
 from ipv2_bench.benchmark.plan import CellKey, Prepared, check, denoiser_title, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
 from ipv2_bench.benchmark.provenance import measuring_code
+from ipv2_bench.benchmark.report.page import try_page
 from ipv2_bench.benchmark.results import Results
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.data.slices import write_whole
@@ -32,12 +33,16 @@ from ipv2_bench.fingerprint import digest
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the benchmark gave: Markdown and lines of each table, cells that failed, and where things lie."""
+    """What a run of the benchmark gave: Markdown and lines of each table, cells that failed, and where things lie.
+
+    ``page``: the HTML page; ``None`` where cells failed or it could not be written.
+    """
 
     markdown: dict[str, str]
     failures: list[Failure]
     out: Path
     lines: dict[str, list[Line]]
+    page: Path | None = None
 
 
 def reproduce(config: Config, only: list[int] | None = None, progress: bool = True) -> Outcome:
@@ -102,6 +107,7 @@ def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Ou
     superseded = _remove_superseded(written)
     if superseded:
         say(f"rows of earlier code removed, each with a new one in its place: {superseded}")
+    page = None if failures else try_page(results, tables, joined, out)
     try:
         _dashboards(ready, results, cells, csvs, sorted(written), mode, processes, progress)
     except Exception as error:  # whatever W&B has: the tables are there and must be shown
@@ -109,7 +115,7 @@ def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Ou
             f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
             file=sys.stderr,
         )
-    return Outcome(markdown, failures, out, joined)
+    return Outcome(markdown, failures, out, joined, page)
 
 
 def cell_name(key: CellKey, spec: CellSpec) -> str:

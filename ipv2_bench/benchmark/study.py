@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import test_measures
 from ipv2_bench.benchmark.plan import check, denoiser_title, plan_cells, prepare
+from ipv2_bench.benchmark.report.page import lines_of, try_page
 from ipv2_bench.benchmark.reproduce import cell_name, training_name
 from ipv2_bench.benchmark.results import Results
 from ipv2_bench.benchmark.study_picture import draw_study
@@ -32,7 +33,7 @@ def study(config: Config, progress: bool = True) -> str:
     """Compare every distance with the truth over all cells of a configuration's tables, and write it down.
 
     ``study.csv`` holds the rank correlations, ``study_sets.csv`` every image set, ``study_by_number.csv`` how distances
-    move with the number of images; ``study.md`` says what came out, ``study.png`` shows it.
+    move with the number of images; ``study.md`` says what came out, ``study.png`` shows it, and the HTML page has it too.
 
     Parameters
     ----------
@@ -82,6 +83,7 @@ def study(config: Config, progress: bool = True) -> str:
         data = content.encode()
         write_whole(out / name, lambda file, data=data: file.write(data))  # type: ignore[misc]
     draw_study(points, by_number, columns, out / "study.png")
+    try_page(results, tables, lines_of(results, tables), out)
     return text
 
 

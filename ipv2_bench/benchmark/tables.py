@@ -36,13 +36,17 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper: its rows, and published values by (label, denoiser title, strategy name)."""
+    """A table of the paper: its rows, and published values by (label, denoiser title, strategy name).
+
+    ``newcomers``: registry keys of denoisers that are put beside the others, where that is what the table is for.
+    """
 
     key: str
     title: str
     images: str
     rows: tuple[TableRow, ...]
     published: dict[tuple[str, str, str], dict[str, float]]
+    newcomers: tuple[str, ...] = ()
 
 
 def load_tables(config: Config, only: list[int] | None = None) -> list[Table]:
