@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   ipv2-bench new-denoiser MyDenoiser                              a commented file that runs
   ipv2-bench compare --denoiser my_denoiser:MyDenoiser            your denoiser beside the baselines
   ipv2-bench verify leaderboards/phantom/rows/*.json              rows held to their images
+  ipv2-bench rank leaderboards/*/rows/*.json --by rmse_hu         rows side by side, where they can be compared
   ipv2-bench check                                                which columns can be computed here
   ipv2-bench check DATA --picture check.png                       what is wrong with a folder of DICOM or PNG
   ipv2-bench denoise IN OUT --checkpoint model.safetensors        a folder of DICOM or PNG slices, denoised
@@ -61,6 +62,8 @@ def parser() -> argparse.ArgumentParser:
     text = "measure the images of rows (files named *.json) anew and say whether the rows are what they give"
     made = command("verify", text, "ROW.json or key=value")
     made.add_argument("--weights", action="store_true", help="also denoise anew with the row's weights")
+    made = command("rank", "rank rows (files named *.json); what cannot be compared stands apart", "ROW.json")
+    made.add_argument("--by", default="rmse_hu", metavar="MEASURE", help="a column of the tables (default: %(default)s)")
     text = "write a commented file with a denoiser that runs"
     made = commands.add_parser("new-denoiser", help=text, description=text)
     made.add_argument("name", help="of the class, such as MyDenoiser")
@@ -174,6 +177,15 @@ def _verify(given: argparse.Namespace) -> int:
     verdicts = verify(config, [Path(r) for r in rows], given.weights, progress=not given.quiet)
     print(report(verdicts))
     return 1 if any(v.differences for v in verdicts) else 0
+
+
+def _rank(given: argparse.Namespace) -> int:
+    from ipv2_bench.benchmark.ranking import rank
+
+    if not given.settings:
+        raise InputError("no row to rank: name files under leaderboards/*/rows")
+    print(rank([Path(r) for r in given.settings], given.by))
+    return 0
 
 
 def _new_denoiser(given: argparse.Namespace) -> int:
@@ -300,6 +312,7 @@ COMMANDS = {
     "compare": _compare,
     "new-denoiser": _new_denoiser,
     "verify": _verify,
+    "rank": _rank,
     "calibrate": _calibrate,
     "attribute": _attribute,
     "study": _study,
