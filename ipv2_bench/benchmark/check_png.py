@@ -1,0 +1,62 @@
+"""PNG pairs, checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ipv2_bench.benchmark.checked import MEASURED, Checked, measure_pairs, spread
+from ipv2_bench.data.findings import Findings
+from ipv2_bench.data.integrity import Copy, check_copies, content_hash
+from ipv2_bench.data.png import BadPng, read_png
+from ipv2_bench.data.sources.paired_png import PairedPng
+from ipv2_bench.physics.intensity import Window
+
+
+def check_png_pairs(root: Path, window: Window, progress: bool) -> Checked:
+    """Pairs in folders ``lq`` and ``gt``, in parts of a split where folders tell them."""
+    findings = Findings()
+    pairs = PairedPng(str(root)).pairs(findings)
+    copies: dict[str, list[Copy]] = {"lq": [], "gt": []}
+    shapes: dict[tuple[int, ...], int] = {}
+    bits: set[int] = set()
+    examples = []
+    use = set(spread(len(pairs), MEASURED))
+    for n, pair in enumerate(tqdm(pairs, desc="reading pairs", unit="pair", disable=not progress)):
+        images = {}
+        for side, path in (("lq", pair.low), ("gt", pair.normal)):
+            name = path.relative_to(root).as_posix()
+            try:
+                one = read_png(path)
+            except BadPng as bad:
+                findings.add(name, bad.args[0], bad.args[1])
+                continue
+            if one.unit.min() == one.unit.max():
+                findings.add(name, "constant", "all pixels are equal: expected an image; remove the pair")
+                continue
+            images[side], bits = one.unit, bits | {one.bits}
+            copies[side].append(Copy(name, content_hash(one.unit), pair.part))
+            shapes[one.unit.shape] = shapes.get(one.unit.shape, 0) + 1
+        if len(images) == 2:
+            name = pair.low.relative_to(root).as_posix()
+            if images["lq"].shape != images["gt"].shape:
+                sizes = " and ".join("×".join(map(str, images[s].shape[::-1])) for s in ("lq", "gt"))
+                findings.add(name, "shape", f"{sizes}: expected one size for both; replace one of them")
+            elif n in use:
+                examples.append((images["lq"], images["gt"]))
+    for of_side in copies.values():
+        check_copies(of_side, findings, "part of the split")
+    if len(shapes) > 1:
+        usual = max(shapes, key=lambda s: shapes[s])
+        text = f"{len(shapes)} different sizes in the data set, most are {usual[1]}×{usual[0]}; expected one size"
+        findings.add("lq and gt", "shape", text)
+    parts = {p: sum(pair.part == p for pair in pairs) for p in sorted({pair.part for pair in pairs})}
+    told = ", ".join(f"{n} in {p}" for p, n in parts.items() if p)
+    sizes = ", ".join(f"{s[1]}×{s[0]}" for s in shapes)
+    found = Checked(
+        f"{len(pairs)} PNG pairs of {sizes}, {' and '.join(map(str, sorted(bits)))} bit" + (f"; {told}" if told else "")
+    )
+    measure_pairs(found, findings, examples, "lq and gt", window)
+    found.findings = findings.list()
+    return found
