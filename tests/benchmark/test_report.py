@@ -235,6 +235,8 @@ def test_a_strangers_denoiser_has_a_page(made, monkeypatch: pytest.MonkeyPatch) 
     assert compared.page == compared.out / "compare_nl_means.html"
     page = Page(compared.page.read_text(encoding="utf-8"))
     assert page.wrong == [] and "against the others" in page.of("main")[0].text
+    assert [e.text for e in page.of("option") if "selected" in e.at] == ["uLDCT", "non-local means + IPv2"]
+    assert not [e for e in page.all if e.at.get("id") == "study"]  # that is one of all tables
     assert "non-local means + IPv2, slice 1 of 3" in {e.at["alt"] for e in page.of("img")}
     assert outcome.page.read_text(encoding="utf-8") == text
 

@@ -101,7 +101,7 @@ def _price(own: Sequence[Pair]) -> str:
         firm = [p for p in worse if (d := p.line.less(p.base, m)) is not None and d.excludes_zero]
         if firm:
             said.append(f"{escape(heading(m))} ({len(firm)} of {len(judged)})")
-    return f"At a price. Worse, with an interval that excludes zero: {', '.join(said)}." if said else ""
+    return f"What gets worse, with an interval that excludes zero: {', '.join(said)}." if said else ""
 
 
 def _off(metric: str, number: float) -> float:

@@ -10,6 +10,7 @@ from string import Template
 
 from ipv2_bench.benchmark.figures import WINDOWS, example_slices
 from ipv2_bench.benchmark.lines import Line, lines
+from ipv2_bench.benchmark.plan import denoiser_title
 from ipv2_bench.benchmark.report.bottom_line import bottom_line
 from ipv2_bench.benchmark.report.html_tables import titled
 from ipv2_bench.benchmark.report.image_sets import image_sets
@@ -50,7 +51,9 @@ def page(results: Results, tables: Sequence[Table], found: dict[str, list[Line]]
     sections.append(("pictures", "Pictures", _section("pictures", "Pictures", _pictures(results, tables))))
     sections += [(t.key, titled(t.key), table_section(t, found[t.key], tone)) for t in tables]
     sections.append(("cost", "Cost", cost_section(results, tables, found, tone)))
-    sections.append(("study", "Study", study_section(folder, found, results.ready.slices.truth is not None)))
+    whole = page_name(results, tables) == "index.html"
+    if whole:  # the study is one of all tables
+        sections.append(("study", "Study", study_section(folder, found, results.ready.slices.truth is not None)))
     sections = [s for s in sections if s[2]]
     patients = results.draws.patients
     seeds = len(config.seeds)
@@ -62,7 +65,7 @@ def page(results: Results, tables: Sequence[Table], found: dict[str, list[Line]]
     banner = '<p class="banner" role="note">This size only tries every path: <strong>its numbers mean nothing.</strong></p>'
     title = config.title or config.name
     title = title[:1].upper() + title[1:]
-    title += f": {', '.join(t.title for t in tables)}" if page_name(results, tables) != "index.html" else ""
+    title += "" if whole else f": {', '.join(t.title for t in tables)}"
     return Template((HERE / "template.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
         facts=escape(", ".join(facts)),
@@ -89,12 +92,13 @@ def _pictures(results: Results, tables: Sequence[Table]) -> str:
     sets = image_sets(results, list(tables), places)
     slices, quality = encode(sets, places.tolist(), ready.slices.pixel_mm[test].tolist(), marked, ready.window)
     low, high = WINDOWS[VIEW]
+    newcomers = [f"{denoiser_title(ready.config, key)} + {t.rows[0].strategy.name}" for t in tables for key in t.newcomers]
     seed = f" of training seed {ready.config.seeds[0]}" if len(ready.config.seeds) > 1 else ""
     return (
         f"<p>Lung window, −{-low:.0f} to {high:.0f} HU, pixel for pixel. Images are compressed for this page (WebP, quality "
         f"{quality}); everything was measured on the originals. Outputs are those{seed} on slices chosen by their place "
         "in the test set, not by how they look.</p>"
-        f"{slider(slices)}"
+        f"{slider(slices, [*newcomers, '+ IPv2'])}"
         '<p>Below each slice two parts of it, magnified: the <span class="legend-lung">filled arrow points to the lung</span>, '
         'the <span class="legend-background">hollow one to the air around the body</span>, each where the uLDCT is noisiest.</p>'
         f"{gallery(slices)}"

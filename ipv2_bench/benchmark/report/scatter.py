@@ -55,13 +55,14 @@ def points(key: str, title: str, across: str, up: str, shown: Sequence[Point], l
     for line in dict.fromkeys(p.line for p in shown if p.line):
         path = "L".join(f"{x(p.x):g} {y(p.y):g}" for p in shown if p.line == line)
         out.append(f'<path class="join" d="M{path}"/>')
+    size = 5 if len(shown) < 40 else 2.5
     for p in shown:
         said = f"{p.name}: {short(p.x)}, {short(p.y)}"
         out.append(f"<g><title>{escape(said)}</title>")
         if p.low is not None and p.high is not None:
             out.append(f'<path class="whisker" d="M{x(p.x):g} {y(p.low):g}V{y(p.high):g}"/>')
         kind = f"point tone{p.tone % TONES}" + (" hollow" if p.hollow else "")
-        out.append(f'<circle class="{kind}" cx="{x(p.x):g}" cy="{y(p.y):g}" r="5"/></g>')
+        out.append(f'<circle class="{kind}" cx="{x(p.x):g}" cy="{y(p.y):g}" r="{size:g}"/></g>')
     out += _labels(shown, x, y)
     said = f"{across} and {up}: " + "; ".join(f"{p.name}: {short(p.x)}, {short(p.y)}" for p in shown)
     return svg(key, title, said, height, "".join(out))

@@ -9,12 +9,21 @@ from ipv2_bench.benchmark.report.image_sets import GROUPS
 from ipv2_bench.benchmark.report.pictures import Picture, Slice
 
 
-def slider(slices: Sequence[Slice]) -> str:
-    """uLDCT and an output of the first slice, and the controls by which any two image sets can be chosen."""
+def slider(slices: Sequence[Slice], wanted: Sequence[str]) -> str:
+    """uLDCT and an output of the first slice, and the controls by which any two image sets can be chosen.
+
+    Parameters
+    ----------
+    slices
+        The example slices.
+    wanted
+        How the title of the output may end that is shown at first; the first ending that fits is taken.
+    """
     first = slices[0].pictures
     left = next(p for p in first if p.shown.title == "uLDCT")
     outputs = [p for p in first if p.shown.group == "output"]
-    right = next((p for p in outputs if p.shown.title.endswith("+ IPv2")), (outputs or first)[-1])
+    fitting = (p for ending in wanted for p in outputs if p.shown.title.endswith(ending))
+    right = next(fitting, (outputs or first)[-1])
     which = "".join(f'<option value="{i}">{i} of {len(slices)}</option>' for i in range(1, len(slices) + 1))
     return f"""
 <div class="viewer" id="viewer">

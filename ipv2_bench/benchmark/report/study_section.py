@@ -18,7 +18,7 @@ FILES = ("study.csv", "study_sets.csv", "study_by_number.csv")
 INTRODUCTION = (
     "The paper ranks denoisers by distances between sets of images. Here the aligned truth is known, so it can be asked "
     "whether such a ranking is right: Spearman’s ρ is 1 where a distance orders the denoisers as their error does, and 0 where "
-    "it says nothing of it. In brackets: the middle 95 % when patients, seeds and denoisers are drawn again."
+    "it says nothing of it. In small print: the middle 95 % when patients, seeds and denoisers are drawn again."
 )
 
 
