@@ -62,7 +62,7 @@ def decode_stored(data: FileDataset) -> np.ndarray:
 
 def _remedy(syntax: UID) -> str:
     if syntax in (HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL):
-        return "install the package pylibjpeg-openjpeg (pip install pylibjpeg-openjpeg)"
+        return "install the extra htj2k (pip install 'ipv2-bench[htj2k]', or pylibjpeg and pylibjpeg-openjpeg)"
     if syntax in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         return "install the package python-gdcm (pip install python-gdcm)"
     return "convert to Explicit VR Little Endian"

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ipv2_bench.data.thorax import Patient, draw_section
 from tests.dicom_files import MARKER, MARKER_DATE, MARKER_UID, write_series
+from tests.wandb_files import history
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMOKE = REPOSITORY / "experiments" / "smoke.yaml"
@@ -235,6 +236,12 @@ def test_a_killed_run_ends_in_the_same_tables(two_cells: Path, tmp_path: Path, m
     ]
     for path in (whole / "runs").rglob("history.csv"):
         assert path.read_bytes() == (tmp_path / path.relative_to(whole)).read_bytes()
+    if moment == "in training":
+        run(tmp_path, *words, "wandb.mode=offline")
+        cells = [f for f in (tmp_path / "runs").rglob("offline-run-*") if "-tables-" not in f.name]
+        assert len(cells) == 2
+        for folder in cells:
+            assert [row["_step"] for row in history(folder) if "train/loss" in row] == list(range(1, 121))
 
 
 def test_a_failed_cell_is_told_and_the_others_go_on(two_cells: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     JPEGLosslessSV1,
     RLELossless,
@@ -205,6 +206,35 @@ def test_rle_and_jpeg_lossless_give_the_same_values(tmp_path: Path) -> None:
     cut = (tmp_path / "jpeg" / "1.dcm").read_bytes()
     (tmp_path / "jpeg" / "1.dcm").write_bytes(cut[: len(cut) * 3 // 4])
     assert "1.dcm: no pixel data" in refusal(tmp_path / "jpeg")
+
+
+@pytest.mark.parametrize("syntax", ["JPEGLSLossless", "JPEG2000Lossless", "RLELossless", "JPEGLosslessProcess14"])
+def test_compressed_slices_are_read_exactly(tmp_path: Path, syntax: str) -> None:
+    gdcm = pytest.importorskip("gdcm", reason="needs the package python-gdcm")
+    plain = series(tmp_path / "plain", 2)
+    (tmp_path / "packed").mkdir()
+    for i in range(2):
+        reader = gdcm.ImageReader()
+        reader.SetFileName(str(plain / f"{i}.dcm"))
+        assert reader.Read()
+        change = gdcm.ImageChangeTransferSyntax()
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        writer = gdcm.ImageWriter()
+        writer.SetFileName(str(tmp_path / "packed" / f"{i}.dcm"))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+    (want,), (found,) = read_tree(plain), read_tree(tmp_path / "packed")
+    assert np.array_equal(want.hu, found.hu)
+
+
+def test_deflated_slices_are_read(tmp_path: Path) -> None:
+    data = slice_of(0)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save(data, tmp_path / "a.dcm")
+    assert np.array_equal(read_tree(tmp_path)[0].hu[0], image(0) - 1024)
 
 
 @pytest.mark.filterwarnings("error")
