@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def test_every_experiment_loads_and_names_what_exists(path: Path) -> None:
 
 def test_every_table_belongs_to_a_configuration() -> None:
     named = {name for path in CONFIGS for name in load_config(path).tables}
+    named |= set(re.findall(r"tables=\[(\S+)\]", (EXPERIMENTS.parent / "Makefile").read_text(encoding="utf-8")))
     assert named == {path.name for path in TABLES}
 
 

@@ -108,7 +108,9 @@ def test_every_cell_and_the_tables_have_a_wandb_run(smoke) -> None:
     for folder in runs:
         if "-tables-" not in folder.name:
             titles = {p.name.split("_")[0] for p in folder.rglob("*.png")}
-            assert titles == {"uLDCT", "denoised", "NDCT", "truth", "difference"}
+            assert titles == {"uLDCT", "denoised", "NDCT", "truth", "difference", "worst", "states"}
+            windows = {p.parent.name for p in folder.rglob("*.png")}
+            assert windows >= {"lung", "mediastinum", "zoom"}
 
 
 def test_nothing_that_is_written_tells_where_or_by_whom(smoke) -> None:
