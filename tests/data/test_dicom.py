@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -177,6 +178,24 @@ def test_slice_location_is_the_fallback(tmp_path: Path) -> None:
     assert np.array_equal(only.hu[2], image(0) - 1024)
 
 
+def packed(gdcm: ModuleType, plain: Path, folder: Path, syntax: str) -> None:
+    """Write the two slices of a series again, compressed."""
+    folder.mkdir()
+    for i in range(2):
+        reader = gdcm.ImageReader()
+        reader.SetFileName(str(plain / f"{i}.dcm"))
+        assert reader.Read()
+        change = gdcm.ImageChangeTransferSyntax()
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        writer = gdcm.ImageWriter()
+        writer.SetFileName(str(folder / f"{i}.dcm"))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+
+
 def test_rle_and_jpeg_lossless_give_the_same_values(tmp_path: Path) -> None:
     plain = series(tmp_path / "plain", 2)
     for i in range(2):
@@ -187,20 +206,7 @@ def test_rle_and_jpeg_lossless_give_the_same_values(tmp_path: Path) -> None:
     assert np.array_equal(want.hu, rle.hu)
     assert want.key == rle.key
     gdcm = pytest.importorskip("gdcm", reason="needs the package python-gdcm")
-    (tmp_path / "jpeg").mkdir()
-    for i in range(2):
-        reader = gdcm.ImageReader()
-        reader.SetFileName(str(plain / f"{i}.dcm"))
-        assert reader.Read()
-        change = gdcm.ImageChangeTransferSyntax()
-        change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer = gdcm.ImageWriter()
-        writer.SetFileName(str(tmp_path / "jpeg" / f"{i}.dcm"))
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
+    packed(gdcm, plain, tmp_path / "jpeg", "JPEGLosslessProcess14_1")
     (jpeg,) = read_tree(tmp_path / "jpeg")
     assert jpeg.key == want.key
     cut = (tmp_path / "jpeg" / "1.dcm").read_bytes()
@@ -212,20 +218,7 @@ def test_rle_and_jpeg_lossless_give_the_same_values(tmp_path: Path) -> None:
 def test_compressed_slices_are_read_exactly(tmp_path: Path, syntax: str) -> None:
     gdcm = pytest.importorskip("gdcm", reason="needs the package python-gdcm")
     plain = series(tmp_path / "plain", 2)
-    (tmp_path / "packed").mkdir()
-    for i in range(2):
-        reader = gdcm.ImageReader()
-        reader.SetFileName(str(plain / f"{i}.dcm"))
-        assert reader.Read()
-        change = gdcm.ImageChangeTransferSyntax()
-        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer = gdcm.ImageWriter()
-        writer.SetFileName(str(tmp_path / "packed" / f"{i}.dcm"))
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
+    packed(gdcm, plain, tmp_path / "packed", syntax)
     (want,), (found,) = read_tree(plain), read_tree(tmp_path / "packed")
     assert np.array_equal(want.hu, found.hu)
 
