@@ -63,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
     made = command("verify", text, "ROW.json or key=value")
     made.add_argument("--weights", action="store_true", help="also denoise anew with the row's weights")
     made = command("rank", "rank rows (files named *.json); what cannot be compared stands apart", "ROW.json")
-    made.add_argument("--by", default="rmse_hu", metavar="MEASURE", help="a column of the tables (default: %(default)s)")
+    made.add_argument(
+        "--by", default="rmse_hu", metavar="MEASURE", help="a column of the tables (default: %(default)s)"
+    )
     text = "write a commented file with a denoiser that runs"
     made = commands.add_parser("new-denoiser", help=text, description=text)
     made.add_argument("name", help="of the class, such as MyDenoiser")

@@ -67,7 +67,9 @@ class Side:
 
     def train_step(self, low: Tensor, target: Tensor) -> None:
         """Forward and backward pass of one batch; gradients are dropped."""
-        t = torch.full((len(low),), 3 if self.core else 0.3, device=low.device, dtype=torch.int64 if self.core else None)
+        t = torch.full(
+            (len(low),), 3 if self.core else 0.3, device=low.device, dtype=torch.int64 if self.core else None
+        )
         made = self.call(low, t, low, low) if self.core else self.call(low, t)
         F.mse_loss(made.float(), target).backward()
         for w in self.weights:
@@ -221,7 +223,9 @@ def solvers(config: Config, progress: bool = True) -> list[dict[str, Any]]:
     ready = prepare(config, progress)
     rows = tuple(TableRow("NDCT", name, Strategy.from_name("IPv2")) for name in ("fm", "ffm"))
     cells = plan_cells(ready, [Table("solvers", "solvers", "denoised", rows, {})])
-    named = {f"{s.title} · solvers": s for k, s in cells.items() if k.denoiser in ("fm", "ffm") and k.seed == config.seeds[0]}
+    named = {
+        f"{s.title} · solvers": s for k, s in cells.items() if k.denoiser in ("fm", "ffm") and k.seed == config.seeds[0]
+    }
     named = {k: s for k, s in named.items() if s.strategy.name != "simulated"}
     failures = run_cells(named, parallelism(config)[0], progress)
     if failures:
@@ -267,9 +271,15 @@ def markdown(result: dict[str, Any]) -> str:
         "|" + "---|" * 11,
     ]
     for line in result["speed"]:
-        gflop = f"{line['gflop_per_call']:.1f} ({line['gflop_per_call_literal']:.1f})" if "gflop_per_call" in line else ""
+        gflop = (
+            f"{line['gflop_per_call']:.1f} ({line['gflop_per_call_literal']:.1f})" if "gflop_per_call" in line else ""
+        )
         kept = f"{line['kept_mb']:.0f} ({line['kept_mb_literal']:.0f})" if "kept_mb" in line else ""
-        peak = f"{line['sampling_peak_mb']:.0f} ({line['sampling_peak_mb_literal']:.0f})" if line.get("sampling_peak_mb") else ""
+        peak = (
+            f"{line['sampling_peak_mb']:.0f} ({line['sampling_peak_mb_literal']:.0f})"
+            if line.get("sampling_peak_mb")
+            else ""
+        )
         text.append(
             f"| {line['denoiser']} | {line['parameters_m']} | {line['size']} | {line['mode']}, batch {line['batch']} | {gflop} | "
             f"{line['training_steps_per_s']:.3g} ({line['training_steps_per_s_literal']:.3g}) | "
@@ -285,7 +295,10 @@ def markdown(result: dict[str, Any]) -> str:
     ]
     if result["solvers"]:
         text += ["", f"RMSE in HU against {EXACT} Euler steps, {result['solvers_of']}:", ""]
-        text += ["| denoiser | solver | " + " | ".join(f"{c} calls" for c in CALLS) + " |", "|---|---|" + "---|" * len(CALLS)]
+        text += [
+            "| denoiser | solver | " + " | ".join(f"{c} calls" for c in CALLS) + " |",
+            "|---|---|" + "---|" * len(CALLS),
+        ]
         lines = {(s["denoiser"], s["solver"]): {} for s in result["solvers"]}  # type: dict[tuple[str, str], dict[int, float]]
         for s in result["solvers"]:
             lines[s["denoiser"], s["solver"]][s["network_calls"]] = s["rmse_hu"]
@@ -306,7 +319,9 @@ def main() -> None:
     parser.add_argument("--sizes", default="128,256,512", help="comma-separated (default: %(default)s)")
     parser.add_argument("--denoisers", default=",".join(NAMES), help="comma-separated (default: %(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="of each measurement up to 256; at 512 two on a CPU")
-    parser.add_argument("--config", default="experiments/quick.yaml", help="trains FM and FFM for the solvers; empty: leave out")
+    parser.add_argument(
+        "--config", default="experiments/quick.yaml", help="trains FM and FFM for the solvers; empty: leave out"
+    )
     parser.add_argument("--fresh", action="store_true", help="measure again what the file already holds")
     given = parser.parse_args()
     cuda = torch.cuda.is_available()

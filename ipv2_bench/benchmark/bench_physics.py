@@ -92,7 +92,9 @@ def speed(size: int, device: torch.device, batch: int = 16, published: bool = Tr
     for name in ROADS if published else ROADS[1:]:
         given = (name, size, VIEWS, batch)
         theirs = name == PUBLISHED
-        repeats = max(1, min(5, 512 // size)) if theirs else 5 if device.type == "cuda" else max(1, min(5, 1024 // size))
+        repeats = (
+            max(1, min(5, 512 // size)) if theirs else 5 if device.type == "cuda" else max(1, min(5, 1024 // size))
+        )
         run = road(*given, device.type)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()

@@ -123,7 +123,9 @@ def _markdown(found: list[Line], ours: list[Line], others: list[Line]) -> str:
                     text += f" [{d.low:.3g}, {d.high:.3g}]"
                 real = verdict(line, other, m)
                 good = "better" if better(m, line.mean[m], other.mean[m]) else "worse"
-                cells.append(f"{text}: {good if real != 'no' else 'not sure'}" + ("" if real in ("yes", "no") else f", {real}"))
+                cells.append(
+                    f"{text}: {good if real != 'no' else 'not sure'}" + ("" if real in ("yes", "no") else f", {real}")
+                )
             out.append(f"| {line.denoiser} against {other.denoiser} | " + " | ".join(cells) + " |")
     out += ["", "### What denoising a slice costs", ""]
     out += ["| denoiser | seconds | network calls | memory MB |", "|---|---|---|---|"]

@@ -24,6 +24,7 @@ from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest
 
 MODES = ("auto", "online", "offline", "disabled")
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,7 @@ def publish_cell(run: CellRun, root: Path) -> None:
         return
     import wandb
 
-    with _start(
-        run.mode, run.project, run.group, run.name, f"{run.run_id}-{run.fingerprint[:6]}", "cell", run.config, root
-    ) as live:
+    def fill(live: Any) -> None:
         for step, values in _history(run.folder):
             live.log(values, step=step)
         live.summary.update(run.metrics)
@@ -112,7 +111,10 @@ def publish_cell(run: CellRun, root: Path) -> None:
         weights = run.folder / "model.safetensors"
         if weights.exists():
             live.log_artifact(_artifact(f"model-{run.run_id}", "model", {weights.name: weights}))
-    _forget_logs(root)
+
+    run_id = f"{run.run_id}-{run.fingerprint[:6]}"
+    named = {"project": run.project, "group": run.group, "name": run.name, "config": run.config}
+    _write(fill, run.mode, run_id, root, job_type="cell", **named)
     _mark(run.folder / "wandb.json", run.fingerprint)
 
 
@@ -158,7 +160,7 @@ def publish_tables(
     import pandas as pd
     import wandb
 
-    with _start(mode, project, group, f"{group} tables", f"tables-{fingerprint}", "tables", {}, root) as live:
+    def fill(live: Any) -> None:
         for name, text in tables.items():
             # As pages, since a wandb.Table keeps the absolute path of its staging folder in the run's file.
             live.log({name: wandb.Html(pd.read_csv(io.StringIO(text)).to_html(index=False, na_rep=""), inject=False)})
@@ -167,13 +169,15 @@ def publish_tables(
                 values = {k: float(v) for k, v in line.items() if v and not k.startswith("published") and k in MEASURED}
                 live.summary.update({f"{name}/{line['label']}/{who}/{k}": v for k, v in values.items()})
         live.log_artifact(_artifact(f"rows-{group}", "rows", {path.name: path for path in rows}))
-    _forget_logs(root)
+
+    named = {"project": project, "group": group, "name": f"{group} tables"}
+    _write(fill, mode, f"tables-{fingerprint}", root, job_type="tables", **named)
     _mark(root / "tables.json", fingerprint)
 
 
-def _forget_logs(root: Path) -> None:
+def _forget_logs(root: Path, run_id: str) -> None:
     """W&B's own debug logs hold absolute paths; nothing needs them once a run is complete."""
-    for path in [*root.glob("wandb/debug*.log"), *root.glob("wandb/*run-*/logs/*.log")]:
+    for path in [*root.glob("wandb/debug*.log"), *root.glob(f"wandb/*run-*-{run_id}/logs/*.log")]:
         path.unlink(missing_ok=True)
 
 
@@ -181,7 +185,22 @@ def _mark(marker: Path, fingerprint: str) -> None:
     write_whole(marker, lambda file: file.write(json.dumps({"fingerprint": fingerprint}).encode()))
 
 
-def _start(mode: str, project: str, group: str, name: str, run_id: str, job: str, config: dict, root: Path) -> Any:
+def _write(fill: Callable[[Any], None], mode: str, run_id: str, root: Path, **named: Any) -> None:
+    """Write a whole run. When W&B cannot open the run's file it only logs that: then anew."""
+    for _ in range(ATTEMPTS):
+        with _start(mode, run_id, root, named) as live:
+            fill(live)
+        if mode != "offline" or any(root.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")):
+            _forget_logs(root, run_id)
+            return
+    raise InputError(
+        f"W&B wrote no file for the run {run_id}, {ATTEMPTS} times over: look at logs/debug-internal.log in "
+        f"{root}/wandb/offline-run-*-{run_id}, then run the same command again (nothing is trained twice), "
+        "or set wandb.mode=disabled"
+    )
+
+
+def _start(mode: str, run_id: str, root: Path, named: dict[str, Any]) -> Any:
     import wandb
 
     root.mkdir(parents=True, exist_ok=True)
@@ -199,14 +218,4 @@ def _start(mode: str, project: str, group: str, name: str, run_id: str, job: str
         host="",
         x_disable_machine_info=True,
     )
-    return wandb.init(
-        mode=mode,  # type: ignore[arg-type]  # checked by resolve_mode
-        project=project,
-        group=group,
-        name=name,
-        id=run_id,
-        job_type=job,
-        config=config,
-        dir=str(root),
-        settings=settings,
-    )
+    return wandb.init(mode=mode, id=run_id, dir=str(root), settings=settings, **named)  # type: ignore[arg-type]  # checked by resolve_mode

@@ -193,7 +193,11 @@ def literal_corediff_sampler(network: LiteralCoreDiffUNet, low: Tensor, alpha: T
             x = restored
         else:
             x_end = (x - alpha[i] * restored) / (1 - alpha[i])
-            x = x - (alpha[i] * restored + (1 - alpha[i]) * x_end) + (alpha[i - 1] * restored + (1 - alpha[i - 1]) * x_end)
+            x = (
+                x
+                - (alpha[i] * restored + (1 - alpha[i]) * x_end)
+                + (alpha[i - 1] * restored + (1 - alpha[i - 1]) * x_end)
+            )
         estimate = restored
         states.append(x)
     return states[-1].clamp(0.0, 1.0)

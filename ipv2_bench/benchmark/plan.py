@@ -195,7 +195,9 @@ def denoiser_options(config: Config, name: str) -> tuple[type, dict]:
 
     base = registered_name(config, name)
     if base != name and name in registry.names("ipv2_bench.denoisers", Denoiser):  # type: ignore[type-abstract]
-        raise InputError(f"denoisers.{name}.variant_of is '{base}': {name} is a denoiser itself; give the variant a new name")
+        raise InputError(
+            f"denoisers.{name}.variant_of is '{base}': {name} is a denoiser itself; give the variant a new name"
+        )
     cls = registry.find("ipv2_bench.denoisers", base, Denoiser)  # type: ignore[type-abstract]
     options = {**config.denoisers.get(base, {}), **config.denoisers.get(name, {})}
     options.pop("variant_of", None)

@@ -46,7 +46,9 @@ def rank(paths: Sequence[Path], metric: str) -> str:
             groups[_comparable(row, metric)].append(row)
     if not groups:
         raise InputError(f"none of {len(paths)} rows is of a denoiser and has {metric}: name others or another measure")
-    ordered = sorted(groups.values(), key=lambda rows: (rows[0]["provenance"]["benchmark"], rows[0]["label"], -len(rows)))
+    ordered = sorted(
+        groups.values(), key=lambda rows: (rows[0]["provenance"]["benchmark"], rows[0]["label"], -len(rows))
+    )
     return "\n".join(_list(rows, metric) for rows in ordered)
 
 

@@ -69,7 +69,18 @@ def differences(found: list[Line]) -> str:
     """Every paired difference to the line's baseline (see :func:`baseline`), with its 95 % interval, as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = ("label", "denoiser", "strategy", "against", "measure", "difference", "low", "high", "excludes_zero", "tells")
+    names = (
+        "label",
+        "denoiser",
+        "strategy",
+        "against",
+        "measure",
+        "difference",
+        "low",
+        "high",
+        "excludes_zero",
+        "tells",
+    )
     writer.writerow(names)
     for line in found:
         base = baseline(found, line)
@@ -159,7 +170,9 @@ def legend(found: list[Line]) -> str:
 def sureness(found: list[Line], marked: bool, where: str = "in brackets") -> str:
     """What stands in brackets (or elsewhere: ``where``), and what is bold or why nothing is."""
     seeds = max((len(line.seeds) for line in found), default=0)
-    against = "the unchanged denoiser" if any(line.variant_of for line in found) else "IPv1 with the same label and denoiser"
+    against = (
+        "the unchanged denoiser" if any(line.variant_of for line in found) else "IPv1 with the same label and denoiser"
+    )
     text = f"; {where} the change against {against}"
     draws = next((line.draws for line in found if line.draws), None)
     if draws is None:
@@ -216,7 +229,11 @@ def _cell(line: Line, base: Line | None, metric: str) -> str:
     if metric not in line.mean:
         return "–"
     found = change(line, base, metric)
-    parts = (value(line, metric), spread(line, metric), f"({found}{'*' if sure(line, base, metric) else ''})" if found else "")
+    parts = (
+        value(line, metric),
+        spread(line, metric),
+        f"({found}{'*' if sure(line, base, metric) else ''})" if found else "",
+    )
     return " ".join(part for part in parts if part)
 
 

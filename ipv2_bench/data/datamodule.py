@@ -129,7 +129,9 @@ class PairedCTDataModule(L.LightningDataModule):
             return 0, 1
         world = getattr(self.trainer, "world_size", 1)
         if world > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
-            raise InputError("PairedCTDataModule deals out its slices itself: use Trainer(use_distributed_sampler=False)")
+            raise InputError(
+                "PairedCTDataModule deals out its slices itself: use Trainer(use_distributed_sampler=False)"
+            )
         return getattr(self.trainer, "global_rank", 0), world
 
     def train_dataloader(self) -> DataLoader:
@@ -220,7 +222,9 @@ class PairDataset(Dataset):
         if self.context == 1:
             return self._pair(i)
         near = [self._pair(j) for j in self.slices.neighbourhood(i, self.context)]
-        return Pair(*(torch.cat(parts) if parts[0].ndim > 2 else torch.stack(parts) for parts in zip(*near, strict=True)))
+        return Pair(
+            *(torch.cat(parts) if parts[0].ndim > 2 else torch.stack(parts) for parts in zip(*near, strict=True))
+        )
 
     def _pair(self, i: int) -> Pair:
         low, normal = (torch.from_numpy(np.array(a[i]))[None] for a in (self.slices.low, self.slices.normal))

@@ -56,7 +56,9 @@ def decode_stored(data: FileDataset) -> np.ndarray:
         found = f"pixels cannot be decoded ('{label}', {type(error).__name__})"
         raise Unusable("damaged", f"{found}; expected complete pixel data; copy the file anew or remove it") from None
     if stored.ndim != 2 or stored.dtype.kind not in "iu":
-        raise Unusable("shape", f"pixels of shape {stored.shape}; expected one grey slice of whole numbers; remove the file")
+        raise Unusable(
+            "shape", f"pixels of shape {stored.shape}; expected one grey slice of whole numbers; remove the file"
+        )
     return stored
 
 

@@ -55,7 +55,9 @@ def assemble(
     """Scanned slices in HU → what :meth:`Source.make` returns."""
     found = list(scanned)
     arrays = {
-        name: np.stack([window.unit(getattr(one, name)) for one in found]) for name in ("low", "normal", "truth") if found
+        name: np.stack([window.unit(getattr(one, name)) for one in found])
+        for name in ("low", "normal", "truth")
+        if found
     }
     nodules = [one.nodules for one in found if one.nodules is not None]
     if nodules:

@@ -52,7 +52,9 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
     if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-6 or fractions[0] == 0 or fractions[2] == 0:
         raise InputError(f"split fractions {fractions} must be ≥ 0, add up to 1, and leave something to train and test")
     if by == "patient" and not all(slices.patient):
-        raise InputError("the data do not tell patients apart, so they cannot be split by patient: set data.split=slice")
+        raise InputError(
+            "the data do not tell patients apart, so they cannot be split by patient: set data.split=slice"
+        )
     units = sorted(set(slices.patient)) if by == "patient" else list(range(len(slices)))
     wanted = sum(f > 0 for f in fractions)
     if len(units) < wanted:

@@ -68,7 +68,9 @@ class Denoiser(L.LightningModule, ABC):
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule '{schedule}' is unknown: use one of {', '.join(SCHEDULES)}")
         if warmup < 0 or (warmup and schedule == "one_cycle"):
-            raise ValueError(f"warmup is {warmup} with schedule {schedule}: expected 0 or more steps, and 0 with one_cycle")
+            raise ValueError(
+                f"warmup is {warmup} with schedule {schedule}: expected 0 or more steps, and 0 with one_cycle"
+            )
         if not 0 <= ema_decay < 1 or ema_every < 1 or ema_start < 0:
             raise ValueError(
                 f"ema_decay {ema_decay}, ema_every {ema_every}, ema_start {ema_start}: expected a share below 1, at least 1 "

@@ -57,7 +57,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             f"the checkpoint {path.name} is cut off or no safetensors file ({error}): remove it and train again"
         ) from error
     if "denoiser" not in notes or "options" not in notes:
-        raise InputError(f"the checkpoint {path.name} does not say which denoiser it holds: use one of ipv2-bench train")
+        raise InputError(
+            f"the checkpoint {path.name} does not say which denoiser it holds: use one of ipv2-bench train"
+        )
     return notes, weights
 
 
@@ -71,7 +73,9 @@ def load_weights(denoiser: Denoiser, path: Path, name: str) -> None:
     """
     notes, weights = read_checkpoint(path)
     if notes["denoiser"] != name:
-        raise InputError(f"the checkpoint {path.name} holds denoiser {notes['denoiser']}, not {name}: name the other file")
+        raise InputError(
+            f"the checkpoint {path.name} holds denoiser {notes['denoiser']}, not {name}: name the other file"
+        )
     _fill(denoiser, weights, path, notes)
 
 

@@ -121,7 +121,9 @@ def lung_edge(truth: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray
     """
     hu = window.hu(truth).astype(np.float64)
     inside = ndimage.binary_erosion(body_mask(truth), iterations=4, border_value=1)
-    lines = [c for c in find_contours(hu, LUNG_BELOW_HU) if np.linalg.norm(np.diff(c, axis=0), axis=1).sum() > LEAST_BORDER]
+    lines = [
+        c for c in find_contours(hu, LUNG_BELOW_HU) if np.linalg.norm(np.diff(c, axis=0), axis=1).sum() > LEAST_BORDER
+    ]
     points = np.concatenate(lines) if lines else np.zeros((0, 2))
     rows, columns = np.rint(points).astype(int).T if len(points) else (np.zeros(0, int), np.zeros(0, int))
     points = points[inside[rows, columns]]

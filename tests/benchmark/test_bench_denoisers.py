@@ -42,7 +42,9 @@ def test_solvers_come_nearer_with_more_calls(tmp_path: Path, monkeypatch: pytest
     assert {x["denoiser"] for x in found} == {"FM", "FFM"}
     for denoiser in ("FM", "FFM"):
         for solver in ("euler", "midpoint", "heun"):
-            own = {x["network_calls"]: x["rmse_hu"] for x in found if (x["denoiser"], x["solver"]) == (denoiser, solver)}
+            own = {
+                x["network_calls"]: x["rmse_hu"] for x in found if (x["denoiser"], x["solver"]) == (denoiser, solver)
+            }
             assert list(own) == [2, 10] and 0 <= own[10] < own[2]
 
 

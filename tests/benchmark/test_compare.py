@@ -18,7 +18,7 @@ from ipv2_bench.errors import InputError
 from tests.benchmark.test_reproduce import SMALL, SMOKE, run
 from tests.benchmark.test_tables import sure
 
-STRANGER = '''
+STRANGER = """
 import torch
 from ipv2_bench.denoisers.base import Denoiser
 from .parts import Scale
@@ -35,8 +35,8 @@ class Mine(Denoiser):
 
     def denoise(self, low, generator=None):
         return self.network(low)
-'''
-PARTS = '''
+"""
+PARTS = """
 import torch
 
 class Scale(torch.nn.Module):
@@ -46,7 +46,7 @@ class Scale(torch.nn.Module):
 
     def forward(self, x):
         return self.factor * x
-'''
+"""
 WORDS = ("compare", "--denoiser", "stranger.mine:Mine", "--config", str(SMOKE), "train.steps=3", *SMALL)
 
 

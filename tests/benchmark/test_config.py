@@ -104,7 +104,9 @@ def test_unknown_options_of_a_source_are_refused_with_the_valid_ones(config: obj
     source = registry.find("ipv2_bench.data.sources", loaded.data.source, Source)
     with pytest.raises(InputError, match=r"source has no option 'patientz': use one of .*levels.*patients"):
         registry.build(source, Source, loaded.data.options, "source")
-    with pytest.raises(InputError, match=r"'fantom' is unknown: use one of paired_dicom, paired_png, phantom, virtual_scan"):
+    with pytest.raises(
+        InputError, match=r"'fantom' is unknown: use one of paired_dicom, paired_png, phantom, virtual_scan"
+    ):
         registry.find("ipv2_bench.data.sources", "fantom", Source)
 
 

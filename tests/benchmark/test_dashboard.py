@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import wandb
 
-from ipv2_bench.benchmark.dashboard import CellRun, publish_cell, publish_tables
+from ipv2_bench.benchmark.dashboard import ATTEMPTS, CellRun, publish_cell, publish_tables
 from ipv2_bench.benchmark.dashboard_images import cell_panels, panels, sampler_states
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.denoisers.checkpoint import save_denoiser
 from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 from tests.wandb_files import history, records
 
@@ -99,6 +102,31 @@ def test_a_run_is_written_once_and_anew_when_it_was_cut_off(run: CellRun) -> Non
     (second,) = offline(root)
     assert [r["_step"] for r in history(second) if "train/loss" in r] == list(range(1, 13))
     assert second.name.rpartition("-")[2] == first.name.rpartition("-")[2]
+
+
+def test_a_run_that_got_no_file_is_written_anew(run: CellRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path("runs").absolute() / "wandb"
+    missing = iter([True, False])
+
+    def lose(live: object, *_: object) -> None:
+        """W&B ends as if all were well, and its file is not there."""
+        finish(live, *_)
+        if next(missing):
+            (file,) = root.glob("wandb/offline-run-*/*.wandb")
+            file.unlink()
+
+    finish = wandb.Run.__exit__
+    monkeypatch.setattr(wandb.Run, "__exit__", lose)
+    publish_cell(run, root)
+    (folder,) = offline(root)
+    assert [r["_step"] for r in history(folder) if "train/loss" in r] == list(range(1, 13))
+    shutil.rmtree(folder)
+    (run.folder / "wandb.json").unlink()
+    missing = iter([True] * ATTEMPTS)
+    with pytest.raises(InputError, match=f"no file for the run abc-.*{ATTEMPTS} times.*debug-internal.log"):
+        publish_cell(run, root)
+    assert next(missing, None) is None and not run.published
+    assert any(root.glob("wandb/offline-run-*/logs/debug-internal.log"))
 
 
 def test_tables_carry_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

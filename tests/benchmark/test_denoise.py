@@ -58,7 +58,10 @@ def test_identity_keeps_every_pixel_and_the_geometry(tmp_path: Path, signed: boo
     source, out = tmp_path / "in", tmp_path / "out"
     stored = np.random.default_rng(1).integers(-2000 if signed else 0, 4096, (3, 16, 16))
     for i in range(3):
-        save(slice_of(i, stored[i], signed=signed, RescaleSlope="0.7", RescaleIntercept="-900.5"), source / "p" / f"{i}.dcm")
+        save(
+            slice_of(i, stored[i], signed=signed, RescaleSlope="0.7", RescaleIntercept="-900.5"),
+            source / "p" / f"{i}.dcm",
+        )
     assert run(source, out, "--checkpoint", "identity") == 0
     for i in range(3):
         before, after = dcmread(source / "p" / f"{i}.dcm"), dcmread(out / "p" / f"{i}.dcm")
@@ -164,7 +167,9 @@ def test_neighbours_are_those_in_the_series(tmp_path: Path) -> None:
         denoise_tree(tmp_path / "png", tmp_path / "out2", model, progress=False)
 
 
-def test_an_interrupted_run_goes_on_and_nothing_is_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_run_goes_on_and_nothing_is_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
     write_series(source, hu(), 0.7)
     file = checkpoint(tmp_path)

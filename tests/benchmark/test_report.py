@@ -52,7 +52,9 @@ TABLES = {
         *(f"denoiser: corediff, strategy: {s}" for s in ("IPv1", "IPv2")),
     ),
     "label": [f"strategy: {s}" for s in ("IPv1", "IPv1+1", "IPv1+3", "IPv2")],
-    "denoised again": [f"label: {x}, denoiser: fm, strategy: {s}" for x in ("IPv2(NDCT)", "NDCT") for s in ("IPv1", "IPv1+1+2")],
+    "denoised again": [
+        f"label: {x}, denoiser: fm, strategy: {s}" for x in ("IPv2(NDCT)", "NDCT") for s in ("IPv1", "IPv1+1+2")
+    ],
 }
 """Rows of tables that together need six cells."""
 
@@ -96,7 +98,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, Outcome, str
     shutil.copytree(SMOKE.parents[1] / "leaderboards" / "published", folder / "leaderboards" / "published")
     for i, (images, rows) in enumerate(TABLES.items(), 1):
         (folder / "experiments").mkdir(exist_ok=True)
-        text = f"title: trial {i}\nimages: {images.split()[0]}\npublished: ../leaderboards/published/table{i}.csv\nrows:\n"
+        text = (
+            f"title: trial {i}\nimages: {images.split()[0]}\npublished: ../leaderboards/published/table{i}.csv\nrows:\n"
+        )
         (folder / "experiments" / f"table{i}.yaml").write_text(text + "".join(f"  - {{{row}}}\n" for row in rows))
     shutil.copy(SMOKE, folder / "experiments")
     settings = [f"run.work={folder / 'runs'}", f"run.out={folder / 'out'}", "run.processes=1", "wandb.mode=disabled"]
@@ -121,7 +125,9 @@ def test_it_is_well_formed_and_small(made, parsed: Page) -> None:
 
 
 def test_it_loads_nothing(parsed: Page) -> None:
-    loading = [e.at[k] for e in parsed.all if e.tag != "a" for k in ("src", "href", "data", "srcset", "poster") if k in e.at]
+    loading = [
+        e.at[k] for e in parsed.all if e.tag != "a" for k in ("src", "href", "data", "srcset", "poster") if k in e.at
+    ]
     assert len(loading) > 50 and all(x.startswith("data:image/webp;base64,") for x in loading)
     assert not parsed.of("link", "iframe", "object", "embed") and "url(" not in STYLE and "@import" not in STYLE
     policy = next(e.at["content"] for e in parsed.of("meta") if e.at.get("http-equiv") == "Content-Security-Policy")
@@ -142,14 +148,19 @@ def test_every_image_and_chart_says_what_it_is(parsed: Page) -> None:
 
 
 def test_structure_for_a_screen_reader(parsed: Page) -> None:
-    assert parsed.of("html")[0].at["lang"] == "en" and [len(parsed.of(t)) for t in ("main", "header", "footer", "nav")] == [1] * 4
+    assert (
+        parsed.of("html")[0].at["lang"] == "en"
+        and [len(parsed.of(t)) for t in ("main", "header", "footer", "nav")] == [1] * 4
+    )
     levels = [int(e.tag[1]) for e in parsed.of("h1", "h2", "h3", "h4")]
     assert levels.count(1) == 1 and levels[0] == 1 and all(b <= a + 1 for a, b in pairwise(levels))
     assert parsed.of("a")[0].at["class"] == "skip" and parsed.of("a")[0].at["href"] == "#main"
     assert len(parsed.of("caption")) == len(parsed.of("table")) >= 8
     assert all(e.at.get("scope") in ("col", "row", "colgroup", "rowgroup") for e in parsed.of("th"))
     regions = [e for e in parsed.all if e.at.get("role") == "region"]
-    assert len(regions) == len(parsed.of("table")) and all(e.at["tabindex"] == "0" and e.at["aria-label"] for e in regions)
+    assert len(regions) == len(parsed.of("table")) and all(
+        e.at["tabindex"] == "0" and e.at["aria-label"] for e in regions
+    )
     labelled = {e.at.get("for") for e in parsed.of("label")}
     for control in parsed.of("select", "input"):
         assert "label" in control.within or control.at["id"] in labelled
@@ -256,6 +267,7 @@ def test_without_a_known_truth_the_page_does_without(made, monkeypatch: pytest.M
 
 def contrast(a: str, b: str) -> float:
     """The ratio of WCAG 2 between two colours such as ``#1a2b3c``."""
+
     def luminance(colour: str) -> float:
         c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
         return float(np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722))
@@ -324,7 +336,9 @@ def test_arrows_point_into_their_regions(phantom: SliceSet) -> None:
     for s in found:
         assert where[s.name][s.row, s.column]
         assert s.top <= s.row < s.top + s.side <= 128 and s.left <= s.column < s.left + s.side <= 128
-    assert spots(np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32) + np.eye(64, dtype=np.float32), Window())
+    assert spots(
+        np.zeros((64, 64), np.float32), np.zeros((64, 64), np.float32) + np.eye(64, dtype=np.float32), Window()
+    )
 
 
 def test_large_images_leave_out_slices_and_stay_below_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +383,9 @@ def test_the_study_is_shown_when_it_is_of_these_results(made, tmp_path: Path) ->
         "images,extractor,n,frechet\nFM + IPv1,randconv,9,1.5\nFM + IPv1,randconv,18,1.6\nFM + IPv1,randconv,inf,1.7\n"
     )
     sets = [f"{name},1,{x.mean['rmse_hu']:.4g},{x.mean['fd_randconv']:.4g}" for name, x in lines.items()]
-    (tmp_path / "study_sets.csv").write_text("images,trained,rmse_hu,fd_randconv to NDCT\n" + "\n".join([*sets, "NDCT,0,999,0"]))
+    (tmp_path / "study_sets.csv").write_text(
+        "images,trained,rmse_hu,fd_randconv to NDCT\n" + "\n".join([*sets, "NDCT,0,999,0"])
+    )
     text = study_section(tmp_path, found, truth_known=True)
     assert Page(text).wrong == [] and "0.93" in text and "0.60 to 0.98" in text
     assert "number <strong>1</strong> of 6" in text and "number <strong>6</strong>" in text
@@ -383,9 +399,9 @@ def test_the_bottom_line_counts_and_says_how_sure() -> None:
     base, other = sure("IPv1", [3.0, 3.1, 3.2]), sure("IPv2", [1.0, 1.1, 1.05])
     text = bottom_line([table], {table.key: [base, other]})
     assert "Trained on IPv2 instead of IPv1: <strong>1 of 1</strong> nearer to the NDCT (FD (randconv) −66 %)" in text
-    assert "1 of 1<span class=\"spread\"> 1 sure" in text and "3 training seeds and 6 test patients" in text
+    assert '1 of 1<span class="spread"> 1 sure' in text and "3 training seeds and 6 test patients" in text
     worse = bottom_line([table], {table.key: [base, sure("IPv2", [3.2, 3.0, 3.4])]})
-    assert "<strong>0 of 1</strong> nearer" in worse and "0 of 1<span class=\"spread\"> 0 sure" in worse
+    assert "<strong>0 of 1</strong> nearer" in worse and '0 of 1<span class="spread"> 0 sure' in worse
     single = bottom_line([table], {table.key: [sure("IPv1", [3.0]), sure("IPv2", [1.0])]})
     assert "one training seed" in single and "nothing here is called best" in single
     assert "No line of these tables" in bottom_line([table], {table.key: [base]})
@@ -405,7 +421,10 @@ def test_in_a_browser(made, tmp_path: Path) -> None:
         for width, scheme in ((390, "light"), (1440, "dark")):
             browser.open(page, width, scheme=scheme)
             assert browser.run("document.documentElement.scrollWidth") <= width, browser.run(TOO_WIDE)
-            assert browser.run("getComputedStyle(document.body).color") == ("rgb(26, 32, 39)", "rgb(232, 237, 242)")[width > 390]
+            assert (
+                browser.run("getComputedStyle(document.body).color")
+                == ("rgb(26, 32, 39)", "rgb(232, 237, 242)")[width > 390]
+            )
             assert browser.run("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
         assert browser.said == [] and {url for url in browser.asked if not url.startswith("data:")} == {page.as_uri()}
         # Tab leads to the skip link first; the slider and the choices work with keys alone.
@@ -420,7 +439,9 @@ def test_in_a_browser(made, tmp_path: Path) -> None:
         browser.run(f"right.value = {last}; right.dispatchEvent(new Event('change'))")
         same = f"document.querySelector('.stage .right img').src === document.getElementById('s1i{last}').src"
         assert browser.run(same)
-        named = [n for n in browser.send("Accessibility.getFullAXTree")["nodes"] if n.get("role", {}).get("value") == "image"]
+        named = [
+            n for n in browser.send("Accessibility.getFullAXTree")["nodes"] if n.get("role", {}).get("value") == "image"
+        ]
         assert len(named) > 30 and all(n["name"]["value"] for n in named if not n["ignored"])
         # What would be an error is seen: the policy stops a request, and the console says so.
         browser.run("document.body.append(Object.assign(new Image(), {src: 'https://example.org/x.png'}))")

@@ -26,7 +26,13 @@ from tests.benchmark.test_reproduce import SMALL, SMOKE
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, dict[str, Path]]:
     folder = tmp_path_factory.mktemp("verified")
-    settings = [f"run.work={folder / 'runs'}", f"run.out={folder / 'out'}", "train.steps=3", "wandb.mode=disabled", *SMALL]
+    settings = [
+        f"run.work={folder / 'runs'}",
+        f"run.out={folder / 'out'}",
+        "train.steps=3",
+        "wandb.mode=disabled",
+        *SMALL,
+    ]
     config = load_config(SMOKE, [*settings, "metrics.structure=true"])
     rows = (
         TableRow("NDCT", "fm", Strategy.from_name("IPv1")),
@@ -103,10 +109,16 @@ def test_other_weights_are_caught(made: tuple[Config, dict[str, Path]], tmp_path
 
 def test_a_row_that_breaks_the_schema_is_refused_with_the_field_named(changed: Any, tmp_path: Path) -> None:
     for change, named in (
-        (lambda r: r["fidelity"].update(rmse_hu="low"), r"row.json breaks the schema at fidelity.rmse_hu: 'low' is not of type"),
+        (
+            lambda r: r["fidelity"].update(rmse_hu="low"),
+            r"row.json breaks the schema at fidelity.rmse_hu: 'low' is not of type",
+        ),
         (lambda r: r.pop("seed"), r"at the row: 'seed' is a required property"),
         (lambda r: r.update(note="mine"), r"at the row: .*'note' was unexpected"),
-        (lambda r: r["provenance"]["extractors"]["randconv"].update(sha256="x"), r"at provenance.extractors.randconv.sha256"),
+        (
+            lambda r: r["provenance"]["extractors"]["randconv"].update(sha256="x"),
+            r"at provenance.extractors.randconv.sha256",
+        ),
         (lambda r: r.update(images="../../secret"), r"at images: "),
         (lambda r: r.update(label="truth"), r"at label: "),
         (lambda r: r.update(schema=1), r"is of schema 1, not 3: compute it anew"),

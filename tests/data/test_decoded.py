@@ -89,7 +89,9 @@ def seconds(work: Callable[[], object], turns: int) -> float:
     return min(taken)
 
 
-real = pytest.mark.skipif(not os.environ.get("IPV2_BENCH_CT"), reason="IPV2_BENCH_CT is not set to compressed CT series")
+real = pytest.mark.skipif(
+    not os.environ.get("IPV2_BENCH_CT"), reason="IPV2_BENCH_CT is not set to compressed CT series"
+)
 
 
 @real

@@ -435,7 +435,9 @@ def test_number_and_study_leave_the_reader_only_as_hashes_with_a_salt(
 ) -> None:
     told = []
     real = dicom.group_patients
-    monkeypatch.setattr(dicom, "group_patients", lambda belonging, rule: told.append(belonging) or real(belonging, rule))
+    monkeypatch.setattr(
+        dicom, "group_patients", lambda belonging, rule: told.append(belonging) or real(belonging, rule)
+    )
     number, study = "P-0815", "1.2.826.0.99"
     (found,) = read_tree(series(tmp_path, PatientID=number, StudyInstanceUID=study))
     monkeypatch.setattr(dicom_tags, "_SALT", b"another run")

@@ -121,7 +121,9 @@ def history_of_fixed_loss(spec: CellSpec) -> list[dict[str, str]]:
 @pytest.mark.parametrize("cls", [FlowMatching, FrequencyFlowMatching, CoreDiff])
 def test_mixed_precision_stays_near_full_precision(precision: str, cls: type) -> None:
     torch.manual_seed(0)
-    denoiser = cls(steps=2, **({"width": 8, "modulator": 4} if cls is CoreDiff else {"widths": (8, 16), "dropout": 0.0}))
+    denoiser = cls(
+        steps=2, **({"width": 8, "modulator": 4} if cls is CoreDiff else {"widths": (8, 16), "dropout": 0.0})
+    )
     with torch.no_grad():
         for p in denoiser.parameters():
             p.add_(0.02 * torch.randn(p.shape))
@@ -159,9 +161,7 @@ def test_channels_last_changes_nothing_but_rounding(work: Path, tmp_path: Path) 
     assert a.keys() == b.keys()
 
 
-def test_compiled_networks_keep_their_names(
-    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiled_networks_keep_their_names(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
     compile_ = torch.nn.Module.compile
     monkeypatch.setattr(
@@ -252,7 +252,12 @@ def test_predictions_of_a_plain_trainer(phantom: SliceSet) -> None:
     split = Split(np.array([0, 1]), np.zeros(0, int), np.array([3, 5, 4]))
     data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=2)
     denoiser = FlowMatching(widths=(8, 16), steps=2)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     made = L.Trainer(accelerator="cpu", devices=1, **quiet).predict(denoiser, data)
     places, images = (torch.cat(parts) for parts in zip(*made, strict=True))
     assert places.tolist() == [3, 5, 4]
@@ -282,9 +287,7 @@ def test_neighbours_are_purified_like_the_slice(phantom: SliceSet, strategy: str
 
     slices, split = stacked(phantom), Split(np.arange(5), np.zeros(0, int), np.array([5]))
     chosen = Strategy.from_name(strategy)
-    alone, wide = (
-        PairedCTDataModule(slices, split, chosen, MODEL, batch_size=2, seed=3, context=c) for c in (1, 3)
-    )
+    alone, wide = (PairedCTDataModule(slices, split, chosen, MODEL, batch_size=2, seed=3, context=c) for c in (1, 3))
     for module in (alone, wide):
         module.setup("fit")
     whole = {}

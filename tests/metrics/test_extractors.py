@@ -136,7 +136,10 @@ def test_columns_are_filled_by_the_real_extractors_alone(here: None, images: np.
     again = Measures.load(tmp_path / "m.npz")
     assert distances(again, other) == found
     lacks = Measures({"randconv": one.features["randconv"]}, {})
-    assert {c for c in distances(lacks, other) if "_inf" not in c and "_se" not in c} == {"fd_randconv", "kid_x100_randconv"}
+    assert {c for c in distances(lacks, other) if "_inf" not in c and "_se" not in c} == {
+        "fd_randconv",
+        "kid_x100_randconv",
+    }
     assert all("randconv" in c for c in distances(lacks, other))
     assert {c for columns in COLUMNS.values() for c in columns} == {"fid", "kid_x100", "clip_fid_x100"}
 

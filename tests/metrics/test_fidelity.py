@@ -49,12 +49,15 @@ def test_equal_images() -> None:
 
 def test_noise_and_bias_of_each_region_are_those_put_in() -> None:
     truth, where = chest()
-    noise, bias = {"background": 20.0, "lung": 90.0, "tissue": 45.0, "bone": 60.0}, {
-        "background": 5.0,
-        "lung": -30.0,
-        "tissue": 15.0,
-        "bone": -50.0,
-    }
+    noise, bias = (
+        {"background": 20.0, "lung": 90.0, "tissue": 45.0, "bone": 60.0},
+        {
+            "background": 5.0,
+            "lung": -30.0,
+            "tissue": 15.0,
+            "bone": -50.0,
+        },
+    )
     draw = np.random.default_rng(0).standard_normal(truth.shape)
     error = sum(np.where(where[name], bias[name] + noise[name] * draw, 0.0) for name in REGIONS)
     found = measured(truth + error / WINDOW.width, truth)

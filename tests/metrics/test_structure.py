@@ -24,7 +24,9 @@ def test_psnr_and_rmse_by_hand_and_worse_images_score_worse(pair: tuple[np.ndarr
     found, worse = structure(images, labels), structure(noisier, labels)
     assert set(found) == SMALL | {"ms_ssim_label", "iw_ssim_label"}
     for i in range(2):
-        assert found["psnr_label_db"][i] == pytest.approx(peak_signal_noise_ratio(labels[i], images[i], data_range=1), rel=1e-4)
+        assert found["psnr_label_db"][i] == pytest.approx(
+            peak_signal_noise_ratio(labels[i], images[i], data_range=1), rel=1e-4
+        )
         assert found["rmse_label"][i] == pytest.approx(np.sqrt(((images[i] - labels[i]) ** 2).mean()), rel=1e-4)
     for name, values in found.items():
         higher_is_worse = name in ("rmse_label", "gmsd_label")

@@ -69,7 +69,10 @@ def test_patients_are_drawn_with_all_of_their_slices() -> None:
     assert draws.counts.shape == (50, 6) and (draws.units, draws.patients) == (3, 3)
     assert (draws.counts[:, 0] == draws.counts[:, 2]).all() and (draws.counts[:, 3] == draws.counts[:, 4]).all()
     assert (draws.counts[:, [0, 3, 5]].sum(1) == 3).all()
-    again, other = draw_slices(["a", "a", "a", "b", "b", "c"], 50), draw_slices(["a", "a", "a", "b", "b", "c"], 50, seed=1)
+    again, other = (
+        draw_slices(["a", "a", "a", "b", "b", "c"], 50),
+        draw_slices(["a", "a", "a", "b", "b", "c"], 50, seed=1),
+    )
     assert (again.counts == draws.counts).all() and (other.counts != draws.counts).any()
 
 
@@ -112,7 +115,9 @@ def test_what_few_patients_show_is_as_sure_as_few_patients_make_it(shown: int) -
     for _ in range(trials):
         x = drawn(rng, 1, 6, 4, (0.0, 1.0, 0.0, 1.0))[0]
         number = draws.counts[:, has].sum(1)
-        drawn_means = np.divide(draws.counts[:, has] @ x[has], number, out=np.full(len(number), np.nan), where=number > 0)
+        drawn_means = np.divide(
+            draws.counts[:, has] @ x[has], number, out=np.full(len(number), np.nan), where=number > 0
+        )
         found = interval([x[has].mean()], drawn_means[None], draws, draws.units_with(has))
         hits += found.low <= 0.0 <= found.high
     assert 0.88 <= hits / trials <= 0.99

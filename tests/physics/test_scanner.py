@@ -123,7 +123,9 @@ def test_every_ring_of_the_noise_power_is_the_closed_forms() -> None:
     radius = np.hypot(f[:, None], f[None])
     plane = closed_noise_power(np.minimum(radius, 0.5), 120, "cosine", 1e-5) * (radius <= 0.5)
     taper = np.abs(np.fft.fft2(np.outer(np.hanning(size), np.hanning(size)))) ** 2
-    smeared = np.fft.ifft2(np.fft.fft2(plane) * np.fft.fft2(taper / taper.sum())).real * (1000.0 / acquisition.mu_water) ** 2
+    smeared = (
+        np.fft.ifft2(np.fft.fft2(plane) * np.fft.fft2(taper / taper.sum())).real * (1000.0 / acquisition.mu_water) ** 2
+    )
     ring = np.rint(radius * size).astype(int)
     expected = np.array([smeared[ring == r].mean() for r in range(1, size // 2 + 1)])
     assert np.abs(power / expected - 1).max() < 0.05

@@ -72,7 +72,9 @@ def bottom_line(tables: Sequence[Table], lines: dict[str, list[Line]]) -> str:
     out.append(f"<p>{_how_sure(compared)}</p>")
     out.append(_summary(compared, subjects, asked))
     charts = [_chart(compared, subjects, m) for m in asked if m != "psnr_db"]
-    explained = "The difference of each pair and its 95 % interval. Filled: the interval excludes zero; hollow: it does not."
+    explained = (
+        "The difference of each pair and its 95 % interval. Filled: the interval excludes zero; hollow: it does not."
+    )
     out.append(f"<h3>By how much, and how sure</h3><p>{explained}</p>")
     out.append(f'<div class="charts">{"".join(charts)}</div>')
     return "".join(out) + _directions(tables, lines)
@@ -86,10 +88,12 @@ def _lead(own: Sequence[Pair], subject: str, asked: Sequence[str], first: bool) 
         judged = [p for p in own if m in p.line.mean and m in p.base.mean]
         good = sum(better(m, p.line.mean[m], p.base.mean[m]) for p in judged)
         if judged:
-            parts.append(f"<strong>{good} of {len(judged)}</strong> {towards[m]} ({escape(heading(m))} {_range(judged, m)})")
+            parts.append(
+                f"<strong>{good} of {len(judged)}</strong> {towards[m]} ({escape(heading(m))} {_range(judged, m)})"
+            )
     text = f"{escape(subject)}: {' and '.join(parts)}." if parts else f"{escape(subject)}: nothing could be compared."
     price = _price(own)
-    return f'<p{" class=lead" if first else ""}>{text}</p>' + (f"<p>{price}</p>" if price else "")
+    return f"<p{' class=lead' if first else ''}>{text}</p>" + (f"<p>{price}</p>" if price else "")
 
 
 def _price(own: Sequence[Pair]) -> str:
@@ -121,7 +125,9 @@ def _range(own: Sequence[Pair], metric: str) -> str:
 def _how_sure(compared: Sequence[Pair]) -> str:
     line = compared[0].line
     seeds, patients = len(line.seeds), line.draws.patients if line.draws else 0
-    over = f"{patients} test patients" if patients > 1 else "the slices of one patient" if patients else "the test slices"
+    over = (
+        f"{patients} test patients" if patients > 1 else "the slices of one patient" if patients else "the test slices"
+    )
     if line.draws is None:
         return "There are no intervals: how sure this is cannot be said."
     if seeds == 1:
@@ -142,7 +148,9 @@ def _summary(compared: Sequence[Pair], subjects: Sequence[str], asked: Sequence[
             own = [p for p in compared if p.subject == s and m in p.line.mean and m in p.base.mean]
             good = [p for p in own if better(m, p.line.mean[m], p.base.mean[m])]
             firm = sum((d := p.line.less(p.base, m)) is not None and d.excludes_zero for p in good)
-            cells += f"<td>{len(good)} of {len(own)}<span class=\"spread\"> {firm} sure</span></td>" if own else "<td>—</td>"
+            cells += (
+                f'<td>{len(good)} of {len(own)}<span class="spread"> {firm} sure</span></td>' if own else "<td>—</td>"
+            )
         rows += f'<tr><th scope="row">{escape(s)}</th>{cells}</tr>'
     heads = "".join(f'<th scope="col">{escape(heading(m))}</th>' for m in asked)
     caption = "In how many pairs each measure is better; sure: the interval of the paired difference excludes zero"

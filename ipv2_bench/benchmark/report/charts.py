@@ -33,7 +33,9 @@ class Bar:
     def said(self) -> str:
         """The bar in words."""
         whose = f"{self.group}, {self.name}" if self.group else self.name
-        between = f" ({short(self.low)} to {short(self.high)})" if self.low is not None and self.high is not None else ""
+        between = (
+            f" ({short(self.low)} to {short(self.high)})" if self.low is not None and self.high is not None else ""
+        )
         return f"{whose}: {short(self.value)}{between}"
 
     @property

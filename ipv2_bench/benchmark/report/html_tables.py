@@ -68,7 +68,9 @@ def scroll(table: str, name: str, key: str) -> str:
 
 def titled(key: str) -> str:
     """How a table is called: ``table1`` is "Table 1"."""
-    return re.sub(r"(?<=[a-z])(?=\d)", " ", key.replace("_", " ")).capitalize() if key.islower() else key.replace("_", " ")
+    return (
+        re.sub(r"(?<=[a-z])(?=\d)", " ", key.replace("_", " ")).capitalize() if key.islower() else key.replace("_", " ")
+    )
 
 
 def _heading(column: Column) -> str:
@@ -90,7 +92,7 @@ def _row(
     cells = ""
     for kind, metric, _ in columns:
         if kind == "missing":
-            cells += f'<td>{DASH}</td>'
+            cells += f"<td>{DASH}</td>"
         elif kind == "published":
             ours = line.strategy.endswith("]")
             text = f"{line.published[metric]:g}" if metric in line.published else "ours" if ours else DASH
@@ -114,7 +116,9 @@ def _cell(line: Line, base: Line | None, metric: str, is_best: bool) -> str:
         certain = sure(line, base, metric)
         star = '*<span class="unseen"> interval excludes zero</span>' if certain else ""
         word = '<span class="unseen"> better,</span>' if good else '<span class="unseen"> worse,</span>'
-        text += f'<span class="change {"good" if good else "bad"}{" firm" * certain}">{word}{_minus(found)}{star}</span>'
+        text += (
+            f'<span class="change {"good" if good else "bad"}{" firm" * certain}">{word}{_minus(found)}{star}</span>'
+        )
     return text
 
 

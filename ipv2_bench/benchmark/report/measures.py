@@ -148,4 +148,6 @@ def _cost_table(results: Results, table: Table, found: Sequence[Line], up: str) 
     heads = "".join(f'<th scope="col">{text}</th>' for text in (*columns.values(), escape(heading(up))))
     caption = "Cost of denoising a slice and of training"
     head = f'<thead><tr><th scope="col">Denoiser + training</th>{heads}</tr></thead>'
-    return scroll(f"<table><caption><span>{caption}</span></caption>{head}<tbody>{rows}</tbody></table>", caption, "cost-values")
+    return scroll(
+        f"<table><caption><span>{caption}</span></caption>{head}<tbody>{rows}</tbody></table>", caption, "cost-values"
+    )

@@ -62,7 +62,9 @@ def page(results: Results, tables: Sequence[Table], found: dict[str, list[Line]]
         f"{seeds} training seed{'s' * (seeds > 1)}",
         f"{config.data.size}×{config.data.size} pixels",
     ]
-    banner = '<p class="banner" role="note">This size only tries every path: <strong>its numbers mean nothing.</strong></p>'
+    banner = (
+        '<p class="banner" role="note">This size only tries every path: <strong>its numbers mean nothing.</strong></p>'
+    )
     title = config.title or config.name
     title = title[:1].upper() + title[1:]
     title += "" if whole else f": {', '.join(t.title for t in tables)}"
@@ -92,7 +94,9 @@ def _pictures(results: Results, tables: Sequence[Table]) -> str:
     sets = image_sets(results, list(tables), places)
     slices, quality = encode(sets, places.tolist(), ready.slices.pixel_mm[test].tolist(), marked, ready.window)
     low, high = WINDOWS[VIEW]
-    newcomers = [f"{denoiser_title(ready.config, key)} + {t.rows[0].strategy.name}" for t in tables for key in t.newcomers]
+    newcomers = [
+        f"{denoiser_title(ready.config, key)} + {t.rows[0].strategy.name}" for t in tables for key in t.newcomers
+    ]
     seed = f" of training seed {ready.config.seeds[0]}" if len(ready.config.seeds) > 1 else ""
     return (
         f"<p>Lung window, −{-low:.0f} to {high:.0f} HU, pixel for pixel. Images are compressed for this page (WebP, quality "

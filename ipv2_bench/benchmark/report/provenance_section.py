@@ -29,7 +29,9 @@ def provenance_section(results: Results, tables: Sequence[Table]) -> str:
         "Training": f"{length} of batch {budget['batch_size']}, learning rate {_rate(budget['lr'])}, {budget['schedule']}, "
         f"{budget['precision']}; seeds {', '.join(map(str, config.seeds))}",
         "Noise of module 2": f"{one['module_2']['dose_model']}, {photons:,.0f} photons at full dose",
-        "Feature spaces": "; ".join(f"{name} {e['version']}, SHA-256 {e['sha256']}" for name, e in one["extractors"].items()),
+        "Feature spaces": "; ".join(
+            f"{name} {e['version']}, SHA-256 {e['sha256']}" for name, e in one["extractors"].items()
+        ),
         "Rows": f"{sets} of schema {rows[0]['schema']}, in the folder rows",
         "Measuring code": _all(c["measuring_code"] for c in came),
         "Commit of the rows": _all(c["commit"] for c in came) or "unknown",

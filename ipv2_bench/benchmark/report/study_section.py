@@ -43,7 +43,7 @@ def study_section(folder: Path, lines: dict[str, list[Line]], truth_known: bool)
     correlations, sets, by_number = (_read(folder / name) for name in FILES)
     if not _same_results(sets, lines):
         return out + f"<p>The study that lies beside these tables is of other results. {how}</p></section>"
-    out += f"<p>{INTRODUCTION}</p><div class=\"charts\">{_against_error(sets)}{_by_number(by_number)}</div>"
+    out += f'<p>{INTRODUCTION}</p><div class="charts">{_against_error(sets)}{_by_number(by_number)}</div>'
     return out + _table(correlations) + _copyist(sets) + "</section>"
 
 
@@ -91,7 +91,9 @@ def _by_number(by_number: Sequence[dict[str, str]]) -> str:
         return ""
     own = [r for r in by_number if r["extractor"] == by_number[0]["extractor"] and r["n"] != "inf"]
     shown = [
-        Point(f"{r['images']}, {float(r['n']):.0f} images", float(r["n"]), float(r["frechet"]), tone=1, line=r["images"])
+        Point(
+            f"{r['images']}, {float(r['n']):.0f} images", float(r["n"]), float(r["frechet"]), tone=1, line=r["images"]
+        )
         for r in own
     ]
     title = "The distance to the NDCT and the number of images"
@@ -106,7 +108,9 @@ def _table(correlations: Sequence[dict[str, str]]) -> str:
         cells = ""
         for truth in truths:
             c = next(x for x in correlations if (x["distance"], x["label"], x["truth"]) == (distance, label, truth))
-            between = f' <span class="spread">{float(c["low"]):.2f} to {float(c["high"]):.2f}</span>' if c["low"] else ""
+            between = (
+                f' <span class="spread">{float(c["low"]):.2f} to {float(c["high"]):.2f}</span>' if c["low"] else ""
+            )
             share = f'<span class="change">{100 * float(c["pairs"]):.0f} % of pairs</span>'
             cells += f"<td>{float(c['rho']):.2f}{between}{share}</td>"
         rows += f'<tr><th scope="row">{escape(heading(distance))} to {escape(label)}</th>{cells.replace("-", "−")}</tr>'

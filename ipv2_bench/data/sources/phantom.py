@@ -61,7 +61,9 @@ class Phantom(Source):
         jobs = [(p, j) for p in range(self.patients) for j in range(self.levels)]
         scan = partial(_scan, self.scanner, self.seed, self.levels, size)
         scanned = in_parallel(scan, jobs, progress, "phantom", os.cpu_count() or 1)
-        patients, keys = zip(*((f"phantom-{p:03d}", f"phantom-{self.seed}-{p:03d}-{j:03d}") for p, j in jobs), strict=True)
+        patients, keys = zip(
+            *((f"phantom-{p:03d}", f"phantom-{self.seed}-{p:03d}-{j:03d}") for p, j in jobs), strict=True
+        )
         return assemble(scanned, patients, window, keys)
 
 

@@ -109,7 +109,6 @@ class VirtualScan(Source):
         scanned = in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1)
         return assemble(scanned, patient, window, key, stack)
 
-
     def job(self, series: Series, i: int) -> Job:
         """What :func:`scan_slice` needs of a slice."""
         height = float(series.position_mm[i]) if self.breathe_by == "series" else None
@@ -131,9 +130,7 @@ def scan_slice(scanner: SecondScan, seed: int, size: int, job: Job) -> ScannedSl
     return scanner.scan(hu, spacing_mm, size, seed, key, i, field=field)
 
 
-def breath(
-    breathing: Breathing, size: int, pixel_mm: float, height_mm: float, seed: int, key: str
-) -> np.ndarray:
+def breath(breathing: Breathing, size: int, pixel_mm: float, height_mm: float, seed: int, key: str) -> np.ndarray:
     """Displacement [2, size, size] in pixels of the slice at a height, as part of one motion of the whole patient."""
     knot = math.floor(height_mm / KNOT_MM)
     share = height_mm / KNOT_MM - knot
