@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,7 @@ def publish_cell(run: CellRun, root: Path) -> None:
             live.log({f"images/{panel.name}": shown})
         weights = run.folder / "model.safetensors"
         if weights.exists():
-            live.log_artifact(_artifact(f"model-{run.run_id}", "model", {weights.name: weights}))
+            _carry(live, f"model-{run.run_id}", "model", {weights.name: weights})
 
     run_id = f"{run.run_id}-{run.fingerprint[:6]}"
     named = {"project": run.project, "group": run.group, "name": run.name, "config": run.config}
@@ -139,14 +140,26 @@ def _lines(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _artifact(name: str, kind: str, files: dict[str, Path]) -> Any:
-    """Files for a run to carry. Their paths are relative: W&B writes them down, and copies in its staging folder absolute."""
+def _carry(live: Any, name: str, kind: str, files: dict[str, Path]) -> None:
+    """Log files as an artifact, by relative paths: W&B writes them down, and copies in its staging folder absolute.
+
+    A path that leads out of the working folder would tell how the machine's folders are called, so it is left out.
+    """
     import wandb
 
-    made = wandb.Artifact(name, kind)
-    for title, path in files.items():
-        made.add_file(os.path.relpath(path), title, policy="immutable", skip_cache=True)
-    return made
+    made, here = wandb.Artifact(name, kind), Path.cwd()
+    inside = {title: path.resolve() for title, path in files.items() if path.resolve().is_relative_to(here)}
+    for title, path in inside.items():
+        made.add_file(str(path.relative_to(here)), title, policy="immutable", skip_cache=True)
+    if len(inside) < len(files):
+        print(
+            f"ipv2-bench: W&B's {kind} {name} goes without {len(files) - len(inside)} of {len(files)} files: they are "
+            "outside of the working folder, whose name would be written down; to have them, run where run.out and "
+            "run.work are",
+            file=sys.stderr,
+        )
+    if inside:
+        live.log_artifact(made)
 
 
 def publish_tables(
@@ -168,7 +181,7 @@ def publish_tables(
                 who = " + ".join(x for x in (line["denoiser"], line["strategy"]) if x)
                 values = {k: float(v) for k, v in line.items() if v and not k.startswith("published") and k in MEASURED}
                 live.summary.update({f"{name}/{line['label']}/{who}/{k}": v for k, v in values.items()})
-        live.log_artifact(_artifact(f"rows-{group}", "rows", {path.name: path for path in rows}))
+        _carry(live, f"rows-{group}", "rows", {path.name: path for path in rows})
 
     named = {"project": project, "group": group, "name": f"{group} tables"}
     _write(fill, mode, f"tables-{fingerprint}", root, job_type="tables", **named)

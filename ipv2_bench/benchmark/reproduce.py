@@ -93,7 +93,7 @@ def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Ou
     markdown, csvs, joined = {}, {}, {}
     written: dict[Path, dict[str, Any]] = {}
     for table in tables:
-        rows = [[results.row(r, s) for s in config.seeds if results.has(r, s)] for r in table.rows]
+        rows = results.rows(table)
         written |= {_write_row(out, row.data): row.data for of_line in rows for row in of_line}
         found = joined[table.key] = lines(table, rows, results.draws)
         csvs[table.key] = render.to_csv(found, table.images)

@@ -14,8 +14,9 @@ from ipv2_bench.benchmark.labels import ImageSet, label_images
 from ipv2_bench.benchmark.measuring import feature_extractor
 from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key, denoiser_title
 from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
-from ipv2_bench.benchmark.tables import TableRow
+from ipv2_bench.benchmark.tables import Table, TableRow
 from ipv2_bench.data.slices import write_whole
+from ipv2_bench.data.split import rule_of
 from ipv2_bench.fingerprint import code, digest
 from ipv2_bench.metrics.extractors import pretrained
 from ipv2_bench.metrics.measure import Measures, distance_replicates, distances
@@ -115,6 +116,10 @@ class Results:
         }
         return Row(data, replicates)
 
+    def rows(self, table: Table) -> list[list[Row]]:
+        """The rows of a table that are complete: for each of its lines one for each seed."""
+        return [[self.row(row, s) for s in self.ready.config.seeds if self.has(row, s)] for row in table.rows]
+
     def cell_metrics(self, key: CellKey) -> dict[str, float]:
         """Distances to the NDCT and fidelity to the truth of one complete cell."""
         spec = self.cells[key]
@@ -132,7 +137,7 @@ class Results:
             "data_manifest": self.ready.slices.manifest,
             "size": config.data.size,
             "window_hu": list(config.data.window),
-            "split": [config.data.split, list(config.data.fractions), config.data.split_seed],
+            "split": [rule_of(config.data.split), list(config.data.fractions), config.data.split_seed],
             "n_train": len(self.ready.split.train),
             "module_2": self.ready.add_noise.identity(),
             "budget": {

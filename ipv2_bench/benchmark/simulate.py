@@ -11,7 +11,7 @@ import numpy as np
 from ipv2_bench import registry
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.out_folder import claim
-from ipv2_bench.data.dicom import content_of, read_tree
+from ipv2_bench.data.dicom import read_tree
 from ipv2_bench.data.dicom_out import make_slice, write_dicom
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.png import write_png
@@ -95,7 +95,7 @@ def simulate_tree(
         out,
         [source],
         "simulate",
-        {"content": content_of(source), "scan": {**scan.identity(), "content": ""}, "as": [form, size, asdict(window)]},
+        {"scan": scan.identity(), "as": [form, size, asdict(window)]},
     )
     written, there = 0, 0
     noise: list[list[float]] = []

@@ -56,5 +56,4 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
     if failures:
         raise InputError(f"{failures[0].name} failed: {failures[0].message}")
     results = Results(ready, cells)
-    rows = [[results.row(row, seed) for seed in config.seeds] for row in table.rows]
-    return render.to_markdown(table, lines(table, rows, results.draws), config.meaningful)
+    return render.to_markdown(table, lines(table, results.rows(table), results.draws), config.meaningful)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ipv2_bench.data.slices import SliceSet, write_whole
 from ipv2_bench.errors import InputError
+from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.seeding import numpy_generator
 
 PARTS = ("train", "val", "test")
@@ -76,6 +77,11 @@ def keeps_patients_apart(by: str) -> bool:
     if by.endswith(".json") and Path(by).is_file():
         return _content(Path(by)).get("by") == "patient"
     return by == "patient"
+
+
+def rule_of(by: str) -> str:
+    """What tells a value of ``data.split`` from others without naming a place: the rule, or a hash of the file's content."""
+    return f"file {digest(_content(Path(by)))}" if by.endswith(".json") else by
 
 
 def write_split(slices: SliceSet, split: Split, by: str, path: Path) -> None:

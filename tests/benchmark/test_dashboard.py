@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,18 @@ def test_what_an_offline_run_holds(run: CellRun, tmp_path: Path) -> None:
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert str(tmp_path).encode() not in path.read_bytes(), path
+
+
+def test_weights_outside_of_the_working_folder_stay_there(
+    run: CellRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = tmp_path / "of-mrs-doe" / "cell"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    publish_cell(replace(run, folder=cell(secret), draw=list), elsewhere / "wandb")
+    assert "goes without 1 of 1 files" in capsys.readouterr().err
+    assert all(b"of-mrs-doe" not in f.read_bytes() for f in elsewhere.rglob("*") if f.is_file())
 
 
 def test_a_run_is_written_once_and_anew_when_it_was_cut_off(run: CellRun) -> None:

@@ -284,7 +284,11 @@ def quick(name: str) -> tuple[str, ...]:
 
 
 def test_virtual_scan_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_path: Path) -> None:
-    done = run(tmp_path, *quick("virtual_scan"), f"data.root={scans}", "data.views=32", "seeds=[0]")
+    decided = tmp_path.parent / f"{tmp_path.name}-{MARKER}" / "split.json"
+    words = (*quick("virtual_scan")[1:], f"data.root={scans}", "data.views=32", "seeds=[0]")
+    decided.parent.mkdir()
+    run(tmp_path, "split", "--write", str(decided), *words)
+    done = run(tmp_path, "reproduce", *words, f"data.split={decided}")
     assert len(table(tmp_path / "leaderboards" / "virtual_scan" / "table1.csv")) == 12
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     written |= {Path("what it said"): f"{done.stdout}{done.stderr}".encode(), Path("names"): repr([*written]).encode()}

@@ -111,9 +111,7 @@ def _pictures(results: Results, tables: Sequence[Table]) -> str:
 
 def lines_of(results: Results, tables: Sequence[Table]) -> dict[str, list[Line]]:
     """The lines of each table by its key."""
-    seeds = results.ready.config.seeds
-    rows = {t.key: [[results.row(row, s) for s in seeds if results.has(row, s)] for row in t.rows] for t in tables}
-    return {t.key: lines(t, rows[t.key], results.draws) for t in tables}
+    return {t.key: lines(t, results.rows(t), results.draws) for t in tables}
 
 
 def write_page(results: Results, tables: Sequence[Table], found: dict[str, list[Line]], folder: Path) -> Path:
