@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.lines import FIDELITY, OFFLINE, Line, better
+from ipv2_bench.benchmark.out_folder import write_text
 from ipv2_bench.benchmark.render import heading
-from ipv2_bench.benchmark.reproduce import Outcome, run_tables, write_text
+from ipv2_bench.benchmark.reproduce import Outcome, run_tables
 from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, Table, TableRow
 from ipv2_bench.errors import InputError
 from ipv2_bench.purification import Strategy

@@ -89,11 +89,14 @@ def resolve_mode(mode: str) -> str:
     chosen = os.environ.get("WANDB_MODE", "")
     if chosen in MODES[1:]:
         return chosen
+    return "online" if logged_in() else "offline"
+
+
+def logged_in() -> bool:
+    """Whether there is a key of W&B, in the environment or where ``wandb login`` puts it."""
     netrc = Path.home() / ".netrc"
-    logged_in = bool(os.environ.get("WANDB_API_KEY")) or (
-        netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="ignore")
-    )
-    return "online" if logged_in else "offline"
+    stored = netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="ignore")
+    return stored or bool(os.environ.get("WANDB_API_KEY"))
 
 
 def publish_cell(run: CellRun, root: Path) -> None:

@@ -134,18 +134,16 @@ def denoise_tree(source: Path, out: Path, model: Model, batch: int = 2, progress
     if not total and not found.list():
         raise InputError(f"no slice under {source}: expected PNG files, or DICOM files of CT")
     claim(out, [source], "denoise", {"checkpoint": model.sha256})
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    denoiser: Any = model.denoiser.to(device)
+    work = _Work(source, out, model, torch.device("cuda" if torch.cuda.is_available() else "cpu"), found, summary)
     begun = time.perf_counter()
-    sizes: set[int] = set()
     with tqdm(total=total, desc="denoising", unit="slice", disable=not progress) as bar, quiet_pydicom():
         for stack in stacks:
             for places in _batches(stack, out, batch, bar, summary):
-                _denoise(stack, places, source, out, model, denoiser, device, found, summary, sizes)
+                work.denoise(stack, places)
                 bar.update(len(places))
-    if model.size and sizes - {model.size}:
+    if model.size and work.sizes - {model.size}:
         summary.notes.append(
-            f"trained at {model.size}×{model.size}, used at {', '.join(f'{s}×{s}' for s in sorted(sizes))}: grain and "
+            f"trained at {model.size}×{model.size}, used at {', '.join(f'{s}×{s}' for s in sorted(work.sizes))}: grain and "
             "sharpness may not be those of its table"
         )
     summary.seconds, summary.findings = time.perf_counter() - begun, found.list()
@@ -210,49 +208,55 @@ def _batches(stack: list[_File], out: Path, batch: int, bar: Any, summary: Summa
         yield waiting
 
 
-def _denoise(
-    stack: list[_File],
-    places: list[int],
-    source: Path,
-    out: Path,
-    model: Model,
-    denoiser: Any,
-    device: torch.device,
-    found: Findings,
-    summary: Summary,
-    sizes: set[int],
-) -> None:
-    """Denoise some slices of a stack and write them; one that cannot be used is a finding."""
-    reach = model.denoiser.context // 2
-    loaded: dict[int, _Loaded] = {}
-    for i in sorted({j for p in places for j in range(p - reach, p + reach + 1) if 0 <= j < len(stack)}):
-        try:
-            loaded[i] = _load(source / stack[i].name, stack[i].dicom, model.window)
-        except (Unusable, BadPng) as bad:
-            if i in places:
-                found.add(stack[i].name, bad.args[0], bad.args[1])
-    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for p in places:
-        if p in loaded:
-            by_shape[loaded[p].unit.shape].append(p)
-    for shape, same in by_shape.items():
-        sizes.add(max(shape))
+@dataclass
+class _Work:
+    """Where slices come from and go to, what denoises them, and what became of them; ``sizes`` are theirs in pixels."""
 
-        def near(p: int, d: int, shape: tuple[int, ...] = shape) -> np.ndarray:
-            other = loaded.get(p + d)
-            return other.unit if other is not None and other.unit.shape == shape else loaded[p].unit
+    source: Path
+    out: Path
+    model: Model
+    device: torch.device
+    found: Findings
+    summary: Summary
+    sizes: set[int] = field(default_factory=set)
 
-        low = np.stack([[near(p, d) for d in range(-reach, reach + 1)] for p in same])
-        generator = torch_generator(0, "denoise", same[0], device=device)
-        restored = denoiser.restore(torch.from_numpy(low).to(device), generator)[:, 0].float().cpu().numpy()
-        for p, made in zip(same, restored, strict=True):
-            one, path = loaded[p], out / stack[p].name
-            if one.stored is None:
-                write_png(path, made, one.bits)
-            else:
-                change = (made - one.unit) * model.window.width
-                write_dicom(path, derive(one.data, one.stored, change, model.title, model.sha256))
-            summary.written += 1
+    def __post_init__(self) -> None:
+        self.model.denoiser.to(self.device)
+
+    def denoise(self, stack: list[_File], places: list[int]) -> None:
+        """Denoise some slices of a stack and write them; one that cannot be used is a finding."""
+        reach = self.model.denoiser.context // 2
+        loaded: dict[int, _Loaded] = {}
+        for i in sorted({j for p in places for j in range(p - reach, p + reach + 1) if 0 <= j < len(stack)}):
+            try:
+                loaded[i] = _load(self.source / stack[i].name, stack[i].dicom, self.model.window)
+            except (Unusable, BadPng) as bad:
+                if i in places:
+                    self.found.add(stack[i].name, bad.args[0], bad.args[1])
+        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for p in places:
+            if p in loaded:
+                by_shape[loaded[p].unit.shape].append(p)
+        for shape, same in by_shape.items():
+            self.sizes.add(max(shape))
+
+            def near(p: int, d: int, shape: tuple[int, ...] = shape) -> np.ndarray:
+                other = loaded.get(p + d)
+                return other.unit if other is not None and other.unit.shape == shape else loaded[p].unit
+
+            low = np.stack([[near(p, d) for d in range(-reach, reach + 1)] for p in same])
+            generator = torch_generator(0, "denoise", same[0], device=self.device)
+            restored = self.model.denoiser.restore(torch.from_numpy(low).to(self.device), generator)
+            for p, made in zip(same, restored[:, 0].float().cpu().numpy(), strict=True):
+                self._write(self.out / stack[p].name, loaded[p], made)
+
+    def _write(self, path: Path, one: _Loaded, made: np.ndarray) -> None:
+        if one.stored is None:
+            write_png(path, made, one.bits)
+        else:
+            change = (made - one.unit) * self.model.window.width
+            write_dicom(path, derive(one.data, one.stored, change, self.model.title, self.model.sha256))
+        self.summary.written += 1
 
 
 def _load(path: Path, dicom: bool, window: Window) -> _Loaded:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ipv2_bench.benchmark.results import Row
+from ipv2_bench.benchmark.row_files import Row
 from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, Table
-from ipv2_bench.metrics.uncertainty import Draws, Interval, interval
+from ipv2_bench.metrics.uncertainty import Interval, Sample, interval
 
 OFFLINE = ("fd_randconv", "kid_x100_randconv")
 FIDELITY = ("psnr_db", "ssim", "rmse_hu", "rmse_hu_rim", "noise_hu_background", "noise_hu_lung", "noise_hu_tissue")
@@ -31,9 +31,9 @@ HIGHER_IS_BETTER = ("psnr_db", "ssim")
 class Line:
     """One line of a rendered table: what names it, and mean and standard deviation over seeds of what was measured.
 
-    ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's ``draws``, [seeds, B]; ``units``
-    how many patients show a measure that some lack. ``key`` is the denoiser's in the registry: titles may repeat;
-    ``variant_of`` that of the denoiser which it varies, if any.
+    ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's draws, [seeds, B], which are of
+    ``sample``; ``units`` how many patients show a measure that some lack. ``key`` is the denoiser's in the registry: titles
+    may repeat; ``variant_of`` that of the denoiser which it varies, if any.
     """
 
     label: str
@@ -47,29 +47,29 @@ class Line:
     published: dict[str, float]
     values: dict[str, list[float]] = field(default_factory=dict)
     replicates: dict[str, np.ndarray] = field(default_factory=dict)
-    draws: Draws | None = None
+    sample: Sample | None = None
     units: dict[str, int] = field(default_factory=dict)
     key: str = ""
     variant_of: str = ""
 
     def interval(self, metric: str) -> Interval | None:
         """The interval of a measure's mean; ``None`` where there is none."""
-        if self.draws is None or metric not in self.replicates or metric not in self.mean:
+        if self.sample is None or metric not in self.replicates or metric not in self.mean:
             return None
-        found = interval(self.values[metric], self.replicates[metric], self.draws, self.units.get(metric))
+        found = interval(self.values[metric], self.replicates[metric], self.sample, self.units.get(metric))
         return found if math.isfinite(found.low) else None
 
     def less(self, other: Line, metric: str) -> Interval | None:
         """The interval of the paired difference ``self − other``; ``None`` where there is none."""
-        if self.draws is None or self.seeds != other.seeds or not all(metric in x.replicates for x in (self, other)):
+        if self.sample is None or self.seeds != other.seeds or not all(metric in x.replicates for x in (self, other)):
             return None
         values = np.subtract(self.values[metric], other.values[metric])
         replicates = self.replicates[metric] - other.replicates[metric]
-        found = interval(values.tolist(), replicates, self.draws, self.units.get(metric))
+        found = interval(values.tolist(), replicates, self.sample, self.units.get(metric))
         return found if math.isfinite(found.low) else None
 
 
-def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> list[Line]:
+def lines(table: Table, rows: list[list[Row]]) -> list[Line]:
     """Join the rows of each table line over its seeds; lines without a row are left out."""
     found = []
     for of_line in rows:
@@ -98,7 +98,7 @@ def lines(table: Table, rows: list[list[Row]], draws: Draws | None = None) -> li
                 {} if ":" in key else table.published.get((first["label"], first["denoiser"], first["strategy"]), {}),
                 full,
                 {m: np.stack([r.replicates[m] for r in of_line]) for m in full if m in of_line[0].replicates},
-                draws,
+                of_line[0].sample,
                 first.get("n_units", {}),
                 key,
                 first.get("variant_of", ""),

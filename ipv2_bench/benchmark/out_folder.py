@@ -1,4 +1,4 @@
-"""A folder that a command fills: never over what others put there, and resumable by the same command."""
+"""What commands write: folders that are never another's and can be resumed, and files that are touched only to change."""
 
 from __future__ import annotations
 
@@ -48,3 +48,9 @@ def claim(out: Path, sources: Sequence[Path], command: str, what: dict[str, Any]
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"OUT {out} is there and not empty: nothing is written over; name a new folder")
     write_whole(marker, lambda file: file.write((json.dumps(told) + "\n").encode()))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write only what changed, so that nothing is touched when nothing is new."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, lambda file: file.write(text.encode()))

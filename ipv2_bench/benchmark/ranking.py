@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ipv2_bench.benchmark.lines import HIGHER_IS_BETTER, MEASURED
-from ipv2_bench.benchmark.verify import read_row
+from ipv2_bench.benchmark.row_files import SHARED, read_row
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.metrics.extractors import COLUMNS
 from ipv2_bench.metrics.offline_features import NAME
-
-SHARED = ("data_manifest", "window_hu", "split", "budget", "measuring_code", "meaningful")
-"""What of the provenance must be equal, besides the label's images and the extractor of the measure."""
 
 
 def rank(paths: Sequence[Path], metric: str) -> str:

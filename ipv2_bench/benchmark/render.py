@@ -54,7 +54,7 @@ def to_csv(found: list[Line], images: str) -> str:
             "modules": line.modules,
             "n_images": line.n_images,
             "n_seeds": len(line.seeds),
-            "n_patients": line.draws.patients if line.draws else "",
+            "n_patients": line.sample.patients if line.sample else "",
         }
         for m in MEASURED:
             cells |= {m: _number(line.mean.get(m)), f"{m}_std": _number(line.std.get(m))}
@@ -155,13 +155,15 @@ def legend(found: list[Line]) -> str:
     """What the numbers of a table are."""
     seeds = max((len(line.seeds) for line in found), default=0)
     text = f"Means over {seeds} training seed{'s' if seeds != 1 else ''}"
-    draws = next((line.draws for line in found if line.draws), None)
-    if draws is None:
+    sample = next((line.sample for line in found if line.sample), None)
+    if sample is None:
         text += " ± standard deviation" if seeds > 1 else ""
     else:
         whose = {0: " (their patients are not told)", 1: " of one patient"}
         over = (
-            f"{draws.patients} patients" if draws.patients > 1 else f"the {draws.units} slices{whose[draws.patients]}"
+            f"{sample.patients} patients"
+            if sample.patients > 1
+            else f"the {sample.units} slices{whose[sample.patients]}"
         )
         text += f" ± half of the 95 % interval over {'seeds and ' if seeds > 1 else ''}{over}"
     return text
@@ -174,16 +176,16 @@ def sureness(found: list[Line], marked: bool, where: str = "in brackets") -> str
         "the unchanged denoiser" if any(line.variant_of for line in found) else "IPv1 with the same label and denoiser"
     )
     text = f"; {where} the change against {against}"
-    draws = next((line.draws for line in found if line.draws), None)
-    if draws is None:
+    sample = next((line.sample for line in found if line.sample), None)
+    if sample is None:
         return text + "."
     text += ", with * where the interval of the paired difference excludes 0."
-    if seeds > 1 and draws.patients > 1:
-        few = min(seeds, draws.patients)
+    if seeds > 1 and sample.patients > 1:
+        few = min(seeds, sample.patients)
         text += " Bold: better than every other line of that label, the interval of each difference excluding 0"
         text += "." if marked else f"; no line is (with {few} seeds or patients only large differences can be)."
     else:
-        lack = "one training seed" if seeds == 1 else ("unknown patients", "one patient")[draws.patients]
+        lack = "one training seed" if seeds == 1 else ("unknown patients", "one patient")[sample.patients]
         text += f" With {lack} the tables cannot tell how another would order the lines, so no value is marked as best."
     return text
 
@@ -247,7 +249,7 @@ def spread(line: Line, metric: str) -> str:
     ends = line.interval(metric)
     if ends is not None:
         return f"± {_two_digits((ends.high - ends.low) / 2)}"
-    return f"± {_two_digits(line.std[metric])}" if metric in line.std and line.draws is None else ""
+    return f"± {_two_digits(line.std[metric])}" if metric in line.std and line.sample is None else ""
 
 
 def change(line: Line, base: Line | None, metric: str) -> str:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ipv2_bench.benchmark import dashboard, render
+from ipv2_bench.benchmark import dashboard
 from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.dashboard_images import cell_panels
 from ipv2_bench.benchmark.figures import example_slices, panel
-from ipv2_bench.benchmark.lines import Line, lines
+from ipv2_bench.benchmark.from_rows import write_tables
+from ipv2_bench.benchmark.lines import Line
 from ipv2_bench.benchmark.plan import CellKey, Prepared, check, denoiser_title, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
 from ipv2_bench.benchmark.provenance import measuring_code
 from ipv2_bench.benchmark.report.page import try_page
 from ipv2_bench.benchmark.results import Results
+from ipv2_bench.benchmark.row_files import remove_superseded, write_row
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.fingerprint import digest
@@ -90,32 +89,24 @@ def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Ou
         say(f"{len(cells) - done - len(failures)} cells computed in {(time.monotonic() - started) / 60:.1f} minutes")
     results = Results(ready, cells)
     out = Path(config.run.out) / config.name
-    markdown, csvs, joined = {}, {}, {}
-    written: dict[Path, dict[str, Any]] = {}
-    for table in tables:
-        rows = results.rows(table)
-        written |= {_write_row(out, row.data): row.data for of_line in rows for row in of_line}
-        found = joined[table.key] = lines(table, rows, results.draws)
-        csvs[table.key] = render.to_csv(found, table.images)
-        markdown[table.key] = render.to_markdown(table, found, config.meaningful)
-        write_text(out / f"{table.key}.csv", csvs[table.key])
-        write_text(out / f"{table.key}.md", markdown[table.key])
-        write_text(out / f"{table.key}_detail.md", render.to_detail(table, found, config.meaningful))
-        write_text(out / f"{table.key}_differences.csv", render.differences(found))
-        if not failures:
+    rows = {table.key: results.rows(table) for table in tables}
+    written = {write_row(out, row.data): row.data for lines in rows.values() for line in lines for row in line}
+    rendered = write_tables(out, tables, rows)
+    if not failures:
+        for table in tables:
             _picture(ready, results, table, out / f"{table.key}.png")
-    superseded = _remove_superseded(written)
+    superseded = remove_superseded(written)
     if superseded:
         say(f"rows of earlier code removed, each with a new one in its place: {superseded}")
-    page = None if failures else try_page(results, tables, joined, out)
+    page = None if failures else try_page(results, tables, out)
     try:
-        _dashboards(ready, results, cells, csvs, sorted(written), mode, processes, progress)
+        _dashboards(ready, results, cells, rendered.csv, sorted(written), mode, processes, progress)
     except Exception as error:  # whatever W&B has: the tables are there and must be shown
         print(
             f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
             file=sys.stderr,
         )
-    return Outcome(markdown, failures, out, joined, page)
+    return Outcome(rendered.markdown, failures, out, rendered.lines, page)
 
 
 def cell_name(key: CellKey, spec: CellSpec) -> str:
@@ -127,45 +118,6 @@ def cell_name(key: CellKey, spec: CellSpec) -> str:
 def training_name(spec: CellSpec) -> str:
     """The strategy as far as training goes: IPv1+1+2 and IPv2 train on the same pairs."""
     return spec.strategy.name.replace("IPv1+1+2", "IPv2") if not spec.strategy.remove_noise else spec.strategy.name
-
-
-def _write_row(out: Path, row: dict[str, Any]) -> Path:
-    # The same images may stand in two tables under two names of the lattice, such as IPv1+1+2 and IPv2.
-    name = re.sub(r"[^A-Za-z0-9+]+", "-", f"{row['images']} {row['strategy']} {row['label']}").strip("-")
-    text = json.dumps(row, indent=1, ensure_ascii=False) + "\n"
-    path = out / "rows" / f"{name}.json"
-    write_text(path, text)
-    return path
-
-
-def _remove_superseded(written: dict[Path, dict[str, Any]]) -> int:
-    """Remove rows that earlier code gave for the very lines that have new ones; any others stay."""
-    now = {_line_identity(row) for row in written.values()}
-    removed = 0
-    for folder in {path.parent for path in written}:
-        for path in sorted(folder.glob("*.json")):
-            if path in written:
-                continue
-            with suppress(ValueError):  # what is no JSON was not written here
-                if _line_identity(json.loads(path.read_text(encoding="utf-8"))) in now:
-                    path.unlink()
-                    removed += 1
-    return removed
-
-
-def _line_identity(row: dict[str, Any]) -> str:
-    """Hash of what a row stands for, whatever code computed it: line, seed, data, budget and sizes of the denoisers."""
-    of_line = [row.get(k) for k in ("label", "denoiser_key", "strategy", "seed")]
-    came = row.get("provenance", {})
-    return digest(
-        [of_line, [came.get(k) for k in ("benchmark", "data_manifest", "window_hu", "split", "budget", "denoisers")]]
-    )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write only what changed, so that nothing is touched when nothing is new."""
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        write_whole(path, lambda file: file.write(text.encode()))
 
 
 def _picture(ready: Prepared, results: Results, table: Table, path: Path) -> None:

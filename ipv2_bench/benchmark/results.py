@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +13,7 @@ from ipv2_bench.benchmark.labels import ImageSet, label_images
 from ipv2_bench.benchmark.measuring import feature_extractor
 from ipv2_bench.benchmark.plan import SIMULATED, CellKey, Prepared, cell_key, denoiser_title
 from ipv2_bench.benchmark.provenance import commit, measuring_code, processor, versions
+from ipv2_bench.benchmark.row_files import SCHEMA, Row, row_text, storable
 from ipv2_bench.benchmark.tables import Table, TableRow
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.data.split import rule_of
@@ -24,16 +24,7 @@ from ipv2_bench.metrics.structure import structure
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
 from ipv2_bench.purification import Strategy
 
-SCHEMA = 3
 REPLICATES = 200
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row: what its JSON file holds, and each measure on the bootstrap's draws, [B]."""
-
-    data: dict[str, Any]
-    replicates: dict[str, np.ndarray]
 
 
 class Results:
@@ -74,12 +65,9 @@ class Results:
         identity = [images.set_id, reference.set_id, row.strategy.name, *shaping]
         path = self.ready.work / "rows" / f"{digest(identity)}.json"
         if not path.exists():
-            made = self.make_row(row, seed)
-            data = json.dumps(made.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-            write_whole(path.with_suffix(".npz"), lambda file: np.savez(file, allow_pickle=False, **made.replicates))
-            write_whole(path, lambda file: file.write(data.encode()))
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as arrays:
-            return Row(json.loads(path.read_text(encoding="utf-8")), {k: arrays[k] for k in arrays})
+            text = row_text(self.make_row(row, seed).data)
+            write_whole(path, lambda file: file.write(text.encode()))
+        return Row(json.loads(path.read_text(encoding="utf-8")))
 
     def _sets(self, row: TableRow, seed: int) -> tuple[ImageSet, ImageSet]:
         """The images of a row, and the label that distances are taken to."""
@@ -113,8 +101,9 @@ class Results:
             **found,
             "cost": cost,
             "provenance": self.provenance,
+            "replicates": storable(replicates),
         }
-        return Row(data, replicates)
+        return Row(data)
 
     def rows(self, table: Table) -> list[list[Row]]:
         """The rows of a table that are complete: for each of its lines one for each seed."""
@@ -192,7 +181,7 @@ def measured(
     flat = {k: v for part in found.values() for k, v in part.items()}
     units = {k: draws.units_with(has) for k, has in measures.shown().items()}
     intervals = {
-        k: interval([flat[k]], replicates[k][None], draws, units.get(k)) for k in sorted(flat) if k in replicates
+        k: interval([flat[k]], replicates[k][None], draws.sample, units.get(k)) for k in sorted(flat) if k in replicates
     }
     found["n_units"] = units
     found["intervals_over_patients" if draws.patients > 1 else "intervals_over_slices"] = {

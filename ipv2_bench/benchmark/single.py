@@ -56,4 +56,4 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
     if failures:
         raise InputError(f"{failures[0].name} failed: {failures[0].message}")
     results = Results(ready, cells)
-    return render.to_markdown(table, lines(table, results.rows(table), results.draws), config.meaningful)
+    return render.to_markdown(table, lines(table, results.rows(table)), config.meaningful)

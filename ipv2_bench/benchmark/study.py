@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import test_measures
 from ipv2_bench.benchmark.plan import check, denoiser_title, plan_cells, prepare
-from ipv2_bench.benchmark.report.page import lines_of, try_page
+from ipv2_bench.benchmark.report.page import try_page
 from ipv2_bench.benchmark.reproduce import cell_name, training_name
 from ipv2_bench.benchmark.results import Results
 from ipv2_bench.benchmark.study_picture import draw_study
@@ -83,7 +83,7 @@ def study(config: Config, progress: bool = True) -> str:
         data = content.encode()
         write_whole(out / name, lambda file, data=data: file.write(data))  # type: ignore[misc]
     draw_study(points, by_number, columns, out / "study.png")
-    try_page(results, tables, lines_of(results, tables), out)
+    try_page(results, tables, out)
     return text
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import torch
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import test_measures
 from ipv2_bench.benchmark.plan import Prepared, prepare
-from ipv2_bench.benchmark.results import REPLICATES, SCHEMA, measured
+from ipv2_bench.benchmark.results import REPLICATES, measured
+from ipv2_bench.benchmark.row_files import read_row, storable
 from ipv2_bench.denoisers.checkpoint import load_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.metrics.measure import Measures
@@ -36,38 +35,6 @@ class Verdict:
     name: str
     differences: tuple[str, ...]
     checked: int
-
-
-def read_row(path: Path) -> dict[str, Any]:
-    """A row from its file, in the published form.
-
-    Raises
-    ------
-    InputError
-        When it is no row; the field is named.
-    """
-    import jsonschema
-
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"the row {path.name} is not there: name files under leaderboards/*/rows") from error
-    except ValueError as error:
-        raise InputError(f"the row {path.name} is no JSON ({error})") from error
-    problems = sorted(jsonschema.Draft202012Validator(schema()).iter_errors(row), key=lambda e: list(map(str, e.path)))
-    if problems:
-        first = problems[0]
-        where = ".".join(map(str, first.path)) or "the row"
-        if first.validator == "const" and where == "schema":
-            raise InputError(f"the row {path.name} is of schema {row['schema']}, not {SCHEMA}: compute it anew")
-        raise InputError(f"the row {path.name} breaks the schema at {where}: {first.message[:200]}")
-    return row
-
-
-@cache
-def schema() -> dict[str, Any]:
-    """The published JSON Schema of rows."""
-    return json.loads(Path(__file__).with_name("row.schema.json").read_text(encoding="utf-8"))
 
 
 def verify(config: Config, paths: Sequence[Path], weights: bool = False, progress: bool = True) -> list[Verdict]:
@@ -120,19 +87,26 @@ def _verify(ready: Prepared, path: Path, row: dict[str, Any], weights: bool) -> 
     images, reference = (_images(ready, path, row[k]) for k in ("images", "reference"))
     measures, to = (_measures(ready, x) for x in (images, reference))
     draws = draw_slices([ready.slices.patient[i] for i in ready.split.test], REPLICATES)
-    expected, _ = measured(measures, to, draws, (images, reference) if "structure" in row else None)
+    expected, replicates = measured(measures, to, draws, (images, reference) if "structure" in row else None)
+    expected["replicates"] = storable(replicates)
     numbers, problems = 0, []
     for part, values in expected.items():
         for name in values.keys() | row.get(part, {}).keys():
             numbers += 1
             got, true = row.get(part, {}).get(name), values.get(name)
-            if got is None or true is None or not np.allclose(got, true, rtol=TOLERANCE, atol=1e-9):
+            if got is None or true is None or not _equal(got, true):
                 problems.append(f"{part}.{name} is {_shown(got)} in the row and {_shown(true)} from its images")
     if row["n_images"] != len(images):
         problems.append(f"n_images is {row['n_images']} in the row, and there are {len(images)}")
     if weights and row["denoiser_key"]:
         problems += _from_weights(ready, path, row, images)
     return Verdict(path.name, tuple(sorted(problems)), numbers)
+
+
+def _equal(got: Any, true: Any) -> bool:
+    """Whether a number, or a list of numbers or nothing, is within the tolerance."""
+    one, other = (np.array(x, dtype=np.float64) for x in (got, true))
+    return one.shape == other.shape and np.allclose(one, other, rtol=TOLERANCE, atol=1e-9, equal_nan=True)
 
 
 def _images(ready: Prepared, path: Path, set_id: str) -> np.ndarray:
@@ -165,7 +139,7 @@ def _from_weights(ready: Prepared, path: Path, row: dict[str, Any], images: np.n
 
 
 def _shown(value: Any) -> str:
-    return "not there" if value is None else f"{value}" if isinstance(value, list) else f"{value:.8g}"
+    return "not there" if value is None else f"{value}"[:40] if isinstance(value, list) else f"{value:.8g}"
 
 
 def report(verdicts: Sequence[Verdict]) -> str:

@@ -22,6 +22,25 @@ and two patients (98.4 % instead of 95), Welch has 2 and is too bold (91.3 % at 
 
 
 @dataclass(frozen=True)
+class Sample:
+    """What a bootstrap drew.
+
+    Attributes
+    ----------
+    units
+        How many were drawn: patients, or slices where there is one patient or none is told.
+    patients
+        Number of patients; 0 where they are not told.
+    replicates
+        How many draws there are, B.
+    """
+
+    units: int
+    patients: int
+    replicates: int
+
+
+@dataclass(frozen=True)
 class Draws:
     """Bootstrap draws of the test slices.
 
@@ -43,6 +62,11 @@ class Draws:
     def units(self) -> int:
         """How many were drawn: patients, or slices where there is one patient or none is told."""
         return int(self.member.max()) + 1
+
+    @property
+    def sample(self) -> Sample:
+        """What was drawn, as far as an interval needs to know."""
+        return Sample(self.units, self.patients, len(self.counts))
 
     def units_with(self, has: np.ndarray) -> int:
         """How many units have a slice of which ``has`` [n] is true."""
@@ -101,7 +125,7 @@ def draw_slices(patient: Sequence[str], replicates: int = 200, seed: int = 0) ->
     return Draws(drawn.astype(np.float64), member, len(names) if all(patient) else 0)
 
 
-def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws, units: int | None = None) -> Interval:
+def interval(values: Sequence[float], replicates: np.ndarray, sample: Sample, units: int | None = None) -> Interval:
     """The interval of a mean over seeds; of a difference, when values and replicates are differences.
 
     Parameters
@@ -110,10 +134,10 @@ def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws, unit
         One for each training seed, S.
     replicates
         The same measure on each of the draws, [S, B].
-    draws
+    sample
         What ``replicates`` were taken on.
     units
-        How many of the draws' units show what is measured; all for ``None``.
+        How many of its units show what is measured; all for ``None``.
 
     Raises
     ------
@@ -121,15 +145,15 @@ def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws, unit
         When shapes do not fit, or fewer than two patients and slices were drawn.
     """
     v, r = np.asarray(values, dtype=np.float64), np.asarray(replicates, dtype=np.float64)
-    if v.ndim != 1 or r.shape != (len(v), len(draws.counts)):
-        raise ValueError(f"{v.shape} values and replicates {r.shape}: expected [S] and [S, {len(draws.counts)}]")
-    if draws.units < 2:
+    if v.ndim != 1 or r.shape != (len(v), sample.replicates):
+        raise ValueError(f"{v.shape} values and replicates {r.shape}: expected [S] and [S, {sample.replicates}]")
+    if sample.units < 2:
         raise ValueError("one slice was measured: an interval needs at least two")
     r = r[:, np.isfinite(r).all(0)]  # a draw may lack the region or the nodules that a measure needs
     mean, seeds = float(v.mean()), len(v)
-    units = draws.units if units is None else units
+    units = sample.units if units is None else units
     if units < 2 or r.shape[1] < 2:
-        return Interval(mean, float("nan"), float("nan"), seeds > 1, draws.patients > 1)
+        return Interval(mean, float("nan"), float("nan"), seeds > 1, sample.patients > 1)
     by_units = float(r.mean(0).var(ddof=1)) * units / (units - 1)
     by_seeds = float(v.var(ddof=1)) / seeds if seeds > 1 else 0.0
     variance = by_units + by_seeds
@@ -138,4 +162,4 @@ def interval(values: Sequence[float], replicates: np.ndarray, draws: Draws, unit
         share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
         freedom = variance**2 / share - WELCH
         half = float(np.sqrt(variance) * stdtrit(freedom, 0.5 + LEVEL / 2.0))
-    return Interval(mean, mean - half, mean + half, seeds > 1, draws.patients > 1)
+    return Interval(mean, mean - half, mean + half, seeds > 1, sample.patients > 1)

@@ -20,7 +20,7 @@ from ipv2_bench.denoisers.checkpoint import save_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
-from tests.data.test_dicom import save, slice_of
+from tests.data.ct_series import save, slice_of
 from tests.dicom_files import write_series
 
 ROOT = Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ipv2_bench.benchmark.compare import compare
 from ipv2_bench.benchmark.config import Config, load_config
-from ipv2_bench.benchmark.lines import MEASURED
+from ipv2_bench.benchmark.lines import MEASURED, lines
 from ipv2_bench.benchmark.plan import plan_cells, prepare
 from ipv2_bench.benchmark.render import to_csv
 from ipv2_bench.benchmark.report import page as pages
@@ -259,9 +259,12 @@ def test_without_a_known_truth_the_page_does_without(made, monkeypatch: pytest.M
     results = Results(ready, plan_cells(ready, tables))
     assert "cannot be asked here" in study_section(Path("none"), {}, truth_known=False)
     unknown = SliceSet(**{**{k: getattr(ready.slices, k) for k in ready.slices.__dataclass_fields__}, "truth": None})
-    found = pages.lines_of(results, tables)
+    rows = {t.key: results.rows(t) for t in tables}
+    for row in (row for of_table in rows.values() for line in of_table for row in line):
+        row.data["fidelity"] = {}
     monkeypatch.setattr(results, "ready", type(ready)(**{**vars(ready), "slices": unknown}))
-    page = Page(pages.page(results, tables, found, Path("none")))
+    found = {t.key: lines(t, rows[t.key]) for t in tables}
+    page = Page(pages.page(config, tables, rows, found, pages.pictures(results, tables), Path("none")))
     assert page.wrong == [] and not any("aligned truth" in e.at.get("alt", "") for e in page.of("img"))
 
 

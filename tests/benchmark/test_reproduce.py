@@ -6,6 +6,7 @@ import csv
 import getpass
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wandb_workspaces.reports.v2 as wr
 from PIL import Image
 
+from ipv2_bench.cli import main
 from ipv2_bench.data.thorax import Patient, draw_section
 from tests.dicom_files import MARKER, MARKER_DATE, MARKER_UID, write_series
-from tests.wandb_files import history
+from tests.wandb_files import history, records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SMOKE = REPOSITORY / "experiments" / "smoke.yaml"
@@ -181,6 +184,70 @@ def test_train_and_evaluate_use_the_same_cells(smoke) -> None:
     assert f"| {float(measured['rmse_hu']):.3g} ± " in line
     never = run(folder, "evaluate", "--config", str(SMOKE), "--denoiser", "fm", "--strategy", "raw", code=2)
     assert "is not trained: run ipv2-bench train" in never.stderr
+
+
+def test_the_files_of_the_rows_give_all_tables_and_the_page_again(smoke, tmp_path: Path) -> None:
+    written = smoke[0] / "leaderboards" / "smoke"
+    again = tmp_path / "leaderboards" / "smoke"
+    shutil.copytree(written / "rows", again / "rows")
+    for kept in (written / "index.html", *written.glob("study*"), *written.glob("*.png")):
+        shutil.copy(kept, again)
+    (again / "index.html").write_text((again / "index.html").read_text().replace("<h2>What it costs", "<h2>Forged"))
+    done = run(tmp_path, "render", "--config", str(SMOKE))
+    assert not (tmp_path / "runs").exists() and done.stdout.count("numbers mean nothing") == 3
+    names = {p.name for p in again.iterdir()} - {"rows"}
+    assert {"index.html", "table1.csv", "table2.md", "table3_detail.md", "table3_differences.csv"} <= names
+    for name in names:
+        assert (again / name).read_bytes() == (written / name).read_bytes(), name
+    (again / "index.html").unlink()
+    assert "without pictures" in run(tmp_path, "render", "--config", str(SMOKE)).stderr
+    assert "<img" not in (again / "index.html").read_text()
+
+
+def test_the_report_on_wandb_shows_what_the_runs_logged(smoke, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    folder = smoke[0]
+    monkeypatch.chdir(folder)
+    logged: set[str] = set()
+    for found in (folder / "runs").rglob("offline-run-*"):
+        if found.is_dir() and "-tables-" not in found.name:
+            logged |= {key.removesuffix("._type") for row in history(found) for key in row}
+            items = [r.summary.update for r in records(found) if r.WhichOneof("record_type") == "summary"]
+            logged |= {".".join([*x.nested_key] or [x.key]) for update in items for x in update}
+    sent = []
+    monkeypatch.setattr(wr.Report, "save", lambda self: sent.append(self))
+    monkeypatch.setattr(wr.Report, "url", "https://wandb.ai/someone/ipv2-bench/reports/x")
+    assert main(["wandb-report", "--config", str(SMOKE), "--entity", "someone"]) == 0
+    assert capsys.readouterr().out == "https://wandb.ai/someone/ipv2-bench/reports/x\n"
+    (report,) = sent
+    grids = [b for b in report.blocks if isinstance(b, wr.PanelGrid)]
+    panels = [p for grid in grids for p in grid.panels]
+    pictures = {key for p in panels if isinstance(p, wr.MediaBrowser) for key in p.media_keys}
+    assert pictures <= logged and len(pictures) == 16
+    curves = {key for p in panels if isinstance(p, wr.LinePlot) for key in p.y}
+    assert curves - logged == {"train/gpu_memory_mb"}  # there is none on a processor
+    measures = {m.name for p in panels if isinstance(p, wr.BarPlot) for m in p.metrics}
+    measures |= {a.name for p in panels if isinstance(p, wr.ScatterPlot) for a in (p.x, p.y)}
+    assert measures <= logged and {"fd_randconv", "rmse_hu", "seconds_per_slice"} <= measures
+    tables = [b.text for b in report.blocks if isinstance(b, wr.MarkdownBlock)]
+    assert [t.strip() for t in tables] == [
+        (folder / "leaderboards" / "smoke" / f"table{n}.md").read_text().strip() for n in (1, 2, 3)
+    ]
+    told = report._to_model().model_dump_json()  # as it is sent
+    assert str(folder) not in told and '"smoke"' in told and "jobType" in told
+
+
+def test_the_report_on_wandb_needs_an_account(smoke, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    monkeypatch.chdir(smoke[0])
+    monkeypatch.setenv("HOME", str(smoke[0]))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert main(["wandb-report", "--config", str(SMOKE)]) == 2
+    assert "run wandb login" in capsys.readouterr().err
+    monkeypatch.setattr(wr.Report, "save", lambda self: 1 / 0)
+    assert main(["wandb-report", "--config", str(SMOKE), "--entity", "someone"]) == 2
+    assert "W&B did not take the report (ZeroDivisionError" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
+    assert main(["wandb-report", "--config", str(SMOKE), "--entity", "someone"]) == 2
+    assert "pip install 'ipv2-bench[wandb-report]'" in capsys.readouterr().err
 
 
 def test_distances_are_attributed_to_regions(smoke) -> None:

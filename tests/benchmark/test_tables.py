@@ -154,7 +154,7 @@ def row(seed: int, replicates: dict | None = None, **distances: float) -> Row:
         "label": "NDCT", "denoiser": "FM", "strategy": "IPv2", "modules": "1+2+3", "seed": seed, "n_images": 12,
         "distances": distances, "fidelity": {"psnr_db": 20.0 + seed}, "cost": {"seconds_per_slice": 0.5},
     }  # fmt: skip
-    return Row(data, replicates or {})
+    return Row({**data, "replicates": replicates or {}})
 
 
 def a_table(images: str = "denoised") -> Table:
@@ -192,7 +192,7 @@ def test_csv_has_the_documented_columns() -> None:
     assert label["strategy"] == "IPv2(NDCT)"
 
 
-DRAWS = draw_slices([str(p) for p in range(6) for _ in range(2)], replicates=100)
+SAMPLE = draw_slices([str(p) for p in range(6) for _ in range(2)], replicates=100).sample
 
 
 def sure(strategy: str, values: list[float], spread: float = 0.01, **changes: object) -> Line:
@@ -205,14 +205,14 @@ def sure(strategy: str, values: list[float], spread: float = 0.01, **changes: ob
         seeds=tuple(range(len(values))),
         values={"fd_randconv": values},
         replicates={"fd_randconv": drawn},
-        draws=DRAWS,
+        sample=SAMPLE,
         **changes,
     )
 
 
 def test_the_interval_of_a_line_is_that_of_its_seeds_and_patients() -> None:
     one = sure("IPv1", [4.0, 4.2, 4.1])
-    expected = interval([4.0, 4.2, 4.1], one.replicates["fd_randconv"], DRAWS)
+    expected = interval([4.0, 4.2, 4.1], one.replicates["fd_randconv"], SAMPLE)
     assert one.interval("fd_randconv") == expected and expected.low < 4.1 < expected.high
     assert one.interval("rmse_hu") is None
     cells = dict(zip(COLUMNS, list(csv.reader(io.StringIO(to_csv([one], "denoised"))))[1], strict=True))

@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from ipv2_bench.benchmark.config import Config, load_config
 from ipv2_bench.benchmark.reproduce import run_tables
+from ipv2_bench.benchmark.row_files import read_row, schema
 from ipv2_bench.benchmark.tables import Table, TableRow
-from ipv2_bench.benchmark.verify import read_row, report, schema, verify
+from ipv2_bench.benchmark.verify import report, verify
 from ipv2_bench.cli import main
 from ipv2_bench.errors import InputError
 from ipv2_bench.purification import Strategy
@@ -68,7 +69,7 @@ def test_rows_are_what_their_images_give(made: tuple[Config, dict[str, Path]]) -
     assert report(verdicts).count(": equal (") == 3
 
 
-@pytest.mark.parametrize("part", ["distances", "fidelity", "structure", "intervals", "n_units"])
+@pytest.mark.parametrize("part", ["distances", "fidelity", "structure", "intervals", "n_units", "replicates"])
 def test_a_changed_digit_is_caught_in_every_number(part: str, made: Any, changed: Any) -> None:
     config = made[0]
     row = json.loads(made[1]["fm NDCT"].read_text())
@@ -81,6 +82,8 @@ def test_a_changed_digit_is_caught_in_every_number(part: str, made: Any, changed
                 r[part][name] += 1
             elif part.startswith("intervals"):
                 r[part][name][1] += 1e-3 * (abs(r[part][name][1]) + 1)
+            elif part == "replicates":
+                r[part][name][7] = (r[part][name][7] or 0.0) * 1.001 + 1e-6
             else:
                 r[part][name] += 1e-3 * (abs(r[part][name]) + 1e-3)
 

@@ -17,7 +17,7 @@ from ipv2_bench.data.decoded import DecodedCache
 from ipv2_bench.data.dicom import read_tree
 from ipv2_bench.data.sources.paired_dicom import PairedDicom
 from ipv2_bench.physics.intensity import Window
-from tests.data.test_dicom import series
+from tests.data.ct_series import series
 
 
 def test_the_cache_gives_the_same_series_and_does_not_decode_again(

@@ -8,94 +8,19 @@ import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import (
-    CTImageStorage,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRLittleEndian,
-    JPEGLosslessSV1,
-    RLELossless,
     SecondaryCaptureImageStorage,
 )
 
-from ipv2_bench.data import dicom, dicom_file, dicom_pixels, dicom_tags
+from ipv2_bench.data import dicom, dicom_file, dicom_tags
 from ipv2_bench.data.dicom import read_tree
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.series import Series
-from ipv2_bench.errors import InputError
-
-MARKER = "ZZQPATIENT"
-MARKED_UID = "1.2.826.0.1.987654321"
-
-
-def image(index: int, side: int = 16) -> np.ndarray:
-    """Return stored values int ``[side, side]`` from 0 to 2000, different for every index."""
-    return np.random.default_rng(index).integers(0, 2001, (side, side))
-
-
-def slice_of(index: int, stored: np.ndarray | None = None, signed: bool = False, **tags: object) -> Dataset:
-    """Return a CT slice at ``z = 2.5 * index``; a tag given as None is left out."""
-    stored = image(index) if stored is None else stored
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.PatientName, data.PatientID = f"{MARKER}^NAME", f"{MARKER}ID"
-    data.InstitutionName, data.PatientBirthDate = f"{MARKER} CLINIC", "19010203"
-    data.SOPClassUID, data.SOPInstanceUID = CTImageStorage, f"{MARKED_UID}.9.{index}"
-    data.StudyInstanceUID, data.SeriesInstanceUID = f"{MARKED_UID}.1", f"{MARKED_UID}.2"
-    data.Modality, data.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
-    data.Rows, data.Columns = stored.shape[:2]
-    data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
-    data.BitsAllocated, data.BitsStored, data.HighBit = 16, 16, 15
-    data.PixelRepresentation = int(signed)
-    data.RescaleSlope, data.RescaleIntercept = "1", "-1024"
-    data.PixelSpacing = ["0.75", "0.75"]
-    data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    data.ImagePositionPatient = [-100, -120, 2.5 * index]
-    data.PixelData = stored.astype("<i2" if signed else "<u2").tobytes()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for keyword, value in tags.items():
-            # Writing what is malformed on purpose makes pydicom warn.
-            if value is None:
-                delattr(data, keyword)
-            else:
-                setattr(data, keyword, value)
-    return data
-
-
-def save(data: Dataset, path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        data.file_meta.MediaStorageSOPClassUID = data.get("SOPClassUID", CTImageStorage)
-        data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-        data.save_as(path, enforce_file_format=True)
-    return path
-
-
-def series(folder: Path, n: int = 4, **tags: object) -> Path:
-    for i in range(n):
-        save(slice_of(i, **tags), folder / f"{i}.dcm")
-    return folder
-
-
-def refusal(root: Path) -> str:
-    """Return the message of the refusal, after checks that hold for every one of them."""
-    with pytest.raises(InputError) as caught:
-        read_tree(root)
-    message = str(caught.value)
-    assert str(root.parent) not in message
-    assert MARKER not in message
-    assert MARKED_UID not in message
-    assert "expected" in message
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None
-    return message
+from tests.data.ct_series import MARKED_UID, MARKER, image, refusal, save, series, slice_of
 
 
 def test_series_is_read_in_hu_and_sorted_by_position(tmp_path: Path) -> None:
@@ -138,96 +63,12 @@ def test_two_series_in_one_folder_are_kept_apart(tmp_path: Path) -> None:
     assert [s.folder for s in found] == [".", "."]
 
 
-def test_signed_values_fraction_and_clamp(tmp_path: Path) -> None:
-    stored = image(0) - 1500
-    save(slice_of(0, stored, signed=True, RescaleIntercept="0"), tmp_path / "a" / "1.dcm")
-    save(slice_of(0, image(1), RescaleSlope="0.5", RescaleIntercept="-1024"), tmp_path / "b" / "1.dcm")
-    by_folder = {s.folder: s for s in read_tree(tmp_path)}
-    assert stored.min() < -1024
-    assert np.array_equal(by_folder["a"].hu[0], np.maximum(stored, -1024))
-    assert by_folder["b"].hu.dtype == np.float32
-    assert np.allclose(by_folder["b"].hu[0], np.maximum(image(1) * 0.5 - 1024, -1024))
-
-
-@pytest.mark.parametrize("vr", ["US", "SS"])
-def test_padding_becomes_air(tmp_path: Path, vr: str) -> None:
-    stored = image(0)
-    stored[:4] = -2000
-    data = slice_of(0, stored, signed=True)
-    data.add_new("PixelPaddingValue", vr, -2000 if vr == "SS" else 63536)
-    save(data, tmp_path / "1.dcm")
-    (only,) = read_tree(tmp_path)
-    assert (only.hu[0, :4] == -1000).all()
-    assert np.array_equal(only.hu[0, 4:], stored[4:] - 1024)
-
-
-def test_padding_range(tmp_path: Path) -> None:
-    stored = image(0) + 100
-    stored[0, :3] = [5, 6, 7]
-    save(slice_of(0, stored, PixelPaddingValue=5, PixelPaddingRangeLimit=7), tmp_path / "1.dcm")
-    (only,) = read_tree(tmp_path)
-    assert (only.hu[0, 0, :3] == -1000).all()
-    assert np.array_equal(only.hu[0, 1:], stored[1:] - 1024)
-
-
 def test_slice_location_is_the_fallback(tmp_path: Path) -> None:
     for i in range(3):
         save(slice_of(i, ImagePositionPatient=None, SliceLocation=-3.0 * i), tmp_path / f"{i}.dcm")
     (only,) = read_tree(tmp_path)
     assert only.position_mm.tolist() == [-6.0, -3.0, 0.0]
     assert np.array_equal(only.hu[2], image(0) - 1024)
-
-
-def packed(gdcm: ModuleType, plain: Path, folder: Path, syntax: str) -> None:
-    """Write the two slices of a series again, compressed."""
-    folder.mkdir()
-    for i in range(2):
-        reader = gdcm.ImageReader()
-        reader.SetFileName(str(plain / f"{i}.dcm"))
-        assert reader.Read()
-        change = gdcm.ImageChangeTransferSyntax()
-        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer = gdcm.ImageWriter()
-        writer.SetFileName(str(folder / f"{i}.dcm"))
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
-
-
-def test_rle_and_jpeg_lossless_give_the_same_values(tmp_path: Path) -> None:
-    plain = series(tmp_path / "plain", 2)
-    for i in range(2):
-        data = slice_of(i)
-        data.compress(RLELossless, generate_instance_uid=False)
-        save(data, tmp_path / "rle" / f"{i}.dcm")
-    (want,), (rle,) = read_tree(plain), read_tree(tmp_path / "rle")
-    assert np.array_equal(want.hu, rle.hu)
-    assert want.key == rle.key
-    gdcm = pytest.importorskip("gdcm", reason="needs the package python-gdcm")
-    packed(gdcm, plain, tmp_path / "jpeg", "JPEGLosslessProcess14_1")
-    (jpeg,) = read_tree(tmp_path / "jpeg")
-    assert jpeg.key == want.key
-    cut = (tmp_path / "jpeg" / "1.dcm").read_bytes()
-    (tmp_path / "jpeg" / "1.dcm").write_bytes(cut[: len(cut) * 3 // 4])
-    assert "1.dcm: no pixel data" in refusal(tmp_path / "jpeg")
-
-
-@pytest.mark.parametrize("syntax", ["JPEGLSLossless", "JPEG2000Lossless", "RLELossless", "JPEGLosslessProcess14"])
-def test_compressed_slices_are_read_exactly(tmp_path: Path, syntax: str) -> None:
-    gdcm = pytest.importorskip("gdcm", reason="needs the package python-gdcm")
-    plain = series(tmp_path / "plain", 2)
-    packed(gdcm, plain, tmp_path / "packed", syntax)
-    (want,), (found,) = read_tree(plain), read_tree(tmp_path / "packed")
-    assert np.array_equal(want.hu, found.hu)
-
-
-def test_deflated_slices_are_read(tmp_path: Path) -> None:
-    data = slice_of(0)
-    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    save(data, tmp_path / "a.dcm")
-    assert np.array_equal(read_tree(tmp_path)[0].hu[0], image(0) - 1024)
 
 
 @pytest.mark.filterwarnings("error")
@@ -355,34 +196,6 @@ def test_text_and_dead_link_named_dcm(tmp_path: Path) -> None:
     assert "dead.dcm: cannot be opened" in message
 
 
-class NoDecoder:
-    """Stands in for a decoder none of whose plug-ins is installed."""
-
-    available_plugins: tuple[str, ...] = ()
-
-
-def test_missing_decoder_names_syntax_and_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = slice_of(0)
-    data.compress(RLELossless, generate_instance_uid=False)
-    data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
-    save(data, tmp_path / "1.dcm")
-    monkeypatch.setattr(dicom_pixels, "get_decoder", lambda uid: NoDecoder())
-    message = refusal(tmp_path)
-    assert message.startswith("1.dcm: no decoder for 'JPEG Lossless")
-    assert "pip install python-gdcm" in message
-
-
-def test_unknown_transfer_syntax_is_not_quoted(tmp_path: Path) -> None:
-    data = slice_of(0)
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    path = save(data, tmp_path / "1.dcm")
-    known, unknown = ExplicitVRLittleEndian.encode() + b"\0", b"1.2.826.0.1.98765432"
-    path.write_bytes(path.read_bytes().replace(known, unknown))
-    with pytest.raises(InputError, match=r"1\.dcm: ") as caught:
-        read_tree(tmp_path)
-    assert "98765432" not in str(caught.value)
-
-
 def test_all_problems_come_in_one_list(tmp_path: Path) -> None:
     series(tmp_path / "a", RescaleSlope=None)
     save(constant(), tmp_path / "b" / "x.dcm")
@@ -454,44 +267,6 @@ def test_number_and_study_leave_the_reader_only_as_hashes_with_a_salt(
 def test_line_break_in_a_file_name_keeps_one_line(tmp_path: Path) -> None:
     (tmp_path / "a\nb.dcm").write_text("x")
     assert refusal(tmp_path).startswith("a?b.dcm: ")
-
-
-def chest(side: int = 256, lungs: bool = True, radius: int = 100, noise: float = 40.0) -> np.ndarray:
-    """Return HU float32 ``[side, side]``: soft disc on a table shell filled with foam, air outside."""
-    y, x = np.mgrid[:side, :side] - side // 2
-    hu = np.full((side, side), -1000.0)
-    hu[x**2 + y**2 < radius**2] = 40
-    for centre in (-45, 45) if lungs else ():
-        hu[(x - centre) ** 2 / 35**2 + y**2 / 60**2 < 1] = -850
-    top = side // 2 + 105
-    hu[top : top + 15, 20:-20] = -900
-    for row in (top, top + 14):
-        hu[row, 20:-20] = 0
-    return (hu + noise * np.random.default_rng(0).standard_normal(hu.shape)).astype(np.float32)
-
-
-def test_lung_slices_sees_lungs_only_inside_the_body() -> None:
-    tube = chest(lungs=False)
-    y, x = np.mgrid[:256, :256] - 128
-    tube[x**2 + y**2 < 8**2] = -1000
-    hu = np.stack([chest(), chest(lungs=False), tube, np.full_like(tube, -1000), chest(noise=0)])
-    seen = lung_slices(hu, 1.5)
-    assert seen.dtype == bool
-    assert seen.tolist() == [True, False, False, False, True]
-    assert lung_slices(hu.astype(np.int16), 1.5).tolist() == seen.tolist()
-    assert not lung_slices(hu, 1.5, min_fraction=0.9).any()
-
-
-@pytest.mark.parametrize("shape", [(0, 64, 64), (2, 17, 33)])
-def test_lung_slices_takes_any_size(shape: tuple[int, ...]) -> None:
-    assert lung_slices(np.zeros(shape, np.int16), 0.7).tolist() == [False] * shape[0]
-
-
-def test_lung_slices_refuses_a_single_image() -> None:
-    with pytest.raises(ValueError, match=r"\[n, H, W\]"):
-        lung_slices(np.zeros((16, 16)), 1.0)
-    with pytest.raises(ValueError, match="spacing_mm > 0"):
-        lung_slices(np.zeros((1, 16, 16)), 0.0)
 
 
 @pytest.fixture

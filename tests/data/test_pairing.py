@@ -12,7 +12,7 @@ from ipv2_bench.cli import main
 from ipv2_bench.data.sources.paired_dicom import PairedDicom
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
-from tests.data.test_dicom import chest
+from tests.data.test_lung import chest
 from tests.dicom_files import write_series
 
 SPACING = 1.5

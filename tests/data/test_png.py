@@ -1,4 +1,4 @@
-"""Grey PNG of 8 and 16 bit, and splits that folders or files tell."""
+"""Grey PNG of 8 and 16 bit."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from PIL import Image
 
 from ipv2_bench.data.png import BadPng, read_png, write_png
 from ipv2_bench.data.sources.paired_png import PairedPng
-from ipv2_bench.data.split import split_slices, write_split
-from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window, from_8bit, from_16bit, from_network, to_8bit, to_16bit, to_network
 
 WINDOWS = [Window(), Window(-1350, 150), Window(-160, 240), Window(-1024, 3071)]
@@ -75,39 +73,3 @@ def test_16_bit_pairs_are_read_finer_than_8_bit(tmp_path: Path) -> None:
     assert len(np.unique(np.asarray(found.low))) > 5000
     wanted = read_png(tmp_path / "p" / "test" / "lq" / "0.png").unit
     assert np.array_equal(found.low[0], wanted)
-
-
-def test_the_folders_own_split(tmp_path: Path) -> None:
-    found = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
-    split = split_slices(found, "folder", (0.7, 0.15, 0.15), 0)
-    assert [len(part) for part in (split.train, split.val, split.test)] == [4, 4, 4]
-    assert all(found.part[i] == "val" for i in split.val)
-    pooled = PairedPng(str(pairs(tmp_path / "q", parts=("",)))).slices(tmp_path / "cache", Window(), 32)
-    with pytest.raises(InputError, match="4 of 4 slices lie in no folder train, val or test"):
-        split_slices(pooled, "folder", (0.7, 0.15, 0.15), 0)
-
-
-def test_a_split_file_is_the_split_again(tmp_path: Path) -> None:
-    found = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
-    split = split_slices(found, "slice", (0.5, 0.25, 0.25), 3)
-    file = tmp_path / "split.json"
-    write_split(found, split, "slice", file)
-    again = split_slices(found, str(file), (0.7, 0.15, 0.15), 99)
-    assert all(np.array_equal(getattr(split, p), getattr(again, p)) for p in ("train", "val", "test"))
-    # The names do not depend on the folder's order: another file in front moves every place.
-    write_png(tmp_path / "p" / "test" / "lq" / "00.png", np.eye(32, dtype=np.float32), 8)
-    write_png(tmp_path / "p" / "test" / "gt" / "00.png", 1 - np.eye(32, dtype=np.float32), 8)
-    more = PairedPng(str(tmp_path / "p")).slices(tmp_path / "cache", Window(), 32)
-    with pytest.raises(InputError, match="1 slices of the data are in no part"):
-        split_slices(more, str(file), (0.7, 0.15, 0.15), 0)
-    text = file.read_text()
-    for change, told in (
-        (text.replace(found.key[0], "0" * 16), "1 are not here"),
-        (text.replace('"train"', '"training"'), "does not list train"),
-        (text[:40], "is no JSON"),
-    ):
-        file.write_text(change)
-        with pytest.raises(InputError, match=told):
-            split_slices(found, str(file), (0.7, 0.15, 0.15), 0)
-    with pytest.raises(InputError, match="is not there"):
-        split_slices(found, str(tmp_path / "none.json"), (0.7, 0.15, 0.15), 0)

@@ -39,7 +39,7 @@ def test_the_interval_holds_the_mean_as_often_as_it_says(
     trials, hits = 1500, 0
     for _ in range(trials):
         x = drawn(rng, seeds, patients, slices, spread)
-        found = interval(x.mean(1).tolist(), x @ weight.T, draws)
+        found = interval(x.mean(1).tolist(), x @ weight.T, draws.sample)
         hits += found.low <= 0.0 <= found.high
         assert found.over_seeds == (seeds > 1)
     assert 0.90 <= hits / trials <= 0.98
@@ -51,7 +51,7 @@ def test_two_seeds_that_differ_more_than_six_patients_are_the_hardest_case() -> 
     draws = draw_slices([str(p) for p in range(6) for _ in range(6)])
     weight = draws.counts / draws.counts.sum(1, keepdims=True)
     values = [drawn(rng, 2, 6, 6, (1.0, 0.3, 0.3, 1.0)) for _ in range(1500)]
-    found = [interval(x.mean(1).tolist(), x @ weight.T, draws) for x in values]
+    found = [interval(x.mean(1).tolist(), x @ weight.T, draws.sample) for x in values]
     assert 0.86 <= np.mean([f.low <= 0.0 <= f.high for f in found]) <= 0.92
 
 
@@ -60,7 +60,7 @@ def test_a_bootstrap_of_slices_alone_would_be_far_too_sure() -> None:
     draws = draw_slices([str(i) for i in range(36)])
     weight = draws.counts / draws.counts.sum(1, keepdims=True)
     values = [drawn(rng, 2, 6, 6, (1.0, 1.0, 0.5, 1.0)) for _ in range(300)]
-    found = [interval([v.mean()], v.mean(0)[None] @ weight.T, draws) for v in values]
+    found = [interval([v.mean()], v.mean(0)[None] @ weight.T, draws.sample) for v in values]
     assert np.mean([f.low <= 0.0 <= f.high for f in found]) < 0.6
 
 
@@ -81,7 +81,7 @@ def test_slices_of_a_single_patient_are_drawn_and_speak_of_no_other() -> None:
     assert (draws.units, draws.patients) == (8, 1) and (draws.counts.sum(1) == 8).all()
     unknown = draw_slices([""] * 8)
     assert (unknown.units, unknown.patients) == (8, 0) and (unknown.counts == draws.counts).all()
-    found = interval([0.0, 1.0], np.random.default_rng(0).normal(size=(2, 200)), draws)
+    found = interval([0.0, 1.0], np.random.default_rng(0).normal(size=(2, 200)), draws.sample)
     assert found.over_seeds and not found.over_patients and not found.tells
 
 
@@ -91,8 +91,8 @@ def test_a_paired_difference_is_surer_than_the_difference_of_two_intervals() -> 
     weight = draws.counts / draws.counts.sum(1, keepdims=True)
     base = drawn(rng, 3, 6, 6, (0.1, 3.0, 0.1, 0.2))
     other = base + 0.5 + drawn(rng, 3, 6, 6, (0.1, 0.1, 0.1, 0.1))
-    alone = interval(base.mean(1).tolist(), base @ weight.T, draws)
-    paired = interval((other - base).mean(1).tolist(), (other - base) @ weight.T, draws)
+    alone = interval(base.mean(1).tolist(), base @ weight.T, draws.sample)
+    paired = interval((other - base).mean(1).tolist(), (other - base) @ weight.T, draws.sample)
     assert paired.excludes_zero and paired.mean == pytest.approx(0.5, abs=0.3)
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
@@ -100,7 +100,7 @@ def test_a_paired_difference_is_surer_than_the_difference_of_two_intervals() -> 
 def test_what_only_one_patient_shows_has_no_interval() -> None:
     draws = draw_slices(["a", "b", "c"])
     only = np.where(draws.counts[:, 0] > 0, 5.0, np.nan)  # a measure that only patient a has
-    found = interval([5.0], only[None], draws)
+    found = interval([5.0], only[None], draws.sample)
     assert found.mean == 5.0 and np.isnan(found.low) and np.isnan(found.high) and not found.excludes_zero
 
 
@@ -118,7 +118,7 @@ def test_what_few_patients_show_is_as_sure_as_few_patients_make_it(shown: int) -
         drawn_means = np.divide(
             draws.counts[:, has] @ x[has], number, out=np.full(len(number), np.nan), where=number > 0
         )
-        found = interval([x[has].mean()], drawn_means[None], draws, draws.units_with(has))
+        found = interval([x[has].mean()], drawn_means[None], draws.sample, draws.units_with(has))
         hits += found.low <= 0.0 <= found.high
     assert 0.88 <= hits / trials <= 0.99
 
@@ -126,6 +126,6 @@ def test_what_few_patients_show_is_as_sure_as_few_patients_make_it(shown: int) -
 def test_shapes_that_do_not_fit_are_refused() -> None:
     draws = draw_slices(["a", "b"], replicates=20)
     with pytest.raises(ValueError, match=r"expected \[S\] and \[S, 20\]"):
-        interval([1.0, 2.0], np.zeros((1, 20)), draws)
+        interval([1.0, 2.0], np.zeros((1, 20)), draws.sample)
     with pytest.raises(ValueError, match="one slice was measured"):
-        interval([1.0], np.zeros((1, 20)), draw_slices(["a"], replicates=20))
+        interval([1.0], np.zeros((1, 20)), draw_slices(["a"], replicates=20).sample)

@@ -124,11 +124,11 @@ def _range(own: Sequence[Pair], metric: str) -> str:
 
 def _how_sure(compared: Sequence[Pair]) -> str:
     line = compared[0].line
-    seeds, patients = len(line.seeds), line.draws.patients if line.draws else 0
+    seeds, patients = len(line.seeds), line.sample.patients if line.sample else 0
     over = (
         f"{patients} test patients" if patients > 1 else "the slices of one patient" if patients else "the test slices"
     )
-    if line.draws is None:
+    if line.sample is None:
         return "There are no intervals: how sure this is cannot be said."
     if seeds == 1:
         return (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.plan import check, plan_cells, prepare
-from ipv2_bench.benchmark.report.page import lines_of, write_page
+from ipv2_bench.benchmark.report.page import draw_page
 from ipv2_bench.benchmark.results import Results
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.errors import InputError
@@ -37,5 +37,4 @@ def report(config: Config, only: list[int] | None = None, progress: bool = True)
     if missing:
         more = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
         raise InputError(f"{missing[0]}{more} not complete: run ipv2-bench reproduce with the same settings first")
-    results = Results(ready, cells)
-    return write_page(results, tables, lines_of(results, tables), Path(config.run.out) / config.name)
+    return draw_page(Results(ready, cells), tables, Path(config.run.out) / config.name)

@@ -13,7 +13,7 @@ from ipv2_bench.benchmark.report.charts import Bar, bars
 from ipv2_bench.benchmark.report.html_tables import detail_html, name_of, scroll, table_html, titled
 from ipv2_bench.benchmark.report.scales import short
 from ipv2_bench.benchmark.report.scatter import Point, points
-from ipv2_bench.benchmark.results import Results
+from ipv2_bench.benchmark.row_files import Row
 from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, Table
 
 NOT_MEASURED = (
@@ -94,7 +94,12 @@ def _tone(table: Table, line: Line, tone: dict[str, int]) -> int:
     return tone[line.strategy]
 
 
-def cost_section(results: Results, tables: Sequence[Table], lines: dict[str, list[Line]], tone: dict[str, int]) -> str:
+def cost_section(
+    tables: Sequence[Table],
+    rows: dict[str, list[list[Row]]],
+    lines: dict[str, list[Line]],
+    tone: dict[str, int],
+) -> str:
     """Seconds, network calls and memory of each denoiser beside its error; empty where nothing was denoised."""
     table = next((t for t in tables if t.images == "denoised"), None)
     found = [line for line in lines[table.key] if "seconds_per_slice" in line.mean] if table else []
@@ -114,32 +119,28 @@ def cost_section(results: Results, tables: Sequence[Table], lines: dict[str, lis
     names = list(dict.fromkeys(line.strategy for line in found))
     key = "".join(f'<li><span class="swatch tone{tone[n] % 6}"></span>{escape(n)}</li>' for n in names)
     legend_ = f'<ul class="legend">{key}</ul>' if len(names) > 1 else ""
-    where = _where(results, table)
+    costs = [line[0].data for line in rows[table.key] if line and line[0].data["denoiser_key"]]
+    where = _where(costs)
     return (
         '<section id="cost"><h2>What it costs</h2><p>Low and to the left is good. Times are those of the machine that ran '
         f"the cells{where}, which differ a little from run to run.</p>"
         f'<div class="charts"><figure><figcaption>{escape(title)}</figcaption>{legend_}{chart}</figure>'
-        f"</div>{_cost_table(results, table, found, up)}</section>"
+        f"</div>{_cost_table(costs, found, up)}</section>"
     )
 
 
-def _costs(results: Results, table: Table) -> list[dict[str, Any]]:
-    """What each row of the first seed cost, in the order of the table."""
-    seed = results.ready.config.seeds[0]
-    return [results.row(row, seed).data for row in table.rows if row.denoiser and results.has(row, seed)]
-
-
-def _where(results: Results, table: Table) -> str:
-    devices = sorted({str(d["cost"].get("device", "")) for d in _costs(results, table)} - {""})
+def _where(costs: Sequence[dict[str, Any]]) -> str:
+    devices = sorted({str(d["cost"].get("device", "")) for d in costs} - {""})
     return f" ({escape(', '.join(devices))})" if devices else ""
 
 
-def _cost_table(results: Results, table: Table, found: Sequence[Line], up: str) -> str:
+def _cost_table(costs: Sequence[dict[str, Any]], found: Sequence[Line], up: str) -> str:
+    """``costs``: the rows of the first seed, in the order of the table."""
     columns = {
         "seconds_per_slice": "seconds per slice", "network_calls": "network calls", "parameters": "parameters",
         "inference_memory_mb": "memory MB", "seconds_training": "training s",
     }  # fmt: skip
-    of = {(d["denoiser_key"], d["strategy"]): d["cost"] for d in _costs(results, table)}
+    of = {(d["denoiser_key"], d["strategy"]): d["cost"] for d in costs}
     rows = ""
     for line in found:
         cost = {**of.get((line.key, line.strategy), {}), **line.mean}

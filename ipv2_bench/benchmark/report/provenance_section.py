@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from ipv2_bench.benchmark.results import Results
-from ipv2_bench.benchmark.tables import Table
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.row_files import Row
 
 
-def provenance_section(results: Results, tables: Sequence[Table]) -> str:
+def provenance_section(config: Config, of_tables: dict[str, list[list[Row]]]) -> str:
     """The page's foot, from the rows that its tables are made of."""
-    rows = [results.row(row, s).data for t in tables for row in t.rows for s in results.ready.config.seeds]
+    rows = [row.data for of_table in of_tables.values() for line in of_table for row in line]
     came = [row["provenance"] for row in rows]
-    one, config = came[0], results.ready.config
+    one = came[0]
     budget = one["budget"]
     length = f"{budget['steps']} steps" if budget["steps"] else f"{budget['epochs']} epochs"
     photons = one["module_2"]["acquisition"]["photons"]
