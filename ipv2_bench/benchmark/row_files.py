@@ -56,7 +56,7 @@ def storable(replicates: dict[str, np.ndarray]) -> dict[str, list[float | None]]
 def row_text(data: dict[str, Any]) -> str:
     """A row as its file has it: a field a line, and lists of numbers on one."""
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    return re.sub(r"\[[-+.\deE\s,nul]+\]", lambda m: re.sub(r"\s+", "", m[0]).replace(",", ", "), text) + "\n"
+    return re.sub(r"\[\n[-+.\deE\s,nul]+\]", lambda m: re.sub(r"\s+", "", m[0]).replace(",", ", "), text) + "\n"
 
 
 def write_row(out: Path, row: dict[str, Any]) -> Path:
