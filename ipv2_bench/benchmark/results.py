@@ -61,7 +61,7 @@ class Results:
     def row(self, row: TableRow, seed: int) -> Row:
         """The row of one table line and seed, computed once."""
         images, reference = self._sets(row, seed)
-        shaping = [measuring_code(), code("benchmark/results.py"), self.ready.config.metrics.structure]
+        shaping = [SCHEMA, measuring_code(), code("benchmark/results.py"), self.ready.config.metrics.structure]
         identity = [images.set_id, reference.set_id, row.strategy.name, *shaping]
         path = self.ready.work / "rows" / f"{digest(identity)}.json"
         if not path.exists():
