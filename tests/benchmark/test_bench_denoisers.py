@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ipv2_bench.benchmark import bench_denoisers
+from ipv2_bench.benchmark import bench_denoisers, bench_solvers
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.memory import peak_mb
 from tests.benchmark.test_reproduce import SMALL
@@ -35,10 +35,10 @@ def test_both_sides_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_solvers_come_nearer_with_more_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_denoisers, "EXACT", 40)
-    monkeypatch.setattr(bench_denoisers, "CALLS", (2, 10))
+    monkeypatch.setattr(bench_solvers, "EXACT", 40)
+    monkeypatch.setattr(bench_solvers, "CALLS", (2, 10))
     config = load_config(SMOKE, [f"run.work={tmp_path}", "train.steps=20", "noise.calibrate=false", *SMALL])
-    found = bench_denoisers.solvers(config, progress=False)
+    found = bench_solvers.solvers(config, progress=False)
     assert {x["denoiser"] for x in found} == {"FM", "FFM"}
     for denoiser in ("FM", "FFM"):
         for solver in ("euler", "midpoint", "heun"):
