@@ -250,7 +250,7 @@ def test_every_paired_difference_to_ipv1_is_written() -> None:
 def test_a_variant_is_compared_with_the_denoiser_that_it_varies() -> None:
     def of(denoiser: str, key: str, base: str) -> Row:
         made = row(0, fd_randconv=4.0)
-        return Row({**made.data, "denoiser": denoiser, "denoiser_key": key, "variant_of": base}, {})
+        return Row({**made.data, "denoiser": denoiser, "denoiser_key": key, "variant_of": base})
 
     plain, varied, other = lines(
         a_table(), [[of("FM", "fm", "")], [of("FM, EMA", "fm_EMA", "fm")], [of("FFM, EMA", "ffm_EMA", "ffm")]]
@@ -271,7 +271,7 @@ def test_a_variant_is_compared_with_the_denoiser_that_it_varies() -> None:
 def test_a_denoiser_from_outside_has_neither_ours_nor_published_numbers() -> None:
     def of(strategy: str, key: str) -> Row:
         made = row(0, fd_randconv=4.0)
-        return Row({**made.data, "strategy": strategy, "denoiser_key": key}, {})
+        return Row({**made.data, "strategy": strategy, "denoiser_key": key})
 
     keys = (("IPv1", "fm"), ("IPv2", "fm"), ("IPv2", "theirs:FM"))
     base, ours, theirs = lines(a_table(), [[of(*k)] for k in keys])

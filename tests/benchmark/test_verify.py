@@ -124,7 +124,7 @@ def test_a_row_that_breaks_the_schema_is_refused_with_the_field_named(changed: A
         ),
         (lambda r: r.update(images="../../secret"), r"at images: "),
         (lambda r: r.update(label="truth"), r"at label: "),
-        (lambda r: r.update(schema=1), r"is of schema 1, not 3: compute it anew"),
+        (lambda r: r.update(schema=1), r"is of schema 1, not 4: compute it anew"),
     ):
         with pytest.raises(InputError, match=named):
             read_row(changed(change))
