@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ipv2_bench import __version__, cli_folders
+from ipv2_bench import __version__
+from ipv2_bench.benchmark import folder_commands
 from ipv2_bench.errors import InputError
 
 EXAMPLES = """examples:
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--denoiser", required=True, help="a file of ipv2_bench/denoisers, or package.module:Class")
         made.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
         made.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
-    cli_folders.add_commands(command)
+    folder_commands.add_commands(command)
     made = command("attribute", "say which part of the images Table 1's distances come from")
     made.add_argument("--denoiser", default="", help="comma-separated (default: all of Table 1)")
     command("study", "say whether the distances order results as the aligned truth does")
@@ -237,7 +238,7 @@ def _study(given: argparse.Namespace) -> int:
 
 
 COMMANDS = {
-    **cli_folders.COMMANDS,
+    **folder_commands.COMMANDS,
     "reproduce": _reproduce,
     "report": _report,
     "render": _render,
