@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class Config:
 
     ``name`` is its folder under ``leaderboards/``. ``meaningful: false`` marks sizes that only try every path.
     ``denoisers`` maps each denoiser to its options. ``seeds`` are the training seeds. ``tables`` are files beside the
-    configuration.
+    configuration; ``own_tables`` are those that its file names, whatever a setting says.
     """
 
     name: str = "phantom"
@@ -133,6 +133,7 @@ class Config:
     run: RunConfig = RunConfig()
     wandb: WandbConfig = WandbConfig()
     folder: Path = Path("experiments")
+    own_tables: tuple[str, ...] = ("table1.yaml", "table2.yaml", "table3.yaml")
 
 
 SECTIONS = {
@@ -155,6 +156,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     tree = read_yaml(path)
+    own = tree.get("tables", Config.tables)
     for override in overrides:
         if "=" not in override or override.startswith("="):
             raise InputError(f"'{override}' is no setting: write key=value, for example train.steps=100")
@@ -169,7 +171,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise InputError(
             f"the settings {list(overrides)} do not fit {path.name}: {str(error).splitlines()[0]}"
         ) from error
-    return _config(tree, path)
+    return replace(_config(tree, path), own_tables=tuple(own) if isinstance(own, (list, tuple)) else (str(own),))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -190,7 +192,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def _config(tree: dict[str, Any], path: Path) -> Config:
     tree = copy.deepcopy(tree)
     values: dict[str, Any] = {"folder": path.parent}
-    _known(tree, [f.name for f in fields(Config) if f.name != "folder"], "")
+    _known(tree, [f.name for f in fields(Config) if f.name not in ("folder", "own_tables")], "")
     for key, value in tree.items():
         values[key] = _section(SECTIONS[key], key, value) if key in SECTIONS else value
     denoisers = values.get("denoisers") or {}

@@ -252,6 +252,14 @@ def test_a_strangers_denoiser_has_a_page(made, monkeypatch: pytest.MonkeyPatch) 
     assert outcome.page.read_text(encoding="utf-8") == text
 
 
+def test_other_tables_leave_the_index_alone() -> None:
+    tables = load_tables(load_config(SMOKE))
+    assert pages.page_name(load_config(SMOKE), tables) == "index.html"
+    assert pages.page_name(load_config(SMOKE), tables[:1]) == "table1.html"
+    tuned = load_config(SMOKE, ["tables=[table_tuned.yaml]"])
+    assert pages.page_name(tuned, load_tables(tuned)) == "table_tuned.html"
+
+
 def test_without_a_known_truth_the_page_does_without(made, monkeypatch: pytest.MonkeyPatch) -> None:
     config, _, _ = made
     tables = load_tables(config, [1])

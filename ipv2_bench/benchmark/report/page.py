@@ -35,9 +35,9 @@ TableRows = dict[str, list[list[Row]]]
 
 
 def page_name(config: Config, tables: Sequence[Table]) -> str:
-    """``index.html`` for all tables of the configuration, else named after those that it shows."""
+    """``index.html`` for all tables that the configuration's file names, else named after those that it shows."""
     keys = [t.key for t in tables]
-    return "index.html" if keys == [Path(t).stem for t in config.tables] else f"{'_'.join(keys)}.html"
+    return "index.html" if keys == [Path(t).stem for t in config.own_tables] else f"{'_'.join(keys)}.html"
 
 
 def page(
