@@ -73,7 +73,7 @@ def test_two_rows_of_one_line_are_refused(board: tuple[Config, Path]) -> None:
     config, path = board
     change(path, path.with_name("other.json"))
     with pytest.raises(
-        InputError, match=r"-IPv1-NDCT.json and other.json are both of the label \+ IPv1, seed 0, against NDCT"
+        InputError, match=r"-IPv1-NDCT-seed0.json and other.json are both of the label \+ IPv1, seed 0, against NDCT"
     ):
         render_rows(config)
 
