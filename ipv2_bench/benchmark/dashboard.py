@@ -12,7 +12,6 @@ import io
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,25 +143,20 @@ def _lines(path: Path) -> list[dict[str, str]]:
 
 
 def _carry(live: Any, name: str, kind: str, files: dict[str, Path]) -> None:
-    """Log files as an artifact, by relative paths: W&B writes them down, and copies in its staging folder absolute.
-
-    A path that leads out of the working folder would tell how the machine's folders are called, so it is left out.
-    """
+    """Log files as an artifact, by relative paths: W&B writes them down, and copies in its staging folder absolute."""
     import wandb
 
-    made, here = wandb.Artifact(name, kind), Path.cwd()
-    inside = {title: path.resolve() for title, path in files.items() if path.resolve().is_relative_to(here)}
-    for title, path in inside.items():
-        made.add_file(str(path.relative_to(here)), title, policy="immutable", skip_cache=True)
-    if len(inside) < len(files):
-        print(
-            f"ipv2-bench: W&B's {kind} {name} goes without {len(files) - len(inside)} of {len(files)} files: they are "
-            "outside of the working folder, whose name would be written down; to have them, run where run.out and "
-            "run.work are",
-            file=sys.stderr,
-        )
-    if inside:
+    made = wandb.Artifact(name, kind)
+    carried = {title: path.resolve() for title, path in files.items() if can_carry(path)}
+    for title, path in carried.items():
+        made.add_file(str(path.relative_to(Path.cwd())), title, policy="immutable", skip_cache=True)
+    if carried:
         live.log_artifact(made)
+
+
+def can_carry(path: Path) -> bool:
+    """Whether W&B gets a file: a path out of the working folder would tell how the machine's folders are called."""
+    return path.resolve().is_relative_to(Path.cwd())
 
 
 def publish_tables(

@@ -160,6 +160,12 @@ def _dashboards(
     if mode == "disabled":
         return
     config, root = ready.config, ready.work / "wandb"
+    if not all(map(dashboard.can_carry, (root, *rows))):
+        print(
+            "ipv2-bench: W&B's runs go without weights or rows that are outside of the working folder, since their paths "
+            "would be written down; to have them there, start the command where run.work and run.out are",
+            file=sys.stderr,
+        )
     runs = []
     for key, spec in cells.items():
         if not spec.done:

@@ -370,10 +370,13 @@ def test_virtual_scan_runs_at_smoke_size_and_keeps_patients_private(scans: Path,
             assert mark.encode() not in content or (mark == scans.name and path.name == "names"), f"{path} holds {mark}"
 
 
-def test_quick_runs_at_smoke_size(tmp_path: Path) -> None:
-    run(
-        tmp_path, *quick("quick"), "data.patients=4", "data.levels=4", "data.fractions=[0.5,0.25,0.25]", "--tables", "2"
-    )
+def test_quick_runs_at_smoke_size_with_its_cells_elsewhere(tmp_path: Path) -> None:
+    elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
+    words = ("data.patients=4", "data.levels=4", "data.fractions=[0.5,0.25,0.25]", f"run.work={elsewhere}")
+    done = run(tmp_path, *quick("quick"), *words, "--tables", "2")
+    assert done.stderr.count("W&B's runs go without weights or rows that are outside of the working folder") == 1
+    sent = [p.read_bytes() for p in elsewhere.rglob("*.wandb")]
+    assert len(sent) == 2 and not any(str(elsewhere).encode() in content for content in sent)
     assert len(table(tmp_path / "leaderboards" / "phantom" / "table2.csv")) == 4
 
 
