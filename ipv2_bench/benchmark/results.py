@@ -62,7 +62,7 @@ class Results:
         """The row of one table line and seed, computed once."""
         images, reference = self._sets(row, seed)
         shaping = [SCHEMA, measuring_code(), code("benchmark/results.py"), self.ready.config.metrics.structure]
-        identity = [images.set_id, reference.set_id, row.strategy.name, *shaping]
+        identity = [images.set_id, reference.set_id, row.strategy.name, seed, *shaping]
         path = self.ready.work / "rows" / f"{digest(identity)}.json"
         if not path.exists():
             text = row_text(self.make_row(row, seed).data)
