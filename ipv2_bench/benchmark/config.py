@@ -54,6 +54,21 @@ class TrainConfig:
     compile: bool = False
     channels_last: bool = False
 
+    @property
+    def budget(self) -> dict[str, Any]:
+        """What a row says of it."""
+        return {
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "lr": self.lr,
+            "schedule": self.schedule,
+            "precision": self.precision,
+            "accumulate": self.accumulate,
+            "compile": self.compile,
+            "channels_last": self.channels_last,
+        }
+
 
 @dataclass(frozen=True)
 class NoiseConfig:
@@ -116,7 +131,8 @@ class Config:
 
     ``name`` is its folder under ``leaderboards/``. ``meaningful: false`` marks sizes that only try every path.
     ``denoisers`` maps each denoiser to its options. ``seeds`` are the training seeds. ``tables`` are files beside the
-    configuration; ``own_tables`` are those that its file names, whatever a setting says.
+    configuration; ``own_tables`` are those that its file names, whatever a setting says; none for one that
+    comes from no file.
     """
 
     name: str = "phantom"
@@ -133,7 +149,7 @@ class Config:
     run: RunConfig = RunConfig()
     wandb: WandbConfig = WandbConfig()
     folder: Path = Path("experiments")
-    own_tables: tuple[str, ...] = ("table1.yaml", "table2.yaml", "table3.yaml")
+    own_tables: tuple[str, ...] = ()
 
 
 SECTIONS = {
@@ -156,7 +172,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     tree = read_yaml(path)
-    own = tree.get("tables", Config.tables)
+    own = tree.get("tables", ())
     for override in overrides:
         if "=" not in override or override.startswith("="):
             raise InputError(f"'{override}' is no setting: write key=value, for example train.steps=100")

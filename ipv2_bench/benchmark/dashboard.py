@@ -61,7 +61,8 @@ class CellRun:
     @property
     def fingerprint(self) -> str:
         """Hash of what the run says."""
-        return digest([self.run_id, self.name, self.group, self.project, self.mode, self.measured])
+        carried = can_carry(self.folder)
+        return digest([self.run_id, self.name, self.group, self.project, self.mode, self.measured, carried])
 
     @property
     def published(self) -> bool:
@@ -164,7 +165,7 @@ def publish_tables(
 ) -> None:
     """Write one run with the tables (CSV text by name) and the rows' files, unless the same has been written."""
     content = [hashlib.sha256(path.read_bytes()).hexdigest() for path in rows]
-    fingerprint = digest([tables, content, group, project, mode])
+    fingerprint = digest([tables, content, group, project, mode, all(map(can_carry, rows))])
     if mode == "disabled" or _says(root / "tables.json", fingerprint):
         return
     import pandas as pd

@@ -42,7 +42,7 @@ def panel(columns: Sequence[tuple[str, np.ndarray]], window: Window, path: Path,
             axes[i][j].set_axis_off()
         axes[0][j].set_title(title, fontsize=9)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.4 / (1.9 * n + 0.45), wspace=0.02, hspace=0.02)
-    save_figure(figure, path, dpi=67, grey=True)  # a pixel of 128 is one of the picture
+    save_figure(figure, path, dpi=67, grey=True)
 
 
 def pyplot() -> Any:

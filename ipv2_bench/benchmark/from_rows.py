@@ -12,41 +12,49 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.lines import Line, lines
 from ipv2_bench.benchmark.out_folder import write_text
 from ipv2_bench.benchmark.report.page import TableRows, kept_pictures, page_name, write_page
-from ipv2_bench.benchmark.row_files import read_rows
+from ipv2_bench.benchmark.row_choice import read_rows
 from ipv2_bench.benchmark.tables import Table, load_tables
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """Markdown, CSV and lines of each table by its key."""
+    """Markdown, details, CSV and lines of each table by its key."""
 
     markdown: dict[str, str]
+    detail: dict[str, str]
     csv: dict[str, str]
     lines: dict[str, list[Line]]
 
 
-def write_tables(out: Path, tables: Sequence[Table], rows: TableRows) -> Rendered:
-    """Write each table as Markdown and CSV, its details, and its paired differences.
+def rendered(config: Config, tables: Sequence[Table], rows: TableRows) -> Rendered:
+    """Each table as it is written.
 
     Parameters
     ----------
-    out
-        Folder of the leaderboard.
+    config
+        Says whether a table without rows means anything.
     tables, rows
         What stands in them, by the table's key.
     """
-    made = Rendered({}, {}, {})
+    made = Rendered({}, {}, {}, {})
     for table in tables:
         of_table = rows[table.key]
         found = made.lines[table.key] = lines(table, of_table)
-        meaningful = all(row.data["provenance"]["meaningful"] for line in of_table for row in line)
+        told = [row.data["provenance"]["meaningful"] for line in of_table for row in line]
+        meaningful = all(told or [config.meaningful])
         made.csv[table.key] = render.to_csv(found, table.images)
         made.markdown[table.key] = render.to_markdown(table, found, meaningful)
-        write_text(out / f"{table.key}.csv", made.csv[table.key])
-        write_text(out / f"{table.key}.md", made.markdown[table.key])
-        write_text(out / f"{table.key}_detail.md", render.to_detail(table, found, meaningful))
-        write_text(out / f"{table.key}_differences.csv", render.differences(found))
+        made.detail[table.key] = render.to_detail(table, found, meaningful)
     return made
+
+
+def write_tables(out: Path, made: Rendered) -> None:
+    """Write each table as Markdown and CSV, its details, and its paired differences into the leaderboard's folder."""
+    for key, found in made.lines.items():
+        write_text(out / f"{key}.csv", made.csv[key])
+        write_text(out / f"{key}.md", made.markdown[key])
+        write_text(out / f"{key}_detail.md", made.detail[key])
+        write_text(out / f"{key}_differences.csv", render.differences(found))
 
 
 def render_rows(config: Config, only: list[int] | None = None) -> tuple[Rendered, Path]:
@@ -68,18 +76,9 @@ def render_rows(config: Config, only: list[int] | None = None) -> tuple[Rendered
         When the rows are not there, are no rows, or cannot stand in one table.
     """
     tables, out = load_tables(config, only), Path(config.run.out) / config.name
-    rows = read_rows(out, tables, config.seeds)
-    for table in tables:
-        for line, found in zip(table.rows, rows[table.key], strict=True):
-            absent = set(config.seeds) - {row.data["seed"] for row in found}
-            if absent:
-                who = " + ".join(x for x in (line.denoiser, line.strategy.name) if x)
-                which = ", ".join(map(str, sorted(absent)))
-                print(
-                    f"ipv2-bench: {table.key}: no row of {who} against {line.label}, seed {which}: left out",
-                    file=sys.stderr,
-                )
-    made = write_tables(out, tables, rows)
+    rows = read_rows(out, tables, config)
+    made = rendered(config, tables, rows)
+    write_tables(out, made)
     inside = kept_pictures(out / page_name(config, tables), rows)
     if not inside:
         print("ipv2-bench: the page is without pictures: ipv2-bench report draws them from the cells", file=sys.stderr)

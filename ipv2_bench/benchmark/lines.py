@@ -97,7 +97,11 @@ def lines(table: Table, rows: list[list[Row]]) -> list[Line]:
                 {m: _std(v) for m, v in full.items() if len(v) > 1},
                 {} if ":" in key else table.published.get((first["label"], first["denoiser"], first["strategy"]), {}),
                 full,
-                {m: np.stack([r.replicates[m] for r in of_line]) for m in full if m in of_line[0].replicates},
+                {
+                    m: np.stack([r.replicates[m] for r in of_line])
+                    for m in full
+                    if all(m in r.replicates for r in of_line)
+                },
                 of_line[0].sample,
                 first.get("n_units", {}),
                 key,

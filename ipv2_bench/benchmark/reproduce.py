@@ -17,7 +17,7 @@ from ipv2_bench.benchmark.cell import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.dashboard_images import cell_panels
 from ipv2_bench.benchmark.figures import example_slices, panel
-from ipv2_bench.benchmark.from_rows import write_tables
+from ipv2_bench.benchmark.from_rows import rendered, write_tables
 from ipv2_bench.benchmark.lines import Line
 from ipv2_bench.benchmark.plan import CellKey, Prepared, check, denoiser_title, parallelism, plan_cells, prepare
 from ipv2_bench.benchmark.pool import Failure, parallel_map, run_cells
@@ -27,7 +27,7 @@ from ipv2_bench.benchmark.results import Results
 from ipv2_bench.benchmark.row_files import remove_superseded, write_row
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.data.slices import write_whole
-from ipv2_bench.fingerprint import digest
+from ipv2_bench.fingerprint import code, digest
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Ou
     out = Path(config.run.out) / config.name
     rows = {table.key: results.rows(table) for table in tables}
     written = {write_row(out, row.data): row.data for lines in rows.values() for line in lines for row in line}
-    rendered = write_tables(out, tables, rows)
+    made = rendered(config, tables, rows)
+    write_tables(out, made)
     if not failures:
         for table in tables:
             _picture(ready, results, table, out / f"{table.key}.png")
@@ -100,13 +101,13 @@ def run_tables(config: Config, tables: list[Table], progress: bool = True) -> Ou
         say(f"rows of earlier code removed, each with a new one in its place: {superseded}")
     page = None if failures else try_page(results, tables, out)
     try:
-        _dashboards(ready, results, cells, rendered.csv, sorted(written), mode, processes, progress)
+        _dashboards(ready, results, cells, made.csv, sorted(written), mode, processes, progress)
     except Exception as error:  # whatever W&B has: the tables are there and must be shown
         print(
             f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
             file=sys.stderr,
         )
-    return Outcome(rendered.markdown, failures, out, rendered.lines, page)
+    return Outcome(made.markdown, failures, out, made.lines, page)
 
 
 def cell_name(key: CellKey, spec: CellSpec) -> str:
@@ -139,7 +140,8 @@ def _picture(ready: Prepared, results: Results, table: Table, path: Path) -> Non
     columns.append(("NDCT", ready.slices.normal[test[chosen]]))
     if ready.slices.truth is not None:
         columns.append(("aligned truth", ready.slices.truth[test[chosen]]))
-    drawn = digest([sorted(shown), [t for t, _ in columns], ready.slices.manifest])
+    drawing = code("benchmark/figures.py", "benchmark/reproduce.py")
+    drawn = digest([sorted(shown), [t for t, _ in columns], ready.slices.manifest, drawing])
     marker = ready.work / f"{table.key}-picture.json"
     if path.exists() and marker.exists() and marker.read_text() == drawn:
         return
@@ -160,12 +162,6 @@ def _dashboards(
     if mode == "disabled":
         return
     config, root = ready.config, ready.work / "wandb"
-    if not all(map(dashboard.can_carry, (root, *rows))):
-        print(
-            "ipv2-bench: W&B's runs go without weights or rows that are outside of the working folder, since their paths "
-            "would be written down; to have them there, start the command where run.work and run.out are",
-            file=sys.stderr,
-        )
     runs = []
     for key, spec in cells.items():
         if not spec.done:
@@ -198,6 +194,12 @@ def _dashboards(
                 },
                 draw=partial(cell_panels, ready.slices, ready.split.test, ready.window, spec.folder),
             )
+        )
+    if runs and not all(map(dashboard.can_carry, (root, *rows))):
+        print(
+            "ipv2-bench: W&B's runs go without weights or rows that are outside of the working folder, since their paths "
+            "would be written down; to have them there, start the command where run.work and run.out are",
+            file=sys.stderr,
         )
     parallel_map(partial(dashboard.publish_cell, root=root), runs, processes)
     dashboard.publish_tables(csvs, rows, config.name, config.wandb.project, mode, root)

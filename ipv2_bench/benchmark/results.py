@@ -61,8 +61,10 @@ class Results:
     def row(self, row: TableRow, seed: int) -> Row:
         """The row of one table line and seed, computed once."""
         images, reference = self._sets(row, seed)
-        shaping = [SCHEMA, measuring_code(), code("benchmark/results.py"), self.ready.config.metrics.structure]
-        identity = [images.set_id, reference.set_id, row.strategy.name, seed, *shaping]
+        # Labels may be the same for all seeds and budgets, and variants the same as what they vary: their rows are not.
+        came = {k: v for k, v in self.provenance.items() if k not in ("commit", "versions", "processor")}
+        shaping = [SCHEMA, code("benchmark/results.py"), self.ready.config.metrics.structure, came]
+        identity = [images.set_id, reference.set_id, row.denoiser, row.strategy.name, seed, *shaping]
         path = self.ready.work / "rows" / f"{digest(identity)}.json"
         if not path.exists():
             text = row_text(self.make_row(row, seed).data)
@@ -129,17 +131,7 @@ class Results:
             "split": [rule_of(config.data.split), list(config.data.fractions), config.data.split_seed],
             "n_train": len(self.ready.split.train),
             "module_2": self.ready.add_noise.identity(),
-            "budget": {
-                "steps": config.train.steps,
-                "epochs": config.train.epochs,
-                "batch_size": config.train.batch_size,
-                "lr": config.train.lr,
-                "schedule": config.train.schedule,
-                "precision": config.train.precision,
-                "accumulate": config.train.accumulate,
-                "compile": config.train.compile,
-                "channels_last": config.train.channels_last,
-            },
+            "budget": config.train.budget,
             "denoisers": config.denoisers,
             "extractors": {
                 e.name: {"version": e.version, "sha256": e.sha256}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections import defaultdict
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.out_folder import write_text
-from ipv2_bench.benchmark.tables import Table, TableRow
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.metrics.uncertainty import Sample
@@ -79,7 +76,8 @@ def remove_superseded(written: dict[Path, dict[str, Any]]) -> int:
             if path in written:
                 continue
             with suppress(ValueError):  # what is no JSON was not written here
-                if _line_identity(json.loads(path.read_text(encoding="utf-8"))) in now:
+                row = json.loads(path.read_text(encoding="utf-8"))
+                if isinstance(row, dict) and _line_identity(row) in now:
                     path.unlink()
                     removed += 1
     return removed
@@ -128,56 +126,3 @@ def read_row(path: Path) -> dict[str, Any]:
 def schema() -> dict[str, Any]:
     """The published JSON Schema of rows."""
     return json.loads(Path(__file__).with_name("row.schema.json").read_text(encoding="utf-8"))
-
-
-def read_rows(folder: Path, tables: Sequence[Table], seeds: Sequence[int]) -> dict[str, list[list[Row]]]:
-    """The rows of tables from their files alone: by table, for each of its lines, one for each seed that is there.
-
-    Parameters
-    ----------
-    folder
-        Of a leaderboard, with a folder ``rows``.
-    tables
-        What is to be rendered.
-    seeds
-        Training seeds that count.
-
-    Raises
-    ------
-    InputError
-        When there are none, a file is no row, two are of the same line and seed, or they cannot be compared.
-    """
-    paths = sorted((folder / "rows").glob("*.json"))
-    if not paths:
-        raise InputError(
-            f"no rows under {folder}/rows: compute them with ipv2-bench reproduce, or name another run.out"
-        )
-    by_line: dict[tuple[str, str, str, int], list[Path]] = defaultdict(list)
-    rows = {path: Row(read_row(path)) for path in paths}
-    for path, row in rows.items():
-        d = row.data
-        by_line[d["label"], d["denoiser_key"], d["strategy"], d["seed"]].append(path)
-
-    def of(row: TableRow, seed: int) -> list[Path]:
-        found = by_line.get((row.label, row.denoiser, row.strategy.name, seed), [])
-        if len(found) > 1:
-            raise InputError(
-                f"{found[0].name} and {found[1].name} are both of {row.denoiser or 'the label'} + {row.strategy.name}, seed "
-                f"{seed}, against {row.label}: remove the one that does not belong to this leaderboard"
-            )
-        return found
-
-    chosen = {t.key: [[p for seed in seeds for p in of(row, seed)] for row in t.rows] for t in tables}
-    used = list(dict.fromkeys(p for lines in chosen.values() for line in lines for p in line))
-    if not used:
-        raise InputError(f"none of the {len(paths)} rows under {folder}/rows is of a line of these tables")
-    first, *others = used
-    for path in others:
-        one, other = (rows[p].data["provenance"] for p in (first, path))
-        for key in SHARED:
-            if one[key] != other[key]:
-                raise InputError(
-                    f"{first.name} and {path.name} cannot stand in one table, their {key} is not the same: compute one of "
-                    "them anew, or remove it"
-                )
-    return {key: [[rows[p] for p in line] for line in lines] for key, lines in chosen.items()}

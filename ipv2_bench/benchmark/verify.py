@@ -95,9 +95,12 @@ def _verify(ready: Prepared, path: Path, row: dict[str, Any], weights: bool) -> 
             numbers += 1
             got, true = row.get(part, {}).get(name), values.get(name)
             if got is None or true is None or not _equal(got, true):
-                problems.append(f"{part}.{name} is {_shown(got)} in the row and {_shown(true)} from its images")
-    if row["n_images"] != len(images):
-        problems.append(f"n_images is {row['n_images']} in the row, and there are {len(images)}")
+                problems.append(
+                    f"{part}.{name} is {_shown(got, true)} in the row and {_shown(true, got)} from its images"
+                )
+    for name, true in (("n_images", len(images)), ("n_test_patients", draws.patients)):
+        if row[name] != true:
+            problems.append(f"{name} is {row[name]} in the row, and there are {true}")
     if weights and row["denoiser_key"]:
         problems += _from_weights(ready, path, row, images)
     return Verdict(path.name, tuple(sorted(problems)), numbers)
@@ -138,7 +141,11 @@ def _from_weights(ready: Prepared, path: Path, row: dict[str, Any], images: np.n
     return [f"its weights give images that differ by up to {worst:.3g} HU"] if worst > WEIGHTS_HU else []
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, other: Any) -> str:
+    """A value; of a list, the first that is not the other's."""
+    if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
+        at = next(i for i, (a, b) in enumerate(zip(value, other, strict=True)) if not _equal(a, b))
+        return f"{_shown(value[at], None)} at {at}"
     return "not there" if value is None else f"{value}"[:40] if isinstance(value, list) else f"{value:.8g}"
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.dashboard import logged_in
-from ipv2_bench.benchmark.from_rows import write_tables
+from ipv2_bench.benchmark.from_rows import rendered
 from ipv2_bench.benchmark.lines import FIDELITY, HIGHER_IS_BETTER, OFFLINE, Line
 from ipv2_bench.benchmark.render import heading
-from ipv2_bench.benchmark.row_files import read_rows
+from ipv2_bench.benchmark.row_choice import read_rows
 from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, load_tables
 from ipv2_bench.errors import InputError
 
@@ -67,7 +67,15 @@ def _own_entity() -> str:
 
     if not logged_in():
         raise InputError("nobody is logged in to W&B: run wandb login, and give --entity for a team's project")
-    return str(wandb.Api().default_entity)
+    try:
+        entity = wandb.Api().default_entity
+    except Exception as error:  # whatever the network or the service has
+        raise InputError(
+            f"W&B does not answer ({type(error).__name__}: {str(error)[:200]}): see wandb login --verify"
+        ) from error
+    if not entity:
+        raise InputError("the account of W&B has no entity of its own: give --entity, a user or team")
+    return str(entity)
 
 
 def layout(config: Config, entity: str) -> Any:
@@ -90,7 +98,7 @@ def layout(config: Config, entity: str) -> Any:
     except ImportError:
         raise InputError("W&B's reports need a package: pip install 'ipv2-bench[wandb-report]'") from None
     tables, out = load_tables(config), Path(config.run.out) / config.name
-    made = write_tables(out, tables, read_rows(out, tables, config.seeds))
+    made = rendered(config, tables, read_rows(out, tables, config))
     found = [line for lines in made.lines.values() for line in lines]
     title = config.title or config.name
     blocks: list[Any] = [

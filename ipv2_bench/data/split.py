@@ -92,10 +92,11 @@ def write_split(slices: SliceSet, split: Split, by: str, path: Path) -> None:
     slices, split
         What was split, and how.
     by
-        The rule that it followed, ``"patient"`` or ``"slice"``.
+        The rule that it followed, ``"patient"`` or ``"slice"``, or a file of this function, whose rule is meant.
     path
         ``*.json``, to be given as ``data.split``.
     """
+    by = _content(Path(by)).get("by", "") if by.endswith(".json") else by
     parts = {part: [slices.key[i] for i in getattr(split, part)] for part in PARTS}
     text = json.dumps({"by": by, **parts}, indent=1) + "\n"
     write_whole(path, lambda file: file.write(text.encode()))

@@ -78,13 +78,70 @@ def test_two_rows_of_one_line_are_refused(board: tuple[Config, Path]) -> None:
         render_rows(config)
 
 
-@pytest.mark.parametrize("key", SHARED)
+@pytest.mark.parametrize("key", [*SHARED, "extractors"])
 def test_rows_that_cannot_be_compared_stand_in_no_table(board: tuple[Config, Path], key: str) -> None:
     config, path = board
-    other = {"data_manifest": "0" * 64, "window_hu": [-900.0, 400.0], "budget": {"steps": 1}, "meaningful": False}
+    came = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+    other = {
+        "data_manifest": "0" * 64,
+        "window_hu": [-900.0, 400.0],
+        "meaningful": False,
+        "split": ["slice", [1, 0, 1], 0],
+    }
+    other |= {"budget": {**came["budget"], "steps": 1}, "extractors": {}}
     change(path, **{key: other.get(key, ["other"])})
     with pytest.raises(InputError, match=f"cannot stand in one table, their {key} is not the same"):
         render_rows(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "named"),
+    [
+        ("n_images", 7, "n_images"),
+        ("n_test_patients", 5, "n_test_patients"),
+        ("reference", "0" * 16, "label NDCT of seed 0"),
+        ("replicates", {}, "number of draws"),
+    ],
+)
+def test_rows_of_other_tests_or_labels_stand_in_no_table(
+    board: tuple[Config, Path], field: str, value: object, named: str
+) -> None:
+    config, path = board
+    change(path, **{field: value})
+    with pytest.raises(InputError, match=f"cannot stand in one table, their {named} is not the same"):
+        render_rows(config)
+
+
+def test_of_two_budgets_the_configurations_own_is_rendered(board: tuple[Config, Path]) -> None:
+    config, path = board
+    row = json.loads(path.read_text(encoding="utf-8"))
+    budget = {**row["provenance"]["budget"], "steps": 1}
+    change(path, path.with_name("aaa.json"), budget=budget, distances={**row["distances"], "fd_randconv": 9876.5})
+    made, _ = render_rows(config)
+    assert len(made.lines["table2"]) == 4 and "9876" not in made.csv["table2"]
+
+
+def test_what_is_no_row_of_this_schema_is_told_and_left_out(
+    board: tuple[Config, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, path = board
+    before, _ = render_rows(config)
+    (path.parent / "aa.json").write_text("[]")
+    (path.parent / "ab.json").write_text("no JSON")
+    change(path, path.parent / "ac.json", schema=3)
+    capsys.readouterr()
+    after, _ = render_rows(config)
+    assert "left out, since no row of schema 4: aa.json and 2 more" in capsys.readouterr().err
+    assert after.markdown == before.markdown
+
+
+def test_a_label_that_is_the_same_for_both_seeds_has_a_row_for_each(tmp_path: Path) -> None:
+    """Labels without module 3 need no trained denoiser; their differences to those that do are paired over both seeds."""
+    rows = [json.loads(p.read_text(encoding="utf-8")) for p in (LEADERBOARDS / "virtual_scan" / "rows").glob("*.json")]
+    labels = {(r["strategy"], r["seed"]): r["images"] for r in rows if not r["denoiser"]}
+    assert len(labels) == 8 and labels["IPv1", 0] == labels["IPv1", 1] and labels["IPv2", 0] != labels["IPv2", 1]
+    lines = (LEADERBOARDS / "virtual_scan" / "table2_differences.csv").read_text(encoding="utf-8").splitlines()
+    assert {line.split(",")[2] for line in lines[1:]} >= {"IPv1+1", "IPv1+3", "IPv2"}
 
 
 def test_a_line_without_a_row_is_told(board: tuple[Config, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,13 +156,13 @@ def test_a_line_without_a_row_is_told(board: tuple[Config, Path], capsys: pytest
 def test_without_rows_it_says_where_they_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["render", "--config", str(REPOSITORY / "experiments" / "quick.yaml"), f"run.out={tmp_path}"]
     assert main(words) == 2
-    assert "no rows under" in capsys.readouterr().err
+    assert "no row under" in capsys.readouterr().err
     rows = tmp_path / "phantom" / "rows"
     rows.mkdir(parents=True)
     path = next((LEADERBOARDS / "phantom" / "rows").glob("*.json"))
     change(path, rows / "a.json", seed=7)
     assert main(words) == 2
-    assert "none of the 1 rows under" in capsys.readouterr().err
+    assert "is of a line of these tables" in capsys.readouterr().err
 
 
 def test_draws_of_unequal_number_are_no_row(board: tuple[Config, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,22 @@ def test_a_changed_digit_is_caught_in_every_number(part: str, made: Any, changed
         assert len(verdict.differences) == 1 and f"{part}.{name} is " in verdict.differences[0], (part, name)
     (verdict,) = verify(config, [changed(lambda r: r[part].pop(next(iter(r[part]))))], progress=False)
     assert "not there in the row" in report([verdict])
+
+
+@pytest.mark.parametrize("name", ["n_images", "n_test_patients"])
+def test_changed_numbers_of_slices_and_patients_are_caught(name: str, made: Any, changed: Any) -> None:
+    (verdict,) = verify(made[0], [changed(lambda r: r.update({name: r[name] + 5}))], progress=False)
+    assert len(verdict.differences) == 1 and f"{name} is " in verdict.differences[0]
+
+
+def test_a_changed_draw_is_named(made: Any, changed: Any) -> None:
+    def change(r: dict) -> None:
+        r["replicates"]["ssim"][7] = 0.123456
+
+    (verdict,) = verify(made[0], [changed(change)], progress=False)
+    assert re.search(
+        r"replicates.ssim is 0.123456 at 7 in the row and [\d.]+ at 7 from its images", verdict.differences[0]
+    )
 
 
 def test_other_weights_are_caught(made: tuple[Config, dict[str, Path]], tmp_path: Path) -> None:

@@ -119,6 +119,8 @@ def test_a_split_file_is_the_split_again(tmp_path: Path) -> None:
     split = split_slices(found, "slice", (0.5, 0.25, 0.25), 3)
     file = tmp_path / "split.json"
     write_split(found, split, "slice", file)
+    write_split(found, split, str(file), tmp_path / "copy.json")
+    assert (tmp_path / "copy.json").read_text() == file.read_text()  # which tells the rule, not where it came from
     again = split_slices(found, str(file), (0.7, 0.15, 0.15), 99)
     assert all(np.array_equal(getattr(split, p), getattr(again, p)) for p in ("train", "val", "test"))
     # The names do not depend on the folder's order: another file in front moves every place.

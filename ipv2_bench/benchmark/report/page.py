@@ -37,7 +37,9 @@ TableRows = dict[str, list[list[Row]]]
 def page_name(config: Config, tables: Sequence[Table]) -> str:
     """``index.html`` for all tables that the configuration's file names, else named after those that it shows."""
     keys = [t.key for t in tables]
-    return "index.html" if keys == [Path(t).stem for t in config.own_tables] else f"{'_'.join(keys)}.html"
+    return (
+        "index.html" if keys == [Path(t).stem for t in config.own_tables or config.tables] else f"{'_'.join(keys)}.html"
+    )
 
 
 def page(
@@ -62,17 +64,17 @@ def page(
     sections += [(t.key, titled(t.key), table_section(t, found[t.key], tone)) for t in tables]
     sections.append(("cost", "Cost", cost_section(tables, rows, found, tone)))
     one = next(row.data for of_table in rows.values() for line in of_table for row in line)
-    truth_known = bool(one["fidelity"])
+    came, truth_known = one["provenance"], bool(one["fidelity"])
     whole = page_name(config, tables) == "index.html"
     if whole:  # the study is one of all tables
         sections.append(("study", "Study", study_section(folder, found, truth_known)))
     sections = [s for s in sections if s[2]]
     patients = one["n_test_patients"]
-    seeds = len(config.seeds)
+    seeds = len({row.data["seed"] for of_table in rows.values() for line in of_table for row in line})
     facts = [
         f"{one['n_images']} test slices" + (f" of {patients} patient{'s' * (patients > 1)}" if patients else ""),
         f"{seeds} training seed{'s' * (seeds > 1)}",
-        f"{config.data.size}×{config.data.size} pixels",
+        f"{came['size']}×{came['size']} pixels",
     ]
     banner = (
         '<p class="banner" role="note">This size only tries every path: <strong>its numbers mean nothing.</strong></p>'
@@ -83,7 +85,7 @@ def page(
     return Template((HERE / "template.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
         facts=escape(", ".join(facts)),
-        banner="" if config.meaningful else banner,
+        banner="" if came["meaningful"] else banner,
         links="".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name, _ in sections),
         sections="".join(text for *_, text in sections),
         provenance=provenance_section(config, rows),

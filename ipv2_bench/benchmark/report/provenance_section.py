@@ -18,7 +18,7 @@ def provenance_section(config: Config, of_tables: dict[str, list[list[Row]]]) ->
     length = f"{budget['steps']} steps" if budget["steps"] else f"{budget['epochs']} epochs"
     photons = one["module_2"]["acquisition"]["photons"]
     low, high = one["window_hu"]
-    sets = len({(r["images"], r["label"], r["strategy"]) for r in rows})
+    sets = len({(r["images"], r["label"], r["strategy"], r["seed"]) for r in rows})
     facts = {
         "Benchmark": f"{one['benchmark']}: {config.title or config.name}",
         "Data": f"{one['source']}, {one['size']}×{one['size']} pixels, window {low:g} to {high:g} HU".replace("-", "−"),
@@ -26,7 +26,7 @@ def provenance_section(config: Config, of_tables: dict[str, list[list[Row]]]) ->
         "Split": f"by {one['split'][0]}; {one['n_train']} training and {rows[0]['n_images']} test slices of "
         f"{rows[0]['n_test_patients'] or 'unknown'} test patients; split seed {one['split'][2]}",
         "Training": f"{length} of batch {budget['batch_size']}, learning rate {_rate(budget['lr'])}, {budget['schedule']}, "
-        f"{budget['precision']}; seeds {', '.join(map(str, config.seeds))}",
+        f"{budget['precision']}; seeds {', '.join(map(str, sorted({r['seed'] for r in rows})))}",
         "Noise of module 2": f"{one['module_2']['dose_model']}, {photons:,.0f} photons at full dose",
         "Feature spaces": "; ".join(
             f"{name} {e['version']}, SHA-256 {e['sha256']}" for name, e in one["extractors"].items()
