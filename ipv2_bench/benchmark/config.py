@@ -131,8 +131,7 @@ class Config:
 
     ``name`` is its folder under ``leaderboards/``. ``meaningful: false`` marks sizes that only try every path.
     ``denoisers`` maps each denoiser to its options. ``seeds`` are the training seeds. ``tables`` are files beside the
-    configuration; ``own_tables`` are those that its file names, whatever a setting says; none for one that
-    comes from no file.
+    configuration; ``own_tables``: whether they are its file's, and not those of a setting.
     """
 
     name: str = "phantom"
@@ -149,7 +148,7 @@ class Config:
     run: RunConfig = RunConfig()
     wandb: WandbConfig = WandbConfig()
     folder: Path = Path("experiments")
-    own_tables: tuple[str, ...] = ()
+    own_tables: bool = True
 
 
 SECTIONS = {
@@ -172,7 +171,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     tree = read_yaml(path)
-    own = tree.get("tables", ())
+    own = tree.get("tables")
     for override in overrides:
         if "=" not in override or override.startswith("="):
             raise InputError(f"'{override}' is no setting: write key=value, for example train.steps=100")
@@ -187,7 +186,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise InputError(
             f"the settings {list(overrides)} do not fit {path.name}: {str(error).splitlines()[0]}"
         ) from error
-    return replace(_config(tree, path), own_tables=tuple(own) if isinstance(own, (list, tuple)) else (str(own),))
+    return replace(_config(tree, path), own_tables=tree.get("tables") == own)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -258,6 +258,11 @@ def test_other_tables_leave_the_index_alone() -> None:
     assert pages.page_name(load_config(SMOKE), tables[:1]) == "table1.html"
     tuned = load_config(SMOKE, ["tables=[table_tuned.yaml]"])
     assert pages.page_name(tuned, load_tables(tuned)) == "table_tuned.html"
+    for name in ("quick", "virtual_scan", "what_matters"):
+        preset = load_config(SMOKE.with_name(f"{name}.yaml"))
+        assert pages.page_name(preset, load_tables(preset)) == "index.html"
+        other = load_config(SMOKE.with_name(f"{name}.yaml"), ["tables=[table_tuned.yaml]"])
+        assert pages.page_name(other, load_tables(other)) == "table_tuned.html"
 
 
 def test_without_a_known_truth_the_page_does_without(made, monkeypatch: pytest.MonkeyPatch) -> None:

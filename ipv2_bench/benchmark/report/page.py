@@ -35,11 +35,10 @@ TableRows = dict[str, list[list[Row]]]
 
 
 def page_name(config: Config, tables: Sequence[Table]) -> str:
-    """``index.html`` for all tables that the configuration's file names, else named after those that it shows."""
+    """``index.html`` for all tables of the configuration's file, else named after those that it shows."""
     keys = [t.key for t in tables]
-    return (
-        "index.html" if keys == [Path(t).stem for t in config.own_tables or config.tables] else f"{'_'.join(keys)}.html"
-    )
+    whole = config.own_tables and keys == [Path(t).stem for t in config.tables]
+    return "index.html" if whole else f"{'_'.join(keys)}.html"
 
 
 def page(
