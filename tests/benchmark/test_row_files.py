@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -44,6 +45,15 @@ def test_the_committed_tables_are_those_of_the_committed_rows(name: str, table: 
     for ending in (".csv", ".md", "_detail.md", "_differences.csv"):
         written = (tmp_path / config.name / f"{key}{ending}").read_text(encoding="utf-8")
         assert written == (committed / f"{key}{ending}").read_text(encoding="utf-8"), f"{key}{ending}"
+
+
+@pytest.mark.parametrize("name", ["quick", "virtual_scan", "what_matters"])
+def test_the_committed_page_shows_the_tables_of_its_configuration(name: str, tmp_path: Path) -> None:
+    config = config_of(name, tmp_path)
+    page = (LEADERBOARDS / config.name / "index.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<section id="(table\w*)">', page)
+    assert shown == [Path(table).stem for table in config.tables]
+    assert page.count("<img") > 20
 
 
 @pytest.fixture
