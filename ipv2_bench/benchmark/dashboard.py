@@ -214,6 +214,9 @@ def _write(fill: Callable[[Any], None], mode: str, run_id: str, root: Path, **na
 def _start(mode: str, run_id: str, root: Path, named: dict[str, Any]) -> Any:
     import wandb
 
+    # A service that another program has started works in that one's folder, where relative paths lead elsewhere.
+    os.environ.pop("WANDB_SERVICE", None)
+    root = root.absolute()
     root.mkdir(parents=True, exist_ok=True)
     for broken in root.glob(f"wandb/offline-run-*-{run_id}"):  # killed while it was written
         shutil.rmtree(broken)

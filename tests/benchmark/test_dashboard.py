@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 from tests.wandb_files import history, records
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def cell(folder: Path, steps: int = 12) -> Path:
@@ -139,6 +144,29 @@ def test_a_run_that_got_no_file_is_written_anew(run: CellRun, monkeypatch: pytes
         publish_cell(run, root)
     assert next(missing, None) is None and not run.published
     assert any(root.glob("wandb/offline-run-*/logs/debug-internal.log"))
+
+
+FIRST = """
+import os, subprocess, sys, wandb
+wandb.init(mode="offline", dir=".", settings=wandb.Settings(silent=True)).finish()
+assert os.environ["WANDB_SERVICE"]
+sys.exit(subprocess.run([sys.executable, "-c", sys.argv[2]], cwd=sys.argv[1]).returncode)
+"""
+SECOND = """
+from pathlib import Path
+from ipv2_bench.benchmark.dashboard import CellRun, publish_cell
+publish_cell(CellRun(Path("cell"), "FM", "other", "g", "p", "offline", "m"), Path("wandb"))
+"""
+
+
+def test_the_service_of_another_program_in_another_folder_is_not_used(run: CellRun, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(run.folder, elsewhere / "cell")
+    environment = {k: v for k, v in os.environ.items() if k != "WANDB_SERVICE"} | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, "-c", FIRST, str(elsewhere), SECOND], cwd=tmp_path, env=environment, check=True)
+    (folder,) = offline(elsewhere / "wandb")
+    assert len([r for r in history(folder) if "train/loss" in r]) == 12
+    assert any("model.safetensors" in str(r) for r in records(folder))
 
 
 def test_tables_carry_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
