@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import math
+import numbers
 import pkgutil
+from collections.abc import Sequence
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ipv2_bench.errors import InputError
 
@@ -78,10 +81,31 @@ def build(cls: type[T], base: type, given: dict, where: str) -> T:
     unknown = sorted(set(given) - set(valid))
     if unknown:
         raise InputError(f"{where} has no option '{unknown[0]}': use one of {', '.join(sorted(valid))}")
+    for name, value in given.items():
+        wanted = _wanted(value, valid[name].default)
+        if wanted:
+            raise InputError(f"{where}: {name} is {value!r}: expected {wanted}, such as {valid[name].default!r}")
     try:
         return cls(**given)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def _wanted(value: Any, default: Any) -> str:
+    """What was to be given for an option with that default, empty where ``value`` is such a thing."""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, int):
+        return "" if isinstance(value, numbers.Integral) and not isinstance(value, bool) else "a whole number"
+    if isinstance(default, float):
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        return "" if number and math.isfinite(value) else "a finite number"
+    if isinstance(default, str):
+        return "" if isinstance(value, str) else "a word"
+    if isinstance(default, tuple) and default:
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
+        return "" if listed and not any(_wanted(v, default[0]) for v in value) else "a list of such numbers"
+    return ""
 
 
 def _defined(module: ModuleType, base: type[T]) -> list[type[T]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.callbacks import Checkpoint as LastOfAll
 
 from ipv2_bench.errors import InputError
 
@@ -20,8 +20,8 @@ Report = Callable[[str, int, int], None]
 FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
 
 
-class FiniteLoss(L.Callback):
-    """Stops a run whose loss is not finite, and names the step, the slices and the checkpoint to go on from."""
+class Finite(L.Callback):
+    """Stops a run whose loss or weights are not finite, and names the step, the slices and the checkpoint to go on from."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
@@ -31,16 +31,35 @@ class FiniteLoss(L.Callback):
     ) -> None:
         loss = float(outputs["loss"])
         if not math.isfinite(loss):
-            slices = getattr(trainer.datamodule, "latest", [])  # type: ignore[attr-defined]
-            good = f"{self.checkpoint.name} of step {self.saved()}" if self.checkpoint.exists() else "none yet"
-            raise InputError(
-                f"the loss of {type(module).__name__} is {loss} at step {trainer.global_step}, on slices {slices}: "
-                f"lower train.lr or set train.clip=1.0, or look at these slices; last good checkpoint: {good}"
-            )
+            self._stop(trainer, f"the loss of {type(module).__name__} is {loss}")
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self.look_at_weights(trainer, module)
+
+    def look_at_weights(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Refuse to go on, and to save, where a gradient that was not finite has spoiled them."""
+        for name, weight in module.named_parameters():
+            if not bool(torch.isfinite(weight).all()):
+                self._stop(trainer, f"{name} of {type(module).__name__} holds NaN or infinity")
+
+    def _stop(self, trainer: L.Trainer, what: str) -> None:
+        good = f"{self.checkpoint.name} of step {self.saved()}" if self.checkpoint.exists() else "none yet"
+        raise InputError(
+            f"{what} at step {trainer.global_step}, on slices {latest_keys(trainer)}: lower train.lr or set "
+            f"train.clip=1.0, or look at these slices; last good checkpoint: {good}"
+        )
 
     def saved(self) -> int:
         """Step of the checkpoint."""
         return int(torch.load(self.checkpoint, map_location="cpu", weights_only=True)["global_step"])
+
+
+def latest_keys(trainer: L.Trainer) -> str:
+    """Places of the last batch's slices in their set, with their keys."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    keys = getattr(getattr(data, "slices", None), "key", ())
+    named = [f"{i} (key {keys[i]})" if keys else str(i) for i in getattr(data, "latest", [])]
+    return f"[{', '.join(named)}]"
 
 
 class History(L.Callback):
@@ -133,15 +152,15 @@ def _write_csv(path: Path, fields: tuple[str, ...], rows: list[list]) -> None:
     os.replace(temporary, path)
 
 
-class Checkpoint(L.Callback):
-    """Saves after a batch when the last save is ``seconds`` old; the file is always whole.
+class Checkpoint(LastOfAll):
+    """Saves after a batch when the last save is ``seconds`` old; the file is always whole, and its weights are finite.
 
-    It must come last of the callbacks, after all that the batch changes. Batches that a validation follows are left out:
-    Lightning would go on behind them without it.
+    Lightning puts it behind all callbacks that a batch changes, being one of its checkpoints. Batches that a validation
+    follows are left out: Lightning would go on behind them without it.
     """
 
-    def __init__(self, path: Path, validate_every: int, seconds: float = 15.0) -> None:
-        self.path, self.validate_every = path, validate_every
+    def __init__(self, path: Path, validate_every: int, finite: Finite, seconds: float = 15.0) -> None:
+        self.path, self.validate_every, self.finite = path, validate_every, finite
         self.seconds = float(os.environ.get("IPV2_BENCH_CHECKPOINT_SECONDS", seconds))
         self._saved = time.monotonic()
         self._step = 0
@@ -161,14 +180,8 @@ class Checkpoint(L.Callback):
             or step == trainer.max_steps
         ):
             return
+        self.finite.look_at_weights(trainer, module)
         temporary = self.path.with_suffix(".part")
         trainer.save_checkpoint(temporary)
         os.replace(temporary, self.path)
         self._saved = time.monotonic()
-
-
-class Averaging(EMAWeightAveraging):
-    """Exponential moving average of the weights, used for validation and after training."""
-
-    def __init__(self, decay: float, every: int, start: int) -> None:
-        super().__init__(decay=decay, update_every_n_steps=every, update_starting_at_step=start)

@@ -155,11 +155,13 @@ def train(spec: CellSpec, report: Report) -> Any:
     import lightning as L
     import torch
 
-    from ipv2_bench.benchmark.callbacks import Averaging, Checkpoint, FiniteLoss, History, Throughput
+    from ipv2_bench.benchmark.callbacks import Checkpoint, Finite, History, Throughput
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.denoisers.checkpoint import load_weights, save_denoiser
 
     denoiser = build_denoiser(spec)
+    if spec.compile:
+        denoiser.compile_networks()
     weights = spec.folder / "model.safetensors"
     if weights.exists():
         load_weights(denoiser, weights, spec.denoiser)
@@ -179,19 +181,19 @@ def train(spec: CellSpec, report: Report) -> Any:
     )
     steps = spec.steps or max(1, spec.epochs * data.batches_per_epoch // spec.accumulate)
     data.batches = steps * spec.accumulate
-    if spec.compile:
-        denoiser.compile_networks()
     if spec.channels_last:
         denoiser = denoiser.to(memory_format=torch.channels_last)
     validate_every = max(1, steps // 10)
+    last = spec.folder / "last.ckpt"
+    finite = Finite(last)
     callbacks: list[L.Callback] = [
-        FiniteLoss(spec.folder / "last.ckpt"),
+        finite,
         History(spec.folder / "history.csv", report),
         Throughput(spec.folder / "throughput.csv", validate_every),
+        Checkpoint(last, validate_every, finite),
     ]
-    if denoiser.ema_decay and steps > denoiser.ema_start:
-        callbacks.append(Averaging(denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start))
-    callbacks.append(Checkpoint(spec.folder / "last.ckpt", validate_every))
+    if last.exists():
+        _refuse_unusable(last, denoiser)
     with warnings.catch_warnings():
         # Lightning's advice on workers and log intervals is for people at a prompt.
         warnings.filterwarnings("ignore", module="lightning")
@@ -204,7 +206,7 @@ def train(spec: CellSpec, report: Report) -> Any:
             gradient_clip_val=spec.clip or None,
             accumulate_grad_batches=spec.accumulate,
             logger=False,
-            enable_checkpointing=False,
+            enable_checkpointing=True,  # by the callback above
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
@@ -214,7 +216,6 @@ def train(spec: CellSpec, report: Report) -> Any:
             callbacks=callbacks,
             deterministic="warn" if spec.accelerator == "cpu" else None,
         )
-        last = spec.folder / "last.ckpt"
         trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -228,6 +229,22 @@ def train(spec: CellSpec, report: Report) -> Any:
     }
     save_denoiser(denoiser, weights, spec.denoiser, spec.options, **notes)
     return denoiser
+
+
+def _refuse_unusable(checkpoint: Path, denoiser: Any) -> None:
+    """One clear line for a checkpoint from which training cannot go on."""
+    import torch
+
+    name = f"{checkpoint.parent.name}/{checkpoint.name}"
+    try:
+        held = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        shapes = {k: tuple(v.shape) for k, v in held.items()}
+    except Exception as error:  # torch.load raises whatever its parts raise
+        raise InputError(
+            f"the checkpoint cells/{name} is cut off or none ({type(error).__name__}): remove it, and training begins anew"
+        ) from error
+    if shapes != {k: tuple(v.shape) for k, v in denoiser.state_dict().items()}:
+        raise InputError(f"the checkpoint cells/{name} holds another network: remove it, and training begins anew")
 
 
 def denoise_test(spec: CellSpec, denoiser: Any, report: Report) -> tuple[np.ndarray, float, str]:
@@ -247,6 +264,9 @@ def denoise_test(spec: CellSpec, denoiser: Any, report: Report) -> tuple[np.ndar
     denoiser = denoiser.to(device)
     out = np.empty((len(spec.split.test), spec.slices.size, spec.slices.size), np.float32)
     seconds = []
+    if spec.compile and len(out):  # the first call compiles, and is no measure of speed
+        near = spec.slices.with_neighbours(spec.slices.low, spec.split.test[: spec.eval_batch], denoiser.context)
+        denoiser.restore(torch.from_numpy(near).to(device), torch_generator(spec.seed, "denoise", 0, device=device))
     for start in range(0, len(out), spec.eval_batch):
         index = spec.split.test[start : start + spec.eval_batch]
         near = spec.slices.with_neighbours(spec.slices.low, index, denoiser.context)

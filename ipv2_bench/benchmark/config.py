@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -56,8 +57,10 @@ class TrainConfig:
 
     @property
     def budget(self) -> dict[str, Any]:
-        """What a row says of it."""
+        """What a row says of it; of clipping only where there is some."""
+        clipped = {"clip": self.clip} if self.clip else {}
         return {
+            **clipped,
             "steps": self.steps,
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -248,6 +251,10 @@ PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 """Words of Lightning under which weights stay float32."""
 
 
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+"""Words of Lightning for the devices that the denoisers run on."""
+
+
 def _check_ranges(values: dict[str, Any]) -> None:
     for section, least in LEAST.items():
         for key, low in least.items():
@@ -257,6 +264,9 @@ def _check_ranges(values: dict[str, Any]) -> None:
     precision = values["train"].precision if "train" in values else PRECISIONS[0]
     if precision not in PRECISIONS:
         raise InputError(f"train.precision is '{precision}': use one of {', '.join(PRECISIONS)}")
+    accelerator = values["run"].accelerator if "run" in values else "auto"
+    if accelerator not in ACCELERATORS:
+        raise InputError(f"run.accelerator is '{accelerator}': use one of {', '.join(ACCELERATORS)}")
     schedule = values["train"].schedule if "train" in values else "constant"
     if schedule not in SCHEDULES:
         raise InputError(f"train.schedule is '{schedule}': use one of {', '.join(SCHEDULES)}")
@@ -286,6 +296,8 @@ def _typed(value: Any, default: Any, where: str) -> Any:
         return tuple(_typed(v, d, where) for v, d in zip(value, default, strict=True))
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where} is {value}: expected a finite number, such as {default}")
     if type(value) is type(default):
         return value
     shape = f"{len(default)} numbers" if isinstance(default, tuple) else type(default).__name__

@@ -131,7 +131,7 @@ def sampler_states(weights: Path) -> Callable[[np.ndarray], list[np.ndarray]] | 
 
     if not weights.exists():
         return None
-    denoiser, _ = load_denoiser(weights)
+    denoiser, _ = load_denoiser(weights, outside=None)
     if not isinstance(denoiser, IterativeDenoiser) or denoiser.context > 1:
         return None
 

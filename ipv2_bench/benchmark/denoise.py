@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,10 @@ class Model:
     sha256: str
 
 
-def load_model(checkpoint: str) -> Model:
+def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
     """The denoiser of a file of ``ipv2-bench train``, or by name one that needs no training, such as ``nl_means``.
+
+    A file may ask for a class of another package only where ``outside`` names it.
 
     Raises
     ------
@@ -81,17 +83,17 @@ def load_model(checkpoint: str) -> Model:
         return Model(
             untrained.eval(), Window(), cls.title or cls.__name__, 0, hashlib.sha256(checkpoint.encode()).hexdigest()
         )
-    denoiser, notes = load_denoiser(path)
+    denoiser, notes = load_denoiser(path, outside)
     try:
         low, high = map(float, notes["window_hu"].split())
-        window = Window(low, high)
+        window, size = Window(low, high), int(notes.get("size", 0))
     except (KeyError, ValueError):
         raise InputError(
             f"the checkpoint {path.name} does not tell its HU window: use one of ipv2-bench train"
         ) from None
     title = " + ".join(x for x in (notes.get("title", type(denoiser).__name__), notes.get("strategy")) if x)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Model(denoiser, window, title, int(notes.get("size", 0)), sha256)
+    return Model(denoiser, window, title, size, sha256)
 
 
 def denoise_tree(source: Path, out: Path, model: Model, batch: int = 2, progress: bool = True) -> Summary:

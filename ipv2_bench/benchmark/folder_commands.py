@@ -20,6 +20,8 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     made = command("denoise", "denoise a folder of PNG or DICOM slices into a new one; not a medical device", folders)
     made.add_argument("--checkpoint", required=True, metavar="FILE", help="of ipv2-bench train; or nl_means, identity")
     made.add_argument("--batch", type=int, default=2, help="slices at once (default: %(default)s)")
+    trusted = "class of your own that the checkpoint may import"
+    made.add_argument("--outside", action="append", default=[], metavar="PACKAGE.MODULE:CLASS", help=trusted)
     made = command("simulate", "scan a tree of NDCT series again at ultra-low dose, onto the disk", folders)
     made.add_argument("--format", default="png16", help="png8, png16 or dicom (default: %(default)s)")
     made.add_argument("--size", type=int, default=0, help="pixels along a side (default: as scanned)")
@@ -48,7 +50,9 @@ def _denoise(given: argparse.Namespace) -> int:
     if given.settings:
         raise InputError(f"denoise takes no settings such as {given.settings[0]}: the checkpoint tells them")
     print(f"ipv2-bench denoise: {NO_DEVICE}", file=sys.stderr)
-    summary = denoise_tree(source, out, load_model(given.checkpoint), given.batch, progress=not given.quiet)
+    summary = denoise_tree(
+        source, out, load_model(given.checkpoint, given.outside), given.batch, progress=not given.quiet
+    )
     print(summary.text(out))
     for finding in summary.findings:
         print(f"ipv2-bench: {finding}", file=sys.stderr)

@@ -145,9 +145,19 @@ def check(config: Config, tables: list[Table]) -> None:
     InputError
         The valid ones are listed.
     """
+    _refuse_half_precision_without_a_gpu(config)
     used = {row.denoiser for table in tables for row in table.rows if row.denoiser}
     for name in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
         _try(config, name)
+
+
+def _refuse_half_precision_without_a_gpu(config: Config) -> None:
+    """On a CPU Lightning would train in bfloat16 and leave the name as it is."""
+    import torch
+
+    on_cpu = config.run.accelerator == "cpu" or (config.run.accelerator == "auto" and not torch.cuda.is_available())
+    if config.train.precision == "16-mixed" and on_cpu:
+        raise InputError("train.precision=16-mixed needs a GPU: use bf16-mixed or 32-true on a CPU")
 
 
 def _try(config: Config, name: str) -> None:

@@ -29,6 +29,7 @@ def training_code(denoiser: type) -> str:
         "purification",
         "data/pair.py",
         "data/datamodule.py",
+        "denoisers/averaging.py",
         "denoisers/base.py",
         "denoisers/networks",
     )

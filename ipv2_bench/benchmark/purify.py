@@ -59,7 +59,7 @@ def purify_pairs(
     if bits not in (8, 16):
         raise InputError(f"--bits is {bits}: use 8 or 16")
     chosen = Strategy.from_name(strategy, background=background)
-    model = load_model(weak) if weak else None
+    model = load_model(weak, config.denoisers) if weak else None
     ready = prepare(config, progress)
     if model is not None and (model.window.low, model.window.high) != (ready.window.low, ready.window.high):
         raise InputError(

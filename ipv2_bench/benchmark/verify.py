@@ -130,7 +130,7 @@ def _from_weights(ready: Prepared, path: Path, row: dict[str, Any], images: np.n
     file = ready.work / "cells" / row["images"] / "model.safetensors"
     if not row["cost"].get("parameters"):
         return []
-    denoiser, _ = load_denoiser(file)
+    denoiser, _ = load_denoiser(file, outside=ready.config.denoisers)
     worst = 0.0
     for start in range(0, len(images), ready.config.run.eval_batch):
         index = ready.split.test[start : start + ready.config.run.eval_batch]

@@ -162,6 +162,10 @@ class PairedCTDataModule(L.LightningDataModule):
 
     def _in_order(self, index: np.ndarray) -> DataLoader:
         rank, world = self._place()
+        if 0 < len(index) < world:
+            raise InputError(
+                f"{len(index)} slices cannot be dealt out to {world} processes: use at most {len(index)} devices, or more slices"
+            )
         data = PairDataset(self.slices, index[rank::world], self.masks, self.integrals, self.context)
         return DataLoader(data, batch_size=self.batch_size, num_workers=self.workers)
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipv2_bench.data.pair import Pair, TrainingPair
+from ipv2_bench.denoisers.averaging import Averaging
 from ipv2_bench.physics.seeding import derive_seed, torch_generator
 
 SCHEDULES = ("constant", "cosine", "one_cycle")
@@ -63,7 +64,7 @@ class Denoiser(L.LightningModule, ABC):
         warmup: int = 0,
     ) -> None:
         super().__init__()
-        if not lr > 0:
+        if not 0 < lr < math.inf:
             raise ValueError(f"lr is {lr}: expected a positive number")
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule '{schedule}' is unknown: use one of {', '.join(SCHEDULES)}")
@@ -91,19 +92,38 @@ class Denoiser(L.LightningModule, ABC):
     def restore(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Denoise slices of any size: padded by reflection to :attr:`divisor`, cropped back, clipped to [0, 1].
 
+        Dropout is off, also amid a training.
+
         Raises
         ------
         ValueError
-            When ``low`` is not [B, context, H, W].
+            When ``low`` is not [B, context, H, W], is empty, is of another type than the weights, or holds NaN, infinity or
+            values far outside of [0, 1].
         """
-        if low.ndim != 4 or low.shape[1] != self.context:
-            raise ValueError(f"got shape {tuple(low.shape)}: expected [batch, {self.context}, height, width]")
+        self._refuse_unusable(low)
         height, width = low.shape[-2:]
         pad = (0, -width % self.divisor, 0, -height % self.divisor)
         # A slice smaller than what is missing has too little to reflect.
         fits = pad[1] < width and pad[3] < height
         padded = F.pad(low, pad, mode="reflect" if fits else "replicate") if any(pad) else low
-        return self.denoise(padded, generator)[..., :height, :width].clamp(0.0, 1.0)
+        in_training = [m for m in self.modules() if m.training]
+        for module in in_training:
+            module.training = False
+        try:
+            return self.denoise(padded, generator)[..., :height, :width].clamp(0.0, 1.0)
+        finally:
+            for module in in_training:
+                module.training = True
+
+    def _refuse_unusable(self, low: Tensor) -> None:
+        if low.ndim != 4 or low.shape[1] != self.context or not low.numel():
+            raise ValueError(f"got shape {tuple(low.shape)}: expected [batch, {self.context}, height, width]")
+        dtype = next((p.dtype for p in self.parameters()), torch.float32)
+        if low.dtype != dtype:
+            raise ValueError(f"got slices of {low.dtype}: expected {dtype}, as the weights")
+        least, most = (float(v) for v in low.aminmax())
+        if not (least >= -1.0 and most <= 2.0):  # false for NaN as well
+            raise ValueError(f"got values from {least:g} to {most:g}: expected [0, 1] of the HU window, and no NaN")
 
     def training_step(self, pair: TrainingPair, batch_idx: int) -> Tensor:
         """One batch; what it draws is fixed by seed and batch, so that an interrupted run goes on the same."""
@@ -130,6 +150,10 @@ class Denoiser(L.LightningModule, ABC):
         """Let torch.compile take every network of the module; names in checkpoints stay as they are."""
         for network in self.children():
             network.compile()
+
+    def configure_callbacks(self) -> list[L.Callback]:
+        """The averaging of weights that the options ask for."""
+        return [Averaging(self.ema_decay, self.ema_every, self.ema_start)] if self.ema_decay else []
 
     def configure_optimizers(self) -> Any:
         """Adam, with the schedule."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +31,37 @@ def save_denoiser(denoiser: Denoiser, path: Path, name: str, options: dict[str, 
         What builds it: registry key, and keyword options.
     notes
         Whatever else the file shall tell, such as ``window="-1000 400"``.
+
+    Raises
+    ------
+    InputError
+        When a weight is not finite: nothing is written.
     """
     from safetensors.torch import save_file
 
     state = {k: v.detach().cpu().contiguous() for k, v in denoiser.state_dict().items()}
+    bad = _not_finite(state)
+    if bad:
+        raise InputError(f"{bad} of denoiser {name} holds NaN or infinity: lower train.lr or set train.clip=1.0")
     temporary = path.with_name(f".{path.name}.part")
-    save_file(state, temporary, metadata={"denoiser": name, "options": json.dumps(options, sort_keys=True), **notes})
+    told = {"denoiser": name, "options": json.dumps(options, sort_keys=True), "sha256": _sha256(state)}
+    save_file(state, temporary, metadata={**told, **notes})
     os.replace(temporary, path)
+
+
+def _not_finite(weights: dict[str, Tensor]) -> str:
+    """Name of the first that holds NaN or infinity."""
+    return next((k for k, v in weights.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())), "")
+
+
+def _sha256(weights: dict[str, Tensor]) -> str:
+    """Over names, types, shapes and bytes of the weights."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        held = weights[name].contiguous()
+        found.update(f"{name} {held.dtype} {list(held.shape)}".encode())
+        found.update(held.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -44,7 +70,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     Raises
     ------
     InputError
-        When it is not there, cut off, or none of ours.
+        When it is not there, cut off, changed since it was written, or none of ours.
     """
     if not path.is_file():
         raise InputError(f"the checkpoint {path.name} is not there: train first, or name another file")
@@ -59,6 +85,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if "denoiser" not in notes or "options" not in notes:
         raise InputError(
             f"the checkpoint {path.name} does not say which denoiser it holds: use one of ipv2-bench train"
+        )
+    if "sha256" in notes and notes["sha256"] != _sha256(weights):
+        raise InputError(
+            f"the checkpoint {path.name} is not as it was written (another SHA-256 of its weights): remove it and train again"
         )
     return notes, weights
 
@@ -79,26 +109,50 @@ def load_weights(denoiser: Denoiser, path: Path, name: str) -> None:
     _fill(denoiser, weights, path, notes)
 
 
-def load_denoiser(path: Path) -> tuple[Denoiser, dict[str, str]]:
+def load_denoiser(path: Path, outside: Collection[str] | None = ()) -> tuple[Denoiser, dict[str, str]]:
     """The denoiser of a file, built anew with its options, in evaluation mode; and what the file tells of itself.
+
+    Parameters
+    ----------
+    path
+        ``*.safetensors``.
+    outside
+        Classes from outside of this package, ``package.module:Class``, whose modules a file may have imported; ``None`` for
+        any, in files of one's own.
 
     Raises
     ------
     InputError
-        When the file is unusable, or the denoiser is not known here.
+        When the file is unusable, or the denoiser is not known here, or from outside and not allowed.
     """
     notes, weights = read_checkpoint(path)
-    cls = registry.find("ipv2_bench.denoisers", notes["denoiser"], Denoiser)  # type: ignore[type-abstract]
+    name = notes["denoiser"]
+    if ":" in name and outside is not None and name not in outside:
+        raise InputError(
+            f"the checkpoint {path.name} asks for code from outside: if you trust it, denoise --outside {name}, or name "
+            "it among the denoisers of the configuration"
+        )
+    cls = registry.find("ipv2_bench.denoisers", name, Denoiser)  # type: ignore[type-abstract]
     try:
-        options = json.loads(notes["options"])
-    except ValueError as error:
+        options = dict(json.loads(notes["options"]))
+    except (ValueError, TypeError) as error:
         raise InputError(f"the checkpoint {path.name} has unreadable options: use one of ipv2-bench train") from error
+    with torch.device("meta"):  # a size that the weights do not have takes no memory
+        _refuse_others(registry.build(cls, Denoiser, options, f"checkpoint {path.name}"), weights, path, notes)
     denoiser = registry.build(cls, Denoiser, options, f"checkpoint {path.name}")
     _fill(denoiser, weights, path, notes)
     return denoiser.eval(), notes
 
 
 def _fill(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
+    _refuse_others(denoiser, weights, path, notes)
+    bad = _not_finite(weights)
+    if bad:
+        raise InputError(f"the checkpoint {path.name} holds NaN or infinity in {bad}: remove it and train again")
+    denoiser.load_state_dict(weights)
+
+
+def _refuse_others(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
     own = denoiser.state_dict()
     problems = [f"{k} is missing" for k in own if k not in weights]
     problems += [f"{k} is not known" for k in weights if k not in own]
@@ -107,12 +161,13 @@ def _fill(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dic
         for k in own
         if k in weights and weights[k].shape != own[k].shape
     ]
+    problems += [
+        f"{k} is {weights[k].dtype} and not {own[k].dtype}"
+        for k in own
+        if k in weights and weights[k].dtype != own[k].dtype
+    ]
     if problems:
         raise InputError(
             f"the checkpoint {path.name} holds another size of {notes['denoiser']} ({problems[0]}; {len(problems)} such): "
             f"it was made with {notes['options']}"
         )
-    bad = [k for k, v in weights.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())]
-    if bad:
-        raise InputError(f"the checkpoint {path.name} holds NaN or infinity in {bad[0]}: train again")
-    denoiser.load_state_dict(weights)

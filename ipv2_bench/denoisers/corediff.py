@@ -59,7 +59,7 @@ class CoreDiff(IterativeDenoiser):
             raise ValueError(f"steps is {steps}: expected at least 2")
         if context not in (1, 3):
             raise ValueError(f"context is {context}: expected 1 slice or 3")
-        self.error, self.alphas = chosen("criterion", criterion, CRITERIA), chosen("alpha", alpha, ALPHAS)(steps)
+        self.error, self.alphas = chosen("criterion", criterion, CRITERIA), chosen("alpha", alpha, ALPHAS)
         self.network, self.context = CoreDiffUNet(width, context, modulator), context
         self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
         self.modulate_stage_one = modulate_stage_one
@@ -68,8 +68,9 @@ class CoreDiff(IterativeDenoiser):
     @property
     def alpha(self) -> Tensor:
         """α of each step, [T]. No buffer: averaging the weights would average it too, and round it a little each time."""
-        if self._alpha is None or self._alpha.device != self.device:
-            self._alpha = self.alphas.to(self.device)
+        dtype = next((p.dtype for p in self.parameters()), torch.float32)
+        if self._alpha is None or self._alpha.device != self.device or self._alpha.dtype != dtype:
+            self._alpha = self.alphas(self.steps, dtype).to(self.device)
         return self._alpha
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
@@ -84,9 +85,15 @@ class CoreDiff(IterativeDenoiser):
         known = x_0 if self.modulate_stage_one and int(t[0]) < self.steps - 1 else None
         first = self.network(self._between(around, self.degrade(x_0, x_end, t)), t, known, x_end)
         if int(t[0]) == 0:
-            return self.error(first, x_0)
+            return self.error(first, x_0) + self._idle()
         again = self.network(self._between(around, self.degrade(first, x_end, t - 1)), t - 1, first, x_end)
         return 0.5 * self.error(first, x_0) + 0.5 * self.error(again, x_0)
+
+    def _idle(self) -> Tensor | float:
+        """Nothing, but with a gradient: DDP waits for that of every weight, and the last step has no modulation."""
+        if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+            return 0.0
+        return 0.0 * torch.stack([p.sum() for p in self.network.modulation.parameters()]).sum()
 
     def _middle(self, slices: Tensor) -> Tensor:
         return slices[:, self.context // 2 : self.context // 2 + 1]
@@ -96,7 +103,7 @@ class CoreDiff(IterativeDenoiser):
         return middle if self.context == 1 else torch.cat([slices[:, :1], middle, slices[:, 2:]], dim=1)
 
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        """Sampling that re-estimates x_T from x_t and the restored image at each step; the first is not modulated."""
+        """Sampling (algorithm 2) that re-estimates x_T from x_t and the restored image; the first step is not modulated."""
         x_end, estimate = self._middle(low), None
         x = x_end
         for i in range(self.steps - 1, -1, -1):
@@ -113,14 +120,14 @@ class CoreDiff(IterativeDenoiser):
             estimate = restored
 
 
-def linear_schedule(steps: int) -> Tensor:
+def linear_schedule(steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """α of the paper, ``1 − t/T`` for t = 1 … T: the last is 0, and the restored slice is x_0 itself."""
-    return 1.0 - torch.arange(1, steps + 1) / steps
+    return 1.0 - torch.arange(1, steps + 1, dtype=dtype) / steps
 
 
-def alpha_schedule(steps: int) -> Tensor:
+def alpha_schedule(steps: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """α of the public code: ``1 − linspace(0, T, T)/T``, at most 0.999, so the spacing is 1/(T−1) and the last is 0."""
-    return (1.0 - torch.linspace(0.0, steps, steps) / steps).clamp(0.0, 0.999)
+    return (1.0 - torch.linspace(0.0, steps, steps, dtype=dtype) / steps).clamp(0.0, 0.999)
 
 
 ALPHAS = {"published": alpha_schedule, "linear": linear_schedule}

@@ -27,6 +27,8 @@ class CoreDiffUNet(nn.Module):
 
     def __init__(self, width: int = 64, context: int = 1, modulator: int = 32) -> None:
         super().__init__()
+        if width < 1 or modulator < 1:
+            raise ValueError(f"width is {width} and modulator {modulator}: expected at least 1")
         embedded = 32
         self.context = context
         self.time = TimeEmbedding(

@@ -21,7 +21,7 @@ def amplitude_and_phase(x: Tensor) -> tuple[Tensor, Tensor]:
     rows = slice(None, None, height // 2) if height % 2 == 0 else slice(0, 1)
     columns = slice(None, None, width // 2) if width % 2 == 0 else slice(0, 1)
     phase[..., rows, columns] = phase[..., rows, columns].abs()
-    return z.abs(), phase
+    return z.abs().contiguous(), phase.contiguous()
 
 
 @torch.library.custom_op("ipv2_bench::amplitude_and_phase_backward", mutates_args=())
@@ -34,7 +34,7 @@ def _amplitude_and_phase_backward(
     g = torch.complex(by_amplitude * cos - across * sin, by_amplitude * sin + across * cos)
     # Adjoint of rfft2: every stored column stands for itself, irfft2 counts those inside twice.
     g[..., 1 : (width + 1) // 2] *= 0.5
-    return torch.fft.irfft2(make_hermitian_(g, width), s=(g.shape[-2], width), norm="forward")
+    return torch.fft.irfft2(make_hermitian_(g, width), s=(g.shape[-2], width), norm="forward").contiguous()
 
 
 @torch.library.custom_op("ipv2_bench::from_amplitude_and_phase", mutates_args=())
@@ -44,7 +44,7 @@ def from_amplitude_and_phase(amplitude: Tensor, phase: Tensor, width: int) -> Te
     ``amplitude`` may be negative (where the gradient of ``torch.polar`` is wrong), and both may be those of no real image.
     """
     z = torch.complex(phase.cos().mul_(amplitude), phase.sin().mul_(amplitude))
-    return torch.fft.irfft2(make_hermitian_(z, width), s=(z.shape[-2], width))
+    return torch.fft.irfft2(make_hermitian_(z, width), s=(z.shape[-2], width)).contiguous()
 
 
 @torch.library.custom_op("ipv2_bench::from_amplitude_and_phase_backward", mutates_args=())
@@ -54,9 +54,10 @@ def _from_amplitude_and_phase_backward(gradient: Tensor, amplitude: Tensor, phas
     g[..., 1 : (width + 1) // 2] *= 2.0
     cos, sin = phase.cos(), phase.sin()
     along, across = g.real * cos + g.imag * sin, g.imag * cos - g.real * sin
-    return along, amplitude * across
+    return along.contiguous(), (amplitude * across).contiguous()
 
 
+# What the operators return is contiguous whatever they are given, and the compiler is told so.
 @amplitude_and_phase.register_fake
 def _(x: Tensor) -> tuple[Tensor, Tensor]:
     half = (*x.shape[:-1], x.shape[-1] // 2 + 1)
@@ -75,7 +76,7 @@ def _(amplitude: Tensor, phase: Tensor, width: int) -> Tensor:
 
 @_from_amplitude_and_phase_backward.register_fake
 def _(gradient: Tensor, amplitude: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(amplitude), torch.empty_like(amplitude)
+    return amplitude.new_empty(amplitude.shape), amplitude.new_empty(amplitude.shape)
 
 
 def _keep_forth(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:

@@ -48,6 +48,10 @@ class UNet(nn.Module):
             raise ValueError(f"channels is {channels} and unshuffle {unshuffle}: expected at least 1")
         if not widths or any(w < 8 or w % 8 for w in widths):
             raise ValueError(f"widths {widths} must be multiples of 8, for the group norm of 8 groups")
+        if not 0 <= dropout < 1 or not 0 < time_scale < float("inf"):
+            raise ValueError(
+                f"dropout is {dropout} and time_scale {time_scale}: expected a share below 1, and a positive number"
+            )
         first, embedded = widths[0], 4 * widths[0]
         self.unshuffle, self.divisor = unshuffle, unshuffle * 2 ** (len(widths) - 1)
         folded = channels * unshuffle**2

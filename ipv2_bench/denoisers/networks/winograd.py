@@ -45,15 +45,16 @@ class Conv3x3(nn.Conv2d):
 
     def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
         super().__init__(inside, outside, 3, stride=stride, padding=1)
-        self._kept: tuple[tuple[int, int], Tensor] | None = None
+        self._kept: tuple[Tensor, Tensor] | None = None  # weights, and the same transformed
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, inside, H, W] → [B, outside, H, W]."""
         if not self._worthwhile(x):
             return super().forward(x)
-        key = (self.weight.data_ptr(), self.weight._version)
-        if self._kept is None or self._kept[0] != key:
-            self._kept = (key, transformed_weight(self.weight.detach()))
+        weight = self.weight.detach()
+        # Averaging writes through ``.data``, which no version counts; comparing costs below 1 % of the convolution.
+        if self._kept is None or self._kept[0].dtype != weight.dtype or not torch.equal(self._kept[0], weight):
+            self._kept = (weight.clone(), transformed_weight(weight))
         return winograd(x, self._kept[1], self.bias)
 
     def _worthwhile(self, x: Tensor) -> bool:
