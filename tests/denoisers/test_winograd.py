@@ -68,3 +68,23 @@ def test_new_weights_count_at_once() -> None:
     other = copy.deepcopy(conv)
     assert other._kept is None and conv._kept is not None
     assert list(conv.state_dict()) == ["weight", "bias"]
+
+
+def test_weights_written_past_their_version_are_seen() -> None:
+    # As averaging does: neither the place in memory nor the version of the weights changes.
+    conv, x = Conv3x3(64, 64).requires_grad_(False), drawn(1, 64, 32, 32, dtype=torch.float32)
+    before = conv(x)
+    version = conv.weight._version
+    conv.weight.data.copy_(drawn(64, 64, 3, 3, dtype=torch.float32))
+    assert conv.weight._version == version
+    after = conv(x)
+    torch.testing.assert_close(after, F.conv2d(x, conv.weight, conv.bias, padding=1), rtol=1e-3, atol=2e-2)
+    assert float((after - before).abs().max()) > 1.0
+
+
+def test_weights_made_in_inference_mode() -> None:
+    with torch.inference_mode():
+        conv, x = Conv3x3(64, 64), drawn(1, 64, 32, 32, dtype=torch.float32)
+        made = conv(x)
+    with torch.no_grad():
+        torch.testing.assert_close(conv(x.clone()), made)
