@@ -215,6 +215,34 @@ def test_hermitian_spectra_are_those_of_real_images(size: tuple[int, int]) -> No
     torch.testing.assert_close(torch.fft.irfft2(made, s=size), torch.fft.irfft2(z, s=size))  # as the CPU does it
 
 
+@pytest.mark.parametrize("size", [(4, 6), (3, 5)])
+def test_the_compiler_is_told_what_the_operators_return(size: tuple[int, int]) -> None:
+    x = torch.randn(2, 3, *size, generator=torch_generator(0)).to(memory_format=torch.channels_last)
+    amplitude, phase = (v.to(memory_format=torch.channels_last) for v in amplitude_and_phase(x))
+    gradient = torch.randn(x.shape, generator=torch_generator(1)).to(memory_format=torch.channels_last)
+    ops = torch.ops.ipv2_bench
+    for op, given in (
+        (ops.amplitude_and_phase, (x,)),
+        (ops.amplitude_and_phase_backward, (amplitude, phase, amplitude, phase, size[1])),
+        (ops.from_amplitude_and_phase, (amplitude, phase, size[1])),
+        (ops.from_amplitude_and_phase_backward, (gradient, amplitude, phase)),
+    ):
+        torch.library.opcheck(op, given, test_utils=("test_schema", "test_faketensor"))
+
+
+def test_corediff_compiled_is_the_same() -> None:
+    network = CoreDiffUNet(8, modulator=4).double()
+    random_weights(network)
+    x, estimate = torch.rand(2, 2, 1, 16, 16, dtype=torch.float64, generator=torch_generator(0)).unbind()
+    t = torch.tensor([1, 3])
+    plain = [network(x, t, e, x) for e in (None, estimate)]
+    keys = list(network.state_dict())
+    network.compile(backend="aot_eager", fullgraph=True)
+    for e, expected in zip((None, estimate), plain, strict=True):
+        torch.testing.assert_close(network(x, t, e, x), expected, rtol=0, atol=1e-11)
+    assert list(network.state_dict()) == keys
+
+
 @pytest.mark.parametrize("frequency", [False, True])
 def test_traced_for_the_compiler_it_is_the_same(frequency: bool) -> None:
     network = UNet((8,) if frequency else (8, 16), frequency, dropout=0.0).double()

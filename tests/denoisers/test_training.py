@@ -145,10 +145,49 @@ def test_mixed_precision_stays_near_full_precision(precision: str, cls: type) ->
     assert all(torch.isfinite(p.grad).all() for p in denoiser.parameters() if p.grad is not None)
 
 
-def test_bf16_trains_through_the_benchmark(work: Path, tmp_path: Path) -> None:
+def test_bf16_trains_through_the_benchmark(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = spec_of(work, tmp_path, "ffm", "train.precision=bf16-mixed")
+    seen: set[torch.dtype] = set()
+    forward = torch.nn.Conv2d.forward
+
+    def watched(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+        made = forward(self, x)
+        seen.add(made.dtype)
+        return made
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", watched)
     weights = trained(spec)
+    assert torch.bfloat16 in seen
     assert all(v.dtype == torch.float32 and torch.isfinite(v).all() for v in weights.values())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="here it works")
+def test_half_precision_without_a_gpu_is_refused() -> None:
+    config = load_config(ROOT / "experiments" / "smoke.yaml", ["train.precision=16-mixed"])
+    with pytest.raises(InputError, match=r"train.precision=16-mixed needs a GPU: use bf16-mixed or 32-true"):
+        check(config, [])
+
+
+@pytest.mark.parametrize("clip", [0.0, 0.01])
+def test_gradients_are_clipped(clip: float, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(work, tmp_path, "fm", f"train.clip={clip}")
+    norms: list[float] = []
+    original = FlowMatching.configure_optimizers
+
+    def watched(self: FlowMatching) -> object:
+        made = original(self)
+        optimizer = made["optimizer"] if isinstance(made, dict) else made
+        optimizer.register_step_post_hook(
+            lambda *_: norms.append(
+                float(torch.stack([p.grad.norm() for p in self.parameters() if p.grad is not None]).norm())
+            )
+        )
+        return made
+
+    monkeypatch.setattr(FlowMatching, "configure_optimizers", watched)
+    train(spec, lambda *_: None)
+    assert len(norms) == 4
+    assert all(n == pytest.approx(clip, rel=1e-3) if clip else n > 0.02 for n in norms)
 
 
 def test_channels_last_changes_nothing_but_rounding(work: Path, tmp_path: Path) -> None:
@@ -181,6 +220,9 @@ import lightning as L, numpy as np, torch
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import _opened
 from ipv2_bench.data.split import Split
+from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
+from ipv2_bench.denoisers.corediff import CoreDiff
+from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.purification import Strategy
 from pathlib import Path
@@ -188,10 +230,13 @@ from pathlib import Path
 
 class Told(L.Callback):
     def __init__(self):
-        self.train, self.predicted, self.weights = [], [], None
+        self.train, self.validated, self.predicted = [], [], []
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
         self.train.append(trainer.datamodule.latest)
+
+    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
+        self.validated += trainer.datamodule.latest
 
     def on_predict_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
         assert outputs[1].shape[1:] == (1, 128, 128)
@@ -199,29 +244,35 @@ class Told(L.Callback):
 
 
 if __name__ == "__main__":
-    folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-    split = Split(np.array([0, 1, 2, 3]), np.zeros(0, int), np.array([0, 2, 3, 4, 5]))
+    folder, out, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    split = Split(np.array([0, 1, 2, 3]), np.array([1, 4, 5]), np.array([0, 2, 3, 4, 5]))
     data = PairedCTDataModule(_opened(folder), split, Strategy.from_name("IPv1"), batch_size=1, batches=2)
     torch.manual_seed(0)
-    denoiser, told = FlowMatching(widths=(8, 16), steps=1, lr=1e-2), Told()
+    made = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
+    if name == "corediff":  # of two steps, so that the last, which has no modulation, is drawn
+        denoiser = CoreDiff(width=8, modulator=4, steps=2, lr=1e-2, ema_start=1, ema_every=1)
+    else:
+        denoiser = made[name](widths=(8, 16), steps=1, lr=1e-2)
+    told = Told()
     trainer = L.Trainer(
-        max_steps=2, accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, callbacks=[told], limit_val_batches=0,
-        use_distributed_sampler=False,
+        max_steps=4 if name == "corediff" else 2,
+        accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[told],
+        use_distributed_sampler=False, val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=0,
     )
     trainer.fit(denoiser, data)
     trainer.predict(denoiser, data, return_predictions=False)
     total = float(sum(p.detach().double().sum() for p in denoiser.parameters()))
-    found = {"train": told.train, "predicted": told.predicted, "weights": total}
+    found = {"train": told.train, "validated": told.validated, "predicted": told.predicted, "weights": total}
     (out / f"rank{trainer.global_rank}.json").write_text(json.dumps(found))
 """
 
 
-def distributed(phantom: SliceSet, tmp_path: Path) -> subprocess.CompletedProcess:
+def distributed(phantom: SliceSet, tmp_path: Path, name: str) -> subprocess.CompletedProcess:
     script = tmp_path / "distributed.py"
     script.write_text(DISTRIBUTED)
     return subprocess.run(
-        [sys.executable, str(script), str(phantom.folder), str(tmp_path)],
+        [sys.executable, str(script), str(phantom.folder), str(tmp_path), name],
         capture_output=True,
         text=True,
         timeout=300,
@@ -229,12 +280,15 @@ def distributed(phantom: SliceSet, tmp_path: Path) -> subprocess.CompletedProces
     )
 
 
-def test_two_processes_share_batches_and_slices(phantom: SliceSet, tmp_path: Path) -> None:
-    done = distributed(phantom, tmp_path)
+@pytest.mark.parametrize("name", ["fm", "ffm", "cold_diffusion", "corediff"])
+def test_two_processes_share_batches_and_slices(name: str, phantom: SliceSet, tmp_path: Path) -> None:
+    done = distributed(phantom, tmp_path, name)
     assert done.returncode == 0, done.stderr[-3000:]
     told = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
     # Two batches of each process are the four of one epoch, each slice once.
-    assert sorted(i for t in told for batch in t["train"] for i in batch) == [0, 1, 2, 3]
+    assert sorted(i for t in told for batch in t["train"][:2] for i in batch) == [0, 1, 2, 3]
+    validations = 2 if name == "corediff" else 1
+    assert sorted(told[0]["validated"] + told[1]["validated"]) == sorted([1, 4, 5] * validations)
     assert sorted(told[0]["predicted"] + told[1]["predicted"]) == [0, 2, 3, 4, 5]
     assert told[0]["weights"] == told[1]["weights"]
 
@@ -246,6 +300,15 @@ def test_a_sampler_of_lightnings_own_is_refused(phantom: SliceSet) -> None:
     data.trainer = SimpleNamespace(world_size=2, global_rank=0, _accelerator_connector=connector)  # type: ignore[assignment]
     with pytest.raises(InputError, match="use_distributed_sampler=False"):
         data.train_dataloader()
+
+
+def test_fewer_slices_than_processes_are_refused(phantom: SliceSet) -> None:
+    split = Split(np.array([0, 1, 2, 3]), np.array([5]), np.array([4]))
+    data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=1)
+    connector = SimpleNamespace(use_distributed_sampler=False)
+    data.trainer = SimpleNamespace(world_size=2, global_rank=0, _accelerator_connector=connector)  # type: ignore[assignment]
+    with pytest.raises(InputError, match="1 slices cannot be dealt out to 2 processes: use at most 1 devices"):
+        data.val_dataloader()
 
 
 def test_predictions_of_a_plain_trainer(phantom: SliceSet) -> None:
@@ -373,4 +436,80 @@ def test_a_loss_that_is_not_finite_names_step_slices_and_checkpoint(
     with pytest.raises(InputError, match=r"is nan at step 8, on slices \[\d+.*\].*last.ckpt of step 7") as found:
         train(spec, lambda *_: None)
     assert str(tmp_path) not in str(found.value)
-    assert (spec.folder / "last.ckpt").exists()
+    assert_finite(spec.folder / "last.ckpt")
+
+
+def assert_finite(checkpoint: Path) -> None:
+    held = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert held and all(torch.isfinite(v).all() for v in held.values())
+
+
+@pytest.mark.parametrize(("spoiled", "step"), [(7, 8), (29, 30)])
+def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(
+    spoiled: int, step: int, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
+    spec = spec_of(work, tmp_path, "fm", "train.steps=30")
+
+    def after(self: FlowMatching) -> None:
+        if self.global_step == spoiled:
+            next(p for p in self.parameters() if p.grad is not None).grad.fill_(float("nan"))  # type: ignore[union-attr]
+
+    monkeypatch.setattr(FlowMatching, "on_after_backward", after)
+    with pytest.raises(
+        InputError, match=rf"of FlowMatching holds NaN or infinity at step {step}, on slices \[\d+ \(key "
+    ):
+        train(spec, lambda *_: None)
+    assert_finite(spec.folder / "last.ckpt")
+    assert not (spec.folder / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("content", ["half", "nothing", "garbage", "another"])
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_refused_by_name(
+    content: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
+    spec = spec_of(work, tmp_path, "fm", "train.steps=30")
+
+    def stopped(self: FlowMatching, outputs: object, batch: object, batch_idx: int) -> None:
+        if self.global_step == 5:
+            raise KeyError("stopped")
+
+    with monkeypatch.context() as patch, pytest.raises(KeyError):
+        patch.setattr(FlowMatching, "on_train_batch_end", stopped)
+        train(spec, lambda *_: None)
+    last = spec.folder / "last.ckpt"
+    whole = last.read_bytes()
+    last.write_bytes({"half": whole[: len(whole) // 2], "nothing": b"", "garbage": b"garbage"}.get(content, whole))
+    if content == "another":
+        held = torch.load(last, weights_only=True)
+        held["state_dict"].popitem()
+        torch.save(held, last)
+    said = "holds another network" if content == "another" else "is cut off or none"
+    with pytest.raises(InputError, match=rf"checkpoint cells/{tmp_path.name}/last.ckpt {said}.*: remove it") as found:
+        train(spec, lambda *_: None)
+    assert str(tmp_path) not in str(found.value)
+
+
+def test_nothing_is_unpickled_when_a_training_goes_on(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
+    spec = spec_of(work, tmp_path, "corediff", "train.steps=30", "denoisers.corediff.ema_start=2")
+    asked: list[object] = []
+    load = torch.load
+
+    def watched(*given: object, **how: object) -> object:
+        asked.append(how.get("weights_only"))
+        return load(*given, **how)
+
+    def stopped(self: CoreDiff, outputs: object, batch: object, batch_idx: int) -> None:
+        if self.global_step == 5:
+            raise KeyError("stopped")
+
+    with monkeypatch.context() as patch, pytest.raises(KeyError):
+        patch.setattr(CoreDiff, "on_train_batch_end", stopped)
+        train(spec, lambda *_: None)
+    monkeypatch.setattr(torch, "load", watched)
+    train(spec, lambda *_: None)
+    assert asked and set(asked) == {True}
