@@ -67,7 +67,7 @@ class FlowMatching(IterativeDenoiser):
         return self.error(self.network(self._copies(x_t), t), self._copies(x_1 - x_0))
 
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-        """``dx/dt = v(x, t)`` from the uLDCT at t = 0 to t = 1."""
+        """``dx/dt = v(x, t)`` (eq. 1) from the uLDCT at t = 0 to t = 1."""
         x = self._copies(to_network(low))
         for i in range(self.steps):
             x = self.solver(self._velocity, x, i / self.steps, 1.0 / self.steps)

@@ -34,6 +34,34 @@ def test_both_sides_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.Monk
     assert "| corediff | 4.82 | 32 |" in text and "| corediff | " in text.partition("float64")[2]
 
 
+@pytest.mark.parametrize(
+    ("mode", "matmul", "cudnn", "half"),
+    [
+        ("float32", False, False, False),
+        ("defaults", False, True, False),
+        ("tf32", True, True, False),
+        ("bf16", False, False, True),
+        ("bf16, compiled", False, False, True),
+    ],
+)
+def test_each_mode_has_its_precision(mode: str, matmul: bool, cudnn: bool, half: bool) -> None:
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    seen: list[tuple[bool, bool, bool]] = []
+    bench_denoisers.under(
+        mode,
+        torch.device("cpu"),
+        lambda: seen.append(
+            (
+                torch.backends.cuda.matmul.allow_tf32,
+                torch.backends.cudnn.allow_tf32,
+                (torch.rand(2, 2) @ torch.rand(2, 2)).dtype == torch.bfloat16,
+            )
+        ),
+    )
+    assert seen == [(matmul, cudnn, half)]
+    assert before == (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == (False, True)
+
+
 def test_solvers_come_nearer_with_more_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_solvers, "EXACT", 40)
     monkeypatch.setattr(bench_solvers, "CALLS", (2, 10))

@@ -117,6 +117,9 @@ def test_unknown_options_of_a_source_are_refused_with_the_valid_ones(config: obj
         ("train.steps=1.5", "train.steps is '1.5': expected int"),
         ("train.steps=true", "train.steps is 'True': expected int"),
         ("train.lr=fast", "train.lr is 'fast': expected float"),
+        ("train.lr=.inf", "train.lr is inf: expected a finite number"),
+        ("train.clip=.nan", "train.clip is nan: expected a finite number"),
+        ("run.accelerator=tpux", "run.accelerator is 'tpux': use one of auto, cpu"),
         ("noise.calibrate=1", "noise.calibrate is '1': expected bool"),
         ("data.window=[0]", r"data.window is '\[0\]': expected 2 numbers"),
         ("data.window=[a,b]", "data.window is 'a': expected float"),
@@ -141,6 +144,11 @@ def test_unknown_options_of_a_source_are_refused_with_the_valid_ones(config: obj
 def test_values_of_the_wrong_type_are_refused_by_name(config: object, override: str, named: str) -> None:
     with pytest.raises(InputError, match=named):
         config("train: {steps: 5}\ndenoisers: {fm: {}}\n", override)
+
+
+def test_rows_tell_of_clipping_where_there_is_some(config: object) -> None:
+    assert "clip" not in config("train: {steps: 5}\ndenoisers: {fm: {}}\n").train.budget
+    assert config("train: {steps: 5}\ndenoisers: {fm: {}}\n", "train.clip=1.0").train.budget["clip"] == 1.0
 
 
 def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
