@@ -121,7 +121,12 @@ def test_other_weights_are_caught(made: tuple[Config, dict[str, Path]], tmp_path
 
     with safe_open(file, framework="pt") as opened:
         notes = opened.metadata()
-    save_file({k: v + 0.05 for k, v in weights.items()}, file, metadata=notes)
+    other = {k: v + 0.05 for k, v in weights.items()}
+    save_file(other, file, metadata=notes)
+    with pytest.raises(InputError, match=r"model.safetensors is not as it was written"):
+        verify(config, [rows["fm NDCT"]], weights=True, progress=False)
+    del notes["sha256"]  # whoever forges weights leaves their hash out
+    save_file(other, file, metadata=notes)
     (verdict,) = verify(config, [rows["fm NDCT"]], weights=True, progress=False)
     shutil.copy(kept, file)
     assert len(verdict.differences) == 1 and "its weights give images that differ by up to" in verdict.differences[0]
