@@ -31,7 +31,7 @@ from ipv2_bench.benchmark.literal import (
     literal_corediff_sampler,
     literal_euler_sampler,
 )
-from ipv2_bench.benchmark.memory import peak_mb
+from ipv2_bench.benchmark.memory import gpu_peak_mb, peak_mb
 from ipv2_bench.benchmark.provenance import commit, processor
 from ipv2_bench.data.slices import write_whole
 from ipv2_bench.denoisers.base import Denoiser
@@ -121,16 +121,6 @@ def under(mode: str, device: torch.device, run: Callable[[], Any]) -> None:
     """Run under the precision of a mode."""
     with numerics(mode, device):
         run()
-
-
-def gpu_peak_mb(run: Callable[[], Any]) -> float:
-    """GPU memory that a run takes above what is held before it, in MB."""
-    torch.cuda.synchronize()
-    held = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    run()
-    torch.cuda.synchronize()
-    return (torch.cuda.max_memory_allocated() - held) / 2**20
 
 
 def kept_mb(side: Side, low: Tensor, target: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, in a process of its own: what a process freed before would hide what it takes."""
+"""Peak memory of a piece of work: on a CPU in a process of its own, where nothing freed before hides what it takes."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ def peak_mb(prepare: Callable[..., Callable[[], Any]], *given: Any) -> float | N
         return None
     with worker_pool(1) as pool:
         return pool.submit(_measured, prepare, given).result()
+
+
+def gpu_peak_mb(run: Callable[[], Any]) -> float:
+    """GPU memory that a run takes above what is held before it, in MB."""
+    import torch
+
+    torch.cuda.synchronize()
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    torch.cuda.synchronize()
+    return (torch.cuda.max_memory_allocated() - held) / 2**20
 
 
 def _measured(prepare: Callable[..., Callable[[], Any]], given: tuple) -> float:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ipv2_bench import registry
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.checkpoint import load_denoiser, save_denoiser
-from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
-from tests.denoisers.test_contract import LEARNED, SMALL, a_pair, build, trained
+from tests.denoisers.test_contract import a_pair, trained
 
 FM = {"widths": [8, 16], "steps": 2}
 
@@ -80,84 +72,6 @@ def test_slices_that_cannot_be_denoised_are_refused(spoil, said: str) -> None:
     for denoiser in (trained("corediff")[0], trained("fm")[0]):
         with pytest.raises(ValueError, match=said):
             denoiser.restore(spoil(a_pair().input))
-
-
-@pytest.mark.parametrize("name", LEARNED)
-def test_every_denoiser_survives_its_file(name: str, tmp_path: Path) -> None:
-    denoiser, path = trained(name)[0], tmp_path / "model.safetensors"
-    known = registry.options(type(denoiser), Denoiser)
-    save_denoiser(denoiser, path, name, {k: v for k, v in SMALL.items() if k in known}, window_hu="-1000 400")
-    loaded, notes = load_denoiser(path)
-    low = a_pair().input
-    assert type(loaded) is type(denoiser) and notes["window_hu"] == "-1000 400" and not loaded.training
-    assert torch.equal(loaded.restore(low, torch_generator(0)), denoiser.restore(low, torch_generator(0)))
-    assert not torch.equal(loaded.restore(low, torch_generator(0)), build(name).restore(low, torch_generator(0)))
-
-
-def saved(folder: Path, **notes: str) -> Path:
-    path = folder / "model.safetensors"
-    save_denoiser(FlowMatching(**FM), path, "fm", FM, window_hu="-1000 400")
-    if notes:
-        with safe_open(path, framework="pt") as file:
-            told = file.metadata()
-        save_file(load_file(path), path, metadata={**told, **notes})
-    return path
-
-
-def test_one_changed_bit_is_noticed(tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"model.safetensors is not as it was written"):
-        load_denoiser(path)
-
-
-def test_weights_of_another_type_are_refused(tmp_path: Path) -> None:
-    weights = {k: v.to(torch.bfloat16) for k, v in load_file(saved(tmp_path)).items()}
-    save_file(weights, tmp_path / "half.safetensors", metadata={"denoiser": "fm", "options": json.dumps(FM)})
-    with pytest.raises(InputError, match=r"half.safetensors holds another size of fm .*bfloat16 and not torch.float32"):
-        load_denoiser(tmp_path / "half.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("notes", "said"),
-    [
-        ({"options": "5"}, "unreadable options"),
-        ({"options": "null"}, "unreadable options"),
-        ({"options": "{"}, "unreadable options"),
-        ({"options": '{"widths": "wide"}'}, "widths is 'wide': expected a list"),
-        ({"options": '{"widths": [8, 800000]}'}, "holds another size of fm"),
-        ({"denoiser": "nothing"}, "'nothing' is unknown"),
-        ({"denoiser": ":"}, "asks for code from outside"),
-    ],
-)
-def test_what_a_file_says_of_itself_is_not_trusted(notes: dict[str, str], said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said):
-        load_denoiser(saved(tmp_path, **notes))
-
-
-def test_a_file_imports_no_code_that_nobody_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "strangers_own.py").write_text(
-        "from ipv2_bench.denoisers.fm import FlowMatching\nclass Mine(FlowMatching):\n    pass\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    name = "strangers_own:Mine"
-    path = saved(tmp_path, denoiser=name)
-    with pytest.raises(InputError, match=rf"model.safetensors asks for code from outside.* --outside {name}"):
-        load_denoiser(path)
-    assert "strangers_own" not in sys.modules
-    assert type(load_denoiser(path, outside=[name])[0]).__name__ == "Mine"
-    del sys.modules["strangers_own"]
-
-
-def test_weights_that_are_not_finite_are_not_written(tmp_path: Path) -> None:
-    denoiser = CoreDiff(width=8)
-    with torch.no_grad():
-        denoiser.network.leave.bias.fill_(float("nan"))
-    with pytest.raises(InputError, match=r"network.leave.bias of denoiser corediff holds NaN"):
-        save_denoiser(denoiser, tmp_path / "model.safetensors", "corediff", {"width": 8})
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

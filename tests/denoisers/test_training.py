@@ -1,22 +1,15 @@
-"""What a training user expects: schedules, accumulation, precision, compilation, distributed runs, checkpoints."""
+"""What a training user expects: schedules, accumulation, precision, compilation, neighbouring slices."""
 
 from __future__ import annotations
 
 import csv
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from ipv2_bench.benchmark.cell import CellSpec, train
 from ipv2_bench.benchmark.config import SCHEDULES as CONFIGURED
@@ -27,7 +20,6 @@ from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.denoisers.base import SCHEDULES
-from ipv2_bench.denoisers.checkpoint import load_denoiser, load_weights, save_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
 from ipv2_bench.denoisers.fm import FlowMatching
@@ -36,21 +28,7 @@ from ipv2_bench.purification import Strategy
 
 ROOT = Path(__file__).parents[2]
 SMALL = {"widths": [8, 16], "steps": 2, "dropout": 0.0}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in a worker of the benchmark."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the slices lie for all tests."""
-    return tmp_path_factory.mktemp("work")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def spec_of(work: Path, folder: Path, denoiser: str, *settings: str) -> CellSpec:
@@ -214,120 +192,6 @@ def test_compiled_networks_keep_their_names(work: Path, tmp_path: Path, monkeypa
         torch.testing.assert_close(a[k], b[k], rtol=1e-3, atol=1e-4)
 
 
-DISTRIBUTED = """
-import json, sys
-import lightning as L, numpy as np, torch
-from ipv2_bench.data.datamodule import PairedCTDataModule
-from ipv2_bench.data.slices import _opened
-from ipv2_bench.data.split import Split
-from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
-from ipv2_bench.denoisers.corediff import CoreDiff
-from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
-from ipv2_bench.denoisers.fm import FlowMatching
-from ipv2_bench.purification import Strategy
-from pathlib import Path
-
-
-class Told(L.Callback):
-    def __init__(self):
-        self.train, self.validated, self.predicted = [], [], []
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.train.append(trainer.datamodule.latest)
-
-    def on_validation_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
-        self.validated += trainer.datamodule.latest
-
-    def on_predict_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
-        assert outputs[1].shape[1:] == (1, 128, 128)
-        self.predicted += outputs[0].tolist()
-
-
-if __name__ == "__main__":
-    folder, out, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    split = Split(np.array([0, 1, 2, 3]), np.array([1, 4, 5]), np.array([0, 2, 3, 4, 5]))
-    data = PairedCTDataModule(_opened(folder), split, Strategy.from_name("IPv1"), batch_size=1, batches=2)
-    torch.manual_seed(0)
-    made = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
-    if name == "corediff":  # of two steps, so that the last, which has no modulation, is drawn
-        denoiser = CoreDiff(width=8, modulator=4, steps=2, lr=1e-2, ema_start=1, ema_every=1)
-    else:
-        denoiser = made[name](widths=(8, 16), steps=1, lr=1e-2)
-    told = Told()
-    trainer = L.Trainer(
-        max_steps=4 if name == "corediff" else 2,
-        accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, callbacks=[told],
-        use_distributed_sampler=False, val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=0,
-    )
-    trainer.fit(denoiser, data)
-    trainer.predict(denoiser, data, return_predictions=False)
-    total = float(sum(p.detach().double().sum() for p in denoiser.parameters()))
-    found = {"train": told.train, "validated": told.validated, "predicted": told.predicted, "weights": total}
-    (out / f"rank{trainer.global_rank}.json").write_text(json.dumps(found))
-"""
-
-
-def distributed(phantom: SliceSet, tmp_path: Path, name: str) -> subprocess.CompletedProcess:
-    script = tmp_path / "distributed.py"
-    script.write_text(DISTRIBUTED)
-    return subprocess.run(
-        [sys.executable, str(script), str(phantom.folder), str(tmp_path), name],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1"},
-    )
-
-
-@pytest.mark.parametrize("name", ["fm", "ffm", "cold_diffusion", "corediff"])
-def test_two_processes_share_batches_and_slices(name: str, phantom: SliceSet, tmp_path: Path) -> None:
-    done = distributed(phantom, tmp_path, name)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
-    # Two batches of each process are the four of one epoch, each slice once.
-    assert sorted(i for t in told for batch in t["train"][:2] for i in batch) == [0, 1, 2, 3]
-    validations = 2 if name == "corediff" else 1
-    assert sorted(told[0]["validated"] + told[1]["validated"]) == sorted([1, 4, 5] * validations)
-    assert sorted(told[0]["predicted"] + told[1]["predicted"]) == [0, 2, 3, 4, 5]
-    assert told[0]["weights"] == told[1]["weights"]
-
-
-def test_a_sampler_of_lightnings_own_is_refused(phantom: SliceSet) -> None:
-    split = Split(np.array([0, 1, 2, 3]), np.zeros(0, int), np.array([4]))
-    data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=1)
-    connector = SimpleNamespace(use_distributed_sampler=True)
-    data.trainer = SimpleNamespace(world_size=2, global_rank=0, _accelerator_connector=connector)  # type: ignore[assignment]
-    with pytest.raises(InputError, match="use_distributed_sampler=False"):
-        data.train_dataloader()
-
-
-def test_fewer_slices_than_processes_are_refused(phantom: SliceSet) -> None:
-    split = Split(np.array([0, 1, 2, 3]), np.array([5]), np.array([4]))
-    data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=1)
-    connector = SimpleNamespace(use_distributed_sampler=False)
-    data.trainer = SimpleNamespace(world_size=2, global_rank=0, _accelerator_connector=connector)  # type: ignore[assignment]
-    with pytest.raises(InputError, match="1 slices cannot be dealt out to 2 processes: use at most 1 devices"):
-        data.val_dataloader()
-
-
-def test_predictions_of_a_plain_trainer(phantom: SliceSet) -> None:
-    split = Split(np.array([0, 1]), np.zeros(0, int), np.array([3, 5, 4]))
-    data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=2)
-    denoiser = FlowMatching(widths=(8, 16), steps=2)
-    quiet = {
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_progress_bar": False,
-        "enable_model_summary": False,
-    }
-    made = L.Trainer(accelerator="cpu", devices=1, **quiet).predict(denoiser, data)
-    places, images = (torch.cat(parts) for parts in zip(*made, strict=True))
-    assert places.tolist() == [3, 5, 4]
-    expected = denoiser.restore(torch.from_numpy(phantom.low[[3, 5, 4]])[:, None])
-    torch.testing.assert_close(images, expected, rtol=0, atol=1e-5)
-
-
 def stacked(phantom: SliceSet) -> SliceSet:
     """Two runs of neighbours: slices 0 1 2, and 3 4 5."""
     return replace(phantom, stack=("a", "a", "a", "b", "b", "b"))
@@ -375,141 +239,3 @@ def test_context_with_a_split_by_slice_is_refused() -> None:
     config = load_config(ROOT / "experiments" / "smoke.yaml", ["denoisers.corediff.context=3", "data.split=slice"])
     with pytest.raises(InputError, match=r"data.split=slice would show it"):
         check(config, [])
-
-
-def a_checkpoint(folder: Path) -> Path:
-    torch.manual_seed(1)
-    path = folder / "model.safetensors"
-    save_denoiser(FlowMatching(**SMALL), path, "fm", SMALL, window_hu="-1000 400")
-    return path
-
-
-def test_a_checkpoint_builds_its_denoiser(tmp_path: Path) -> None:
-    denoiser, notes = load_denoiser(a_checkpoint(tmp_path))
-    assert type(denoiser) is FlowMatching and denoiser.steps == 2 and not denoiser.training
-    assert notes["window_hu"] == "-1000 400"
-    low = torch.rand(1, 1, 16, 16)
-    torch.manual_seed(1)
-    assert torch.equal(denoiser.restore(low), FlowMatching(**SMALL).eval().restore(low))
-    other = FlowMatching(**SMALL).eval()
-    load_weights(other, tmp_path / "model.safetensors", "fm")
-    assert torch.equal(other.restore(low), denoiser.restore(low))
-
-
-def test_unusable_checkpoints_are_refused_by_name(tmp_path: Path) -> None:
-    path = a_checkpoint(tmp_path)
-    with pytest.raises(InputError, match=r"model.safetensors holds denoiser fm, not corediff"):
-        load_weights(CoreDiff(width=8), path, "corediff")
-    with pytest.raises(InputError, match=r"model.safetensors holds another size of fm .*it was made with .*\[8, 16\]"):
-        load_weights(FlowMatching(widths=(8, 24)), path, "fm")
-    with pytest.raises(InputError, match=r"nothing.safetensors is not there"):
-        load_denoiser(tmp_path / "nothing.safetensors")
-    whole = path.read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"\x00" * 100, b"not a checkpoint at all"):
-        (tmp_path / "broken.safetensors").write_bytes(content)
-        with pytest.raises(InputError, match=r"broken.safetensors is cut off or no safetensors file"):
-            load_denoiser(tmp_path / "broken.safetensors")
-    save_file({"a": torch.zeros(1)}, tmp_path / "strange.safetensors")
-    with pytest.raises(InputError, match=r"strange.safetensors does not say which denoiser"):
-        load_denoiser(tmp_path / "strange.safetensors")
-    spoiled = {k: v * float("nan") for k, v in load_file(path).items()}
-    save_file(spoiled, tmp_path / "nan.safetensors", metadata={"denoiser": "fm", "options": json.dumps(SMALL)})
-    with pytest.raises(InputError, match=r"nan.safetensors holds NaN or infinity"):
-        load_denoiser(tmp_path / "nan.safetensors")
-    save_file({}, tmp_path / "new.safetensors", metadata={"denoiser": "newest", "options": "{}"})
-    with pytest.raises(InputError, match=r"'newest' is unknown: use one of"):
-        load_denoiser(tmp_path / "new.safetensors")
-
-
-def test_a_loss_that_is_not_finite_names_step_slices_and_checkpoint(
-    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "fm", "train.steps=30", "data.fractions=[0.5,0.0,0.5]")
-    original = FlowMatching.loss
-
-    def loss(self: FlowMatching, pair: object, generator: torch.Generator) -> torch.Tensor:
-        made = original(self, pair, generator)  # type: ignore[arg-type]
-        return made * float("nan") if self.global_step == 7 else made
-
-    monkeypatch.setattr(FlowMatching, "loss", loss)
-    with pytest.raises(InputError, match=r"is nan at step 8, on slices \[\d+.*\].*last.ckpt of step 7") as found:
-        train(spec, lambda *_: None)
-    assert str(tmp_path) not in str(found.value)
-    assert_finite(spec.folder / "last.ckpt")
-
-
-def assert_finite(checkpoint: Path) -> None:
-    held = torch.load(checkpoint, weights_only=True)["state_dict"]
-    assert held and all(torch.isfinite(v).all() for v in held.values())
-
-
-@pytest.mark.parametrize(("spoiled", "step"), [(7, 8), (29, 30)])
-def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(
-    spoiled: int, step: int, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "fm", "train.steps=30")
-
-    def after(self: FlowMatching) -> None:
-        if self.global_step == spoiled:
-            next(p for p in self.parameters() if p.grad is not None).grad.fill_(float("nan"))  # type: ignore[union-attr]
-
-    monkeypatch.setattr(FlowMatching, "on_after_backward", after)
-    with pytest.raises(
-        InputError, match=rf"of FlowMatching holds NaN or infinity at step {step}, on slices \[\d+ \(key "
-    ):
-        train(spec, lambda *_: None)
-    assert_finite(spec.folder / "last.ckpt")
-    assert not (spec.folder / "model.safetensors").exists()
-
-
-@pytest.mark.parametrize("content", ["half", "nothing", "garbage", "another"])
-def test_a_checkpoint_that_cannot_be_gone_on_from_is_refused_by_name(
-    content: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "fm", "train.steps=30")
-
-    def stopped(self: FlowMatching, outputs: object, batch: object, batch_idx: int) -> None:
-        if self.global_step == 5:
-            raise KeyError("stopped")
-
-    with monkeypatch.context() as patch, pytest.raises(KeyError):
-        patch.setattr(FlowMatching, "on_train_batch_end", stopped)
-        train(spec, lambda *_: None)
-    last = spec.folder / "last.ckpt"
-    whole = last.read_bytes()
-    last.write_bytes({"half": whole[: len(whole) // 2], "nothing": b"", "garbage": b"garbage"}.get(content, whole))
-    if content == "another":
-        held = torch.load(last, weights_only=True)
-        held["state_dict"].popitem()
-        torch.save(held, last)
-    said = "holds another network" if content == "another" else "is cut off or none"
-    with pytest.raises(InputError, match=rf"checkpoint cells/{tmp_path.name}/last.ckpt {said}.*: remove it") as found:
-        train(spec, lambda *_: None)
-    assert str(tmp_path) not in str(found.value)
-
-
-def test_nothing_is_unpickled_when_a_training_goes_on(
-    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "corediff", "train.steps=30", "denoisers.corediff.ema_start=2")
-    asked: list[object] = []
-    load = torch.load
-
-    def watched(*given: object, **how: object) -> object:
-        asked.append(how.get("weights_only"))
-        return load(*given, **how)
-
-    def stopped(self: CoreDiff, outputs: object, batch: object, batch_idx: int) -> None:
-        if self.global_step == 5:
-            raise KeyError("stopped")
-
-    with monkeypatch.context() as patch, pytest.raises(KeyError):
-        patch.setattr(CoreDiff, "on_train_batch_end", stopped)
-        train(spec, lambda *_: None)
-    monkeypatch.setattr(torch, "load", watched)
-    train(spec, lambda *_: None)
-    assert asked and set(asked) == {True}

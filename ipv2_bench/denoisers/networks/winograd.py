@@ -52,7 +52,7 @@ class Conv3x3(nn.Conv2d):
         if not self._worthwhile(x):
             return super().forward(x)
         weight = self.weight.detach()
-        # Averaging writes through ``.data``, which no version counts; comparing costs below 1 % of the convolution.
+        # Averaging writes through ``.data``, which no version counts; comparing is little beside the convolution.
         if self._kept is None or self._kept[0].dtype != weight.dtype or not torch.equal(self._kept[0], weight):
             self._kept = (weight.clone(), transformed_weight(weight))
         return winograd(x, self._kept[1], self.bias)
