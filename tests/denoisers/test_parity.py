@@ -19,6 +19,7 @@ from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 from ipv2_bench.denoisers.networks.fused import norm_act, upsample_conv
 from ipv2_bench.denoisers.networks.spectrum import amplitude_and_phase, from_amplitude_and_phase, make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
+from ipv2_bench.denoisers.networks.winograd import has_channels_last
 from ipv2_bench.physics.intensity import from_network, to_network
 from ipv2_bench.physics.seeding import torch_generator
 
@@ -86,6 +87,26 @@ def test_corediff_unet(modulated: bool, context: int, shape: tuple[int, ...]) ->
     known = estimate if modulated else None
     expected = LiteralCoreDiffUNet(weights, context)(x, t, known, x_end)
     assert_equal_with_gradients(network, weights, network(x, t, known, x_end), expected, x, estimate, x_end)
+
+
+@pytest.mark.parametrize("context", [1, 3])
+@pytest.mark.parametrize("width", [4, 64])
+def test_corediff_unet_samples_as_it_trains(context: int, width: int) -> None:
+    # Without a gradient it works with channels last, place by place, and from some width on in Winograd's form.
+    torch.manual_seed(0)
+    network = CoreDiffUNet(width, context, modulator=4).double()
+    random_weights(network)
+    x, estimate, x_end = (torch.rand(2, n, 64, 128, dtype=torch.float64) for n in (context, 1, 1))
+    t, seen = torch.tensor([7, 2]), []
+    network.level1[0].register_forward_hook(lambda _, inputs, made: seen.append((inputs[0], made)))
+    for known in (estimate, None):
+        seen.clear()
+        expected = network(x, t, known, x_end).detach()
+        with torch.no_grad():
+            sampled = network(x, t, known, x_end)
+        torch.testing.assert_close(sampled, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
+        assert sampled.is_contiguous()
+        assert [has_channels_last(x) for pair in seen for x in pair] == [False, False, True, True]
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from ipv2_bench.denoisers.networks import winograd
-from ipv2_bench.denoisers.networks.winograd import Conv3x3, transformed_weight
+from ipv2_bench.denoisers.networks.winograd import Conv3x3, channels_last, has_channels_last, transformed_weight
 from ipv2_bench.physics.seeding import torch_generator
 
 
@@ -28,8 +28,12 @@ def test_it_is_the_convolution(
     for b in (bias, None):
         made = winograd.winograd(x, transformed_weight(weight), b)
         torch.testing.assert_close(made, F.conv2d(x, weight, b, padding=1), rtol=0, atol=1e-12)
-    strided = x.to(memory_format=torch.channels_last)
-    torch.testing.assert_close(winograd.winograd(strided, transformed_weight(weight), None), made, rtol=0, atol=1e-12)
+    last = winograd.winograd(x.to(memory_format=torch.channels_last), transformed_weight(weight), None)
+    torch.testing.assert_close(last, made, rtol=0, atol=1e-12)
+    assert made.is_contiguous() and last.is_contiguous(memory_format=torch.channels_last)
+    strided = drawn(batch, inside, 2 * height, width)[:, :, ::2]
+    made = winograd.winograd(strided, transformed_weight(weight), bias)
+    torch.testing.assert_close(made, F.conv2d(strided, weight, bias, padding=1), rtol=0, atol=1e-12)
 
 
 def test_rounding_in_float32_stays_near_that_of_the_direct_sum() -> None:
@@ -51,9 +55,19 @@ def test_the_direct_form_is_taken_where_it_must_be() -> None:
             (Conv3x3(8, 8), drawn(1, 8, 32, 32, dtype=torch.float32)),  # narrow
             (wide, drawn(1, 64, 34, 32, dtype=torch.float32)),  # no multiple of 4
             (wide, drawn(1, 64, 28, 32, dtype=torch.float32)),  # few tiles
+            (wide, channels_last(drawn(1, 64, 32, 32, dtype=torch.float32))),  # faster so with channels last
             (Conv3x3(64, 64).bfloat16(), drawn(1, 64, 32, 32, dtype=torch.bfloat16)),
         ):
             assert torch.equal(conv(image), F.conv2d(image, conv.weight, conv.bias, padding=1))
+        broad = Conv3x3(64, 128)
+        for image in (x, channels_last(x)):
+            assert not torch.equal(broad(image), F.conv2d(image, broad.weight, broad.bias, padding=1))
+
+
+def test_one_channel_can_lie_last_too() -> None:
+    x = drawn(2, 1, 4, 6)
+    assert channels_last(x).stride() == (24, 1, 6, 1) and torch.equal(channels_last(x), x)
+    assert not has_channels_last(channels_last(x)) and has_channels_last(channels_last(drawn(2, 3, 4, 6)))
 
 
 def test_new_weights_count_at_once() -> None:
