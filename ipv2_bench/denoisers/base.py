@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import lightning as L
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ipv2_bench.data.pair import Pair, TrainingPair
 from ipv2_bench.denoisers.averaging import Averaging
@@ -147,8 +147,18 @@ class Denoiser(L.LightningModule, ABC):
         return places, self.restore(pair.low, generator)
 
     def compile_networks(self) -> None:
-        """Let torch.compile take every network of the module; names in checkpoints stay as they are."""
-        for network in self.children():
+        """Let torch.compile take every network of the module; names in checkpoints stay as they are.
+
+        Raises
+        ------
+        TypeError
+            When layers stand in a list, which is never called itself: such a module says here what is to be compiled.
+        """
+        for name, network in self.named_children():
+            if isinstance(network, nn.ModuleList | nn.ModuleDict):
+                raise TypeError(
+                    f"{type(self).__name__}.{name} is a list of layers: override compile_networks to compile it"
+                )
             network.compile()
 
     def configure_callbacks(self) -> list[L.Callback]:

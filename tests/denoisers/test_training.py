@@ -19,10 +19,11 @@ from ipv2_bench.benchmark.tables import Table, TableRow
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
-from ipv2_bench.denoisers.base import SCHEDULES
+from ipv2_bench.denoisers.base import SCHEDULES, Denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
 from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.red_cnn import REDCNN
 from ipv2_bench.errors import InputError
 from ipv2_bench.purification import Strategy
 
@@ -190,6 +191,21 @@ def test_compiled_networks_keep_their_names(work: Path, tmp_path: Path, monkeypa
     assert a.keys() == b.keys()
     for k in a:
         torch.testing.assert_close(a[k], b[k], rtol=1e-3, atol=1e-4)
+
+
+def test_layers_in_lists_are_compiled_by_their_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f: compiled.append(f.__name__) or compile_(f, backend="eager"))
+    denoiser, low = REDCNN(width=8), torch.rand(1, 1, 16, 16)
+    plain, names = denoiser.restore(low), list(denoiser.state_dict())
+    denoiser.compile_networks()
+    torch.testing.assert_close(denoiser.restore(low), plain)
+    assert compiled == ["_restored"] and list(denoiser.state_dict()) == names
+    with pytest.raises(
+        TypeError, match=r"^REDCNN\.encoder is a list of layers: override compile_networks to compile it$"
+    ):
+        Denoiser.compile_networks(denoiser)
 
 
 def stacked(phantom: SliceSet) -> SliceSet:
