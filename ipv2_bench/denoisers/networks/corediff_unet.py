@@ -67,7 +67,7 @@ class CoreDiffUNet(nn.Module):
         Tensor
             The new estimate of x_0, [B, 1, H, W].
         """
-        # Without a gradient a CPU is faster with channels last and place by place; with one it is not.
+        # Without a gradient a CPU is faster with channels last and place by place; the backward pass is slower so.
         sampling = not torch.is_grad_enabled() and x.device.type == "cpu" and not torch.compiler.is_compiling()
         middle = x[:, self.context // 2 : self.context // 2 + 1]
         error = None if estimate is None else torch.cat([estimate, x_end], dim=1)
