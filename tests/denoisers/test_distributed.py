@@ -103,20 +103,23 @@ def test_two_processes_share_batches_and_slices(name: str, phantom: SliceSet, tm
     assert told[0]["weights"] == told[1]["weights"]
 
 
-def test_a_sampler_of_lightnings_own_is_refused(phantom: SliceSet) -> None:
-    split = Split(np.array([0, 1, 2, 3]), np.zeros(0, int), np.array([4]))
+def among_two(phantom: SliceSet, lightnings_sampler: bool) -> PairedCTDataModule:
+    """Data of four training slices, one for validation and one for tests, in the first of two processes."""
+    split = Split(np.array([0, 1, 2, 3]), np.array([5]), np.array([4]))
     data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=1)
-    connector = SimpleNamespace(use_distributed_sampler=True)
+    connector = SimpleNamespace(use_distributed_sampler=lightnings_sampler)
     data.trainer = SimpleNamespace(world_size=2, global_rank=0, _accelerator_connector=connector)  # type: ignore[assignment]
+    return data
+
+
+def test_a_sampler_of_lightnings_own_is_refused(phantom: SliceSet) -> None:
+    data = among_two(phantom, lightnings_sampler=True)
     with pytest.raises(InputError, match="use_distributed_sampler=False"):
         data.train_dataloader()
 
 
 def test_fewer_slices_than_processes_are_refused(phantom: SliceSet) -> None:
-    split = Split(np.array([0, 1, 2, 3]), np.array([5]), np.array([4]))
-    data = PairedCTDataModule(phantom, split, Strategy.from_name("IPv1"), batch_size=1)
-    connector = SimpleNamespace(use_distributed_sampler=False)
-    data.trainer = SimpleNamespace(world_size=2, global_rank=0, _accelerator_connector=connector)  # type: ignore[assignment]
+    data = among_two(phantom, lightnings_sampler=False)
     with pytest.raises(InputError, match="1 slices cannot be dealt out to 2 processes: use at most 1 devices"):
         data.val_dataloader()
 
