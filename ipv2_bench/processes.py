@@ -1,36 +1,49 @@
-"""Worker processes that do not outlive the program, and threads."""
+"""Worker processes that end with the program, and threads."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from multiprocessing import get_context
+from multiprocessing.managers import SyncManager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def worker_pool(workers: int, prepare: Callable[[Any], None] | None = None, given: Any = None) -> ProcessPoolExecutor:
-    """A pool of spawned processes; each calls ``prepare(given)`` first, and ends when this process is gone."""
+def worker_pool(workers: int) -> ProcessPoolExecutor:
+    """A pool of spawned processes, each of which ends when this process is gone."""
     return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), prepare, given)
+        workers, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
     )
 
 
-def _begin(parent: int, prepare: Callable[[Any], None] | None, given: Any) -> None:
+@contextmanager
+def shared_queue() -> Iterator[Any]:
+    """A queue that can be passed to workers as an argument; its process ends with this one."""
+    manager = SyncManager(ctx=get_context("spawn"))
+    manager.start(_end_with, (os.getpid(),))
+    try:
+        yield manager.Queue()
+    finally:
+        manager.shutdown()
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end when its parent is gone: an orphan would go on writing while the next run starts."""
+
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.3)
-        os._exit(1)  # an orphan would go on writing while the next run starts
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    if prepare is not None:
-        prepare(given)
 
 
 def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
@@ -45,5 +58,5 @@ def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 @lru_cache(maxsize=4)
 def _threads(n: int) -> ThreadPoolExecutor:
-    """Threads that stay, since what they keep (plans of transforms) is dear to make."""
+    """Threads that are kept, since what they hold (plans of transforms) is expensive to make."""
     return ThreadPoolExecutor(n)

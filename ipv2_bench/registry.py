@@ -1,75 +1,187 @@
-"""Find a class by the name of its module: adding one means adding one file."""
+"""Classes found by the name of their module: adding one means adding one file.
+
+Names and options are read from the source text first, so that a wrong word is refused without importing torch.
+"""
 
 from __future__ import annotations
 
+import ast
+import difflib
 import importlib
-import importlib.util
 import inspect
 import math
 import numbers
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
 from ipv2_bench.errors import InputError
+from ipv2_bench.fingerprint import is_ours
 
 T = TypeVar("T")
 
-
-def names(package: str, base: type[T]) -> list[str]:
-    """Keys of all classes under ``package``: its modules that define a concrete subclass of ``base``."""
-    root = importlib.import_module(package)
-    found = [m.name for m in pkgutil.iter_modules(root.__path__) if not m.ispkg and not m.name.startswith("_")]
-    return sorted(n for n in found if _defined(importlib.import_module(f"{package}.{n}"), base))
+UNKNOWN = object()
+"""Stands for a default that cannot be read from source text."""
 
 
-def find(package: str, name: str, base: type[T]) -> type[T]:
-    """The subclass of ``base`` called ``name``: a module of ``package``, or ``outside.module:Class``.
+@dataclass(frozen=True)
+class ClassText:
+    """What the source text of a class says.
+
+    Attributes
+    ----------
+    name
+        Its name.
+    base
+        Module (empty for the class's own) and name of its first base that is known; ``None`` without one.
+    options
+        Its own options with their defaults.
+    passes_on
+        Whether options that it does not know go to its base.
+    """
+
+    name: str
+    base: tuple[str, str] | None
+    options: dict[str, Any]
+    passes_on: bool
+
+
+def names(package: str) -> list[str]:
+    """Keys of all classes of a package: its modules with a class that derives from another module of that package.
+
+    Nothing is imported but the package itself.
+    """
+    return sorted(name for name, path in _modules(package).items() if _plugin(package, path) is not None)
+
+
+def key_of(cls: type) -> str:
+    """The key of a class: the name of its module for one of this program, ``package.module:Class`` for any other."""
+    if is_ours(cls):
+        return cls.__module__.rpartition(".")[2]
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def refuse_unknown(package: str, name: str, kind: str) -> None:
+    """Refuse a key that no module of the package has; keys with a colon name classes from outside and pass.
 
     Raises
     ------
     InputError
-        When there is none; the valid names are listed. An error inside an outside module comes through.
+        The valid keys are listed, and a similar one is suggested.
     """
+    known = names(package)
+    if ":" not in name and name not in known:
+        raise InputError(
+            f"{kind} '{name}' is unknown: {suggestion(name, known)}use one of {', '.join(known)}, or package.module:Class"
+        )
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """``did you mean …? `` for a word that resembles a known one, else nothing."""
+    near = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
+    """The subclass of ``base`` with a key: a module of ``package``, or ``outside.module:Class``.
+
+    Raises
+    ------
+    InputError
+        When there is none; the valid names are listed. An error inside an outside module passes through.
+    """
+    kind = kind or base.__name__.lower()
     if ":" in name:
-        module_name, _, class_name = name.partition(":")
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and not module_name.startswith(error.name):
-                raise  # the module is there, but something that it imports is not
-            raise InputError(f"module '{module_name}' of '{name}' is not on the Python path: install it") from error
-        found = getattr(module, class_name, None)
-        if not (inspect.isclass(found) and issubclass(found, base)):
-            raise InputError(f"'{name}' is no {base.__name__}: expected a subclass of it named '{class_name}'")
-        return found
-    if name.isidentifier() and importlib.util.find_spec(f"{package}.{name}") is not None:
-        classes = _defined(importlib.import_module(f"{package}.{name}"), base)
-        if len(classes) == 1:
-            return classes[0]
-    kind = base.__name__.lower()
-    raise InputError(
-        f"{kind} '{name}' is unknown: use one of {', '.join(names(package, base))}, or package.module:Class"
-    )
+        return _from_outside(name, base)
+    refuse_unknown(package, name, kind)
+    classes = _defined(importlib.import_module(f"{package}.{name}"), base)
+    if len(classes) != 1:
+        raise InputError(f"module {package}.{name} defines {len(classes)} classes of {kind}: expected one")
+    return classes[0]
+
+
+def _from_outside(name: str, base: type[T]) -> type[T]:
+    module_name, _, class_name = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and not module_name.startswith(error.name):
+            raise  # the module exists, but something that it imports does not
+        raise InputError(f"module '{module_name}' of '{name}' is not on the Python path: install it") from error
+    cls = getattr(module, class_name, None)
+    if not (inspect.isclass(cls) and issubclass(cls, base)):
+        raise InputError(f"'{name}' is no {base.__name__}: expected a subclass of it named '{class_name}'")
+    return cls
 
 
 def options(cls: type, base: type) -> dict[str, inspect.Parameter]:
     """Keyword options that ``cls`` and the classes it derives from down to ``base`` take."""
-    found: dict[str, inspect.Parameter] = {}
+    parameters: dict[str, inspect.Parameter] = {}
     for c in cls.__mro__:
         if "__init__" not in vars(c):
             continue
-        parameters = list(inspect.signature(vars(c)["__init__"]).parameters.values())[1:]
-        for p in parameters:
+        own = list(inspect.signature(vars(c)["__init__"]).parameters.values())[1:]
+        for p in own:
             if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY):
-                found.setdefault(p.name, p)
-        if c is base or not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                parameters.setdefault(p.name, p)
+        if c is base or not any(p.kind is p.VAR_KEYWORD for p in own):
             break  # nothing is passed on to the classes above
+    return parameters
+
+
+def module_file(package: str, name: str) -> Path:
+    """The file of a key's module."""
+    return _modules(package)[name]
+
+
+def options_in_text(package: str, name: str) -> dict[str, Any]:
+    """Options of a class of this program with their defaults, read from source text; :data:`UNKNOWN` for what is no literal."""
+    path = _modules(package)[name]
+    text = _plugin(package, path)
+    found: dict[str, Any] = {}
+    while text is not None:
+        found = {**text.options, **found}
+        if not text.passes_on or text.base is None:
+            break
+        module, cls = text.base
+        path = _modules(package).get(module.rpartition(".")[2], path) if module else path
+        text = next((c for c in _classes(path) if c.name == cls), None)
     return found
 
 
-def build(cls: type[T], base: type, given: dict, where: str) -> T:
+def check_options(valid: Mapping[str, Any], given: Mapping[str, Any], where: str, hidden: Sequence[str] = ()) -> None:
+    """Refuse options that a class does not have, or of another type than their defaults.
+
+    Parameters
+    ----------
+    valid
+        Defaults by name.
+    given
+        Values by name.
+    where
+        What has the options, for messages.
+    hidden
+        Valid names that are not a user's to set.
+
+    Raises
+    ------
+    InputError
+        The valid ones are listed.
+    """
+    shown = sorted(set(valid) - set(hidden))
+    for name, value in given.items():
+        if name not in shown:
+            raise InputError(f"{where} has no option '{name}': {suggestion(name, shown)}use one of {', '.join(shown)}")
+        expected = _expected(value, valid[name])
+        if expected:
+            raise InputError(f"{where}: {name} is {value!r}: expected {expected}, such as {valid[name]!r}")
+
+
+def build(cls: type[T], base: type, given: Mapping[str, Any], where: str) -> T:
     """``cls(**given)``, refusing options that it does not have.
 
     Raises
@@ -77,22 +189,15 @@ def build(cls: type[T], base: type, given: dict, where: str) -> T:
     InputError
         For an unknown option (the valid ones are listed) or a value that the class refuses.
     """
-    valid = options(cls, base)
-    unknown = sorted(set(given) - set(valid))
-    if unknown:
-        raise InputError(f"{where} has no option '{unknown[0]}': use one of {', '.join(sorted(valid))}")
-    for name, value in given.items():
-        wanted = _wanted(value, valid[name].default)
-        if wanted:
-            raise InputError(f"{where}: {name} is {value!r}: expected {wanted}, such as {valid[name].default!r}")
+    check_options({name: p.default for name, p in options(cls, base).items()}, given, where)
     try:
         return cls(**given)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def _wanted(value: Any, default: Any) -> str:
-    """What was to be given for an option with that default, empty where ``value`` is such a thing."""
+def _expected(value: Any, default: Any) -> str:
+    """What an option with that default takes, in words; empty where ``value`` is such a thing."""
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, int):
@@ -104,7 +209,7 @@ def _wanted(value: Any, default: Any) -> str:
         return "" if isinstance(value, str) else "a word"
     if isinstance(default, tuple) and default:
         listed = isinstance(value, Sequence) and not isinstance(value, str)
-        return "" if listed and not any(_wanted(v, default[0]) for v in value) else "a list of such numbers"
+        return "" if listed and not any(_expected(v, default[0]) for v in value) else "a list of such numbers"
     return ""
 
 
@@ -117,4 +222,68 @@ def _defined(module: ModuleType, base: type[T]) -> list[type[T]]:
         and c.__module__ == module.__name__
         and not inspect.isabstract(c)
         and c is not base
+        and not c.__name__.startswith("_")
     ]
+
+
+def _modules(package: str) -> dict[str, Path]:
+    """Files of a package's public modules by name."""
+    root = importlib.import_module(package)
+    return {
+        m.name: Path(m.module_finder.path) / f"{m.name}.py"  # type: ignore[union-attr]
+        for m in pkgutil.iter_modules(root.__path__)
+        if not m.ispkg and not m.name.startswith("_")
+    }
+
+
+def _plugin(package: str, path: Path) -> ClassText | None:
+    """The public class of a module that derives from one of this package, or of the package around it; else ``None``."""
+    around = package.rpartition(".")[0]
+    for text in _classes(path):
+        if text.base is None or text.name.startswith("_"):
+            continue
+        module = text.base[0]
+        if module.startswith(f"{package}.") or ("." in around and module.rpartition(".")[0] == around):
+            return text
+    return None
+
+
+def _classes(path: Path) -> tuple[ClassText, ...]:
+    stat = path.stat()
+    return _parsed(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, size: int, changed: int) -> tuple[ClassText, ...]:
+    """The classes of a Python file, as its text has them; read anew when it has changed."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError:
+        return ()  # whoever imports it is told
+    imported = {
+        alias.asname or alias.name: (node.module or "", alias.name)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    return tuple(_class_text(node, imported) for node in tree.body if isinstance(node, ast.ClassDef))
+
+
+def _class_text(node: ast.ClassDef, imported: dict[str, tuple[str, str]]) -> ClassText:
+    bases = [imported.get(b.id, ("", b.id)) for b in node.bases if isinstance(b, ast.Name)]
+    init = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
+    if init is None:
+        return ClassText(node.name, bases[0] if bases else None, {}, True)
+    positional = [*init.args.posonlyargs, *init.args.args][1:]
+    missing = len(positional) - len(init.args.defaults)
+    defaults: list[ast.expr | None] = [*[None] * max(missing, 0), *init.args.defaults[max(-missing, 0) :]]
+    pairs = [*zip(positional, defaults, strict=True), *zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True)]
+    own = {argument.arg: _literal(default) for argument, default in pairs}
+    return ClassText(node.name, bases[0] if bases else None, own, init.args.kwarg is not None)
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return UNKNOWN if node is None else ast.literal_eval(node)
+    except ValueError:
+        return UNKNOWN

@@ -9,11 +9,11 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 MARKER = "MARKERNAME"
-"""Stands in every identifying tag; nothing that the program writes may hold it."""
+"""Value of every identifying tag; nothing that the program writes may hold it."""
 
 MARKER_DATE = "18991231"
 MARKER_UID = "1.2.826.0.1.5550666."
-"""Begins every UID."""
+"""Beginning of every UID."""
 
 NAMES = [
     "AccessionNumber",

@@ -1,11 +1,10 @@
-"""Breathing between two scans, as a smooth deformation of an axial slice."""
+"""Breathing motion between two scans, as a smooth deformation of an axial slice."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Breathing:
     random_mm
         Root mean square of each component of a smooth random displacement, in mm.
     smooth_mm
-        Its correlation length (standard deviation of the Gaussian that makes it), in mm.
+        Its correlation length (standard deviation of the Gaussian that smooths white noise), in mm.
     expansion
         Standard deviation of the relative front-to-back and sideways expansion of the chest. It is zero at the
         table, since the back rests on it, and grows towards the front.
@@ -28,8 +27,10 @@ class Breathing:
     expansion: float = 0.02
 
     def displacement(self, size: int, pixel_mm: float, rng: np.random.Generator) -> np.ndarray:
-        """Draw a field [2, size, size] in pixels (rows, columns): where each pixel of the new scan comes from."""
-        # Drawn on a grid of fixed step in mm: the same motion whatever the resolution.
+        """A random field [2, size, size] in pixels (rows, columns): from each pixel of the new scan to its source."""
+        from scipy import ndimage
+
+        # Drawn on a grid of fixed step in mm, so that the motion is the same at any resolution.
         step = self.smooth_mm / 4.0
         coarse = int(np.ceil(size * pixel_mm / step)) + 1
         noise = ndimage.gaussian_filter(rng.standard_normal((2, coarse, coarse)), (0, 4.0, 4.0), mode="wrap")
@@ -42,18 +43,20 @@ class Breathing:
         half = size * pixel_mm / 2.0
         field[0] += ap * 2.0 * half * fade
         field[1] += lateral * np.linspace(-half, half, size)[None, :] * fade
-        # The back lies still on the table, and the table does not breathe.
+        # The back rests on the table, and neither it nor the table moves.
         field *= np.interp(np.linspace(0.0, 1.0, size), [0.4, 0.8], [1.0, 0.0])[:, None]
         return field / pixel_mm
 
 
 def deform(hu: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """Sample ``hu`` [N, N] at the places that ``field`` [2, N, N] (pixels) points to; cubic, the border repeated."""
+    """``hu`` [N, N] sampled at the positions that ``field`` [2, N, N] (pixels) points to; cubic, the border repeated."""
+    from scipy import ndimage
+
     size = hu.shape[0]
     at = np.arange(size, dtype=np.float64)
     rows, columns = np.meshgrid(at, at, indexing="ij")
     moved = ndimage.map_coordinates(
         hu.astype(np.float32), [rows + field[0], columns + field[1]], order=3, mode="nearest"
     )
-    # Cubic splines overshoot at edges: nothing may leave the range of the slice.
+    # Cubic splines overshoot at edges: values are clipped to the range of the slice.
     return moved.clip(hu.min(), hu.max()).astype(np.float32)

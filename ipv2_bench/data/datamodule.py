@@ -1,25 +1,31 @@
-"""Batches of purified pairs: the strategy is applied on the device, after the transfer, anew at every step."""
+"""Batches of purified pairs: the strategy is applied on the device, after the transfer, with new noise at every step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from ipv2_bench.data.pair import Pair, TrainingPair
+from ipv2_bench.data.pair_dataset import PairDataset
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
+from ipv2_bench.data.training_order import TrainingOrder
 from ipv2_bench.errors import InputError
-from ipv2_bench.physics.seeding import derive_seed, numpy_generator, torch_generator
+from ipv2_bench.physics.seeding import torch_generator
+
+VERSION = 1
+"""Version of how pairs are drawn, purified and batched in training: raise when the same data, strategy and seed give other
+batches."""
 
 
 class NoiseModel(Protocol):
-    """What the data module asks of module 2 (:class:`ipv2_bench.purification.add_noise.AddNoise` has it)."""
+    """Module 2 as the data module uses it, such as :class:`ipv2_bench.purification.add_noise.AddNoise`."""
 
     def __call__(
         self,
@@ -28,16 +34,16 @@ class NoiseModel(Protocol):
         generators: Sequence[torch.Generator],
         integrals: Tensor | None = None,
     ) -> Tensor:
-        """NDCT [B, 1, N, N] in [0, 1], pixel_mm [B], one generator per slice → the same with noise."""
+        """The NDCT with noise, [B, 1, N, N] in [0, 1]; ``pixel_mm`` is [B], with one generator per slice."""
         ...
 
     def integrals(self, slices: SliceSet) -> np.ndarray | None:
-        """Line integrals of every NDCT, [n, views, detectors]; ``None`` where they are of no use."""
+        """Line integrals of every NDCT, [n, views, detectors]; ``None`` where the model does not use them."""
         ...
 
 
 class Purifier(Protocol):
-    """What the data module asks of a strategy (:class:`ipv2_bench.purification.Strategy` has it)."""
+    """A strategy as the data module uses it, such as :class:`ipv2_bench.purification.Strategy`."""
 
     @property
     def needs_noise(self) -> bool:
@@ -54,7 +60,7 @@ class Purifier(Protocol):
 
 
 class PairedCTDataModule(L.LightningDataModule):
-    """Pairs of a slice set, purified on the fly.
+    """Lightning data module: pairs of a slice set, purified on the fly.
 
     Parameters
     ----------
@@ -63,16 +69,22 @@ class PairedCTDataModule(L.LightningDataModule):
     strategy
         How pairs are purified.
     add_noise
-        Module 2, needed by strategies that have it.
+        Module 2, needed by strategies that use it.
     batch_size, workers
-        Of the loaders. Neither changes what is drawn for a slice.
+        Slices in a batch, and worker processes of the loaders. Neither changes what is drawn for a slice.
     seed
-        Of the order of the slices and of module 2's noise.
+        Seed of the order of the slices and of module 2's noise.
     batches
-        Length of the training loader; one pass over the slices where it is ``None``. The benchmark gives it the whole
-        training, so that there is no border between epochs at which workers stop or a resumed run can go astray.
+        Number of batches of the training loader; one pass over the slices where it is ``None``. The benchmark passes the
+        length of the whole training, so that there is no border between epochs at which workers stop or a resumed run could
+        deviate.
     context
         Slices in the input: 1, or 3 with the neighbours in the series, purified alike; the target is the middle one's.
+
+    Attributes
+    ----------
+    latest
+        Indices in ``slices`` of the batch that was transferred last; with a context, those of the middle slices.
 
     Notes
     -----
@@ -103,9 +115,9 @@ class PairedCTDataModule(L.LightningDataModule):
         self.integrals: np.ndarray | None = None
 
     def setup(self, stage: str) -> None:
-        """Compute the masks and the line integrals, or find them on disk."""
+        """Compute the masks and the line integrals, or open those on disk."""
         self.masks = self.strategy.training_masks(self.slices)
-        # On an accelerator to project anew is cheaper than to carry a sinogram there.
+        # On an accelerator it is cheaper to project again than to transfer a sinogram.
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
         if on_cpu and self.strategy.needs_noise and self.add_noise is not None:
             self.integrals = self.add_noise.integrals(self.slices)
@@ -120,10 +132,10 @@ class PairedCTDataModule(L.LightningDataModule):
     @property
     def epoch(self) -> int:
         """Passes over the training slices that are complete."""
-        rank, world = self._place()
+        rank, world = self._rank_and_world()
         return (self.batches_done * world + rank) // self.batches_per_epoch
 
-    def _place(self) -> tuple[int, int]:
+    def _rank_and_world(self) -> tuple[int, int]:
         """Number of this process and of all processes of a distributed run."""
         if self.trainer is None:
             return 0, 1
@@ -135,10 +147,12 @@ class PairedCTDataModule(L.LightningDataModule):
         return getattr(self.trainer, "global_rank", 0), world
 
     def train_dataloader(self) -> DataLoader:
-        """Training pairs, in a new order at every pass; the last incomplete batch of a pass is left out."""
+        """Training pairs, in a new order at every pass; an incomplete last batch of a pass is left out."""
         data = PairDataset(self.slices, self.split.train, self.masks, self.integrals, self.context)
-        place = self._place()
-        order = TrainingOrder(len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done, *place)
+        rank, world = self._rank_and_world()
+        order = TrainingOrder(
+            len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done, rank, world
+        )
         return DataLoader(
             data,
             batch_size=self.batch_size,
@@ -161,7 +175,8 @@ class PairedCTDataModule(L.LightningDataModule):
         return self._in_order(self.split.test)
 
     def _in_order(self, index: np.ndarray) -> DataLoader:
-        rank, world = self._place()
+        """Every ``world``-th of the pairs of ``index``, in their order."""
+        rank, world = self._rank_and_world()
         if 0 < len(index) < world:
             raise InputError(
                 f"{len(index)} slices cannot be dealt out to {world} processes: use at most {len(index)} devices, or more slices"
@@ -170,25 +185,26 @@ class PairedCTDataModule(L.LightningDataModule):
         return DataLoader(data, batch_size=self.batch_size, num_workers=self.workers)
 
     def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> TrainingPair | Pair:
-        """Raw pairs on the device → purified training pairs; for prediction they stay as they are."""
+        """Purified training pairs of raw pairs on the device; for prediction, the raw pairs themselves."""
         self.latest = batch.slice_index.reshape(len(batch.low), -1)[:, self.context // 2].tolist()
         if getattr(self.trainer, "predicting", False):
             return batch
         training = self.trainer is not None and self.trainer.training
-        # Validation draws one noise for ever, so that its loss can be compared between epochs.
+        # Validation always draws the same noise, so that its loss can be compared between epochs.
         return self.purify(batch, self.epoch if training else -1)
 
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
         """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice)."""
         if self.context > 1:
-            images, others = batch[:3], batch[3:]  # slices with their neighbours → every one on its own
-            alone = Pair(*(part.flatten(0, 1)[:, None] for part in images), *(part.flatten(0, 1) for part in others))
-            made = self._purify(alone, epoch)
-            sides = [x.unflatten(0, (-1, self.context))[:, :, 0] for x in made]
-            return TrainingPair(sides[0], sides[1][:, self.context // 2 : self.context // 2 + 1])
+            images, others = batch[:3], batch[3:]  # slices with their neighbours → every slice on its own
+            single = Pair(*(part.flatten(0, 1)[:, None] for part in images), *(part.flatten(0, 1) for part in others))
+            purified = self._purify(single, epoch)
+            inputs, targets = (x.unflatten(0, (-1, self.context))[:, :, 0] for x in purified)
+            return TrainingPair(inputs, targets[:, self.context // 2 : self.context // 2 + 1])
         return self._purify(batch, epoch)
 
     def _purify(self, batch: Pair, epoch: int) -> TrainingPair:
+        """:meth:`purify` for slices without neighbours."""
         noise: Callable[[Tensor], Tensor] | None = None
         if self.add_noise is not None:
             model = self.add_noise
@@ -198,92 +214,7 @@ class PairedCTDataModule(L.LightningDataModule):
                     torch_generator(self.seed, "add noise", epoch, i, device=normal.device)
                     for i in batch.slice_index.tolist()
                 ]
-                known = batch.integrals if batch.integrals.numel() else None
-                return model(normal, batch.pixel_mm, generators, known)
+                integrals = batch.integrals if batch.integrals.numel() else None
+                return model(normal, batch.pixel_mm, generators, integrals)
 
         return self.strategy.training_pair(batch, noise)
-
-
-class PairDataset(Dataset):
-    """Raw pairs of some slices of a set, with their neighbours where there is a context."""
-
-    def __init__(
-        self,
-        slices: SliceSet,
-        index: np.ndarray,
-        masks: np.ndarray | None = None,
-        integrals: np.ndarray | None = None,
-        context: int = 1,
-    ) -> None:
-        self.slices, self.index, self.masks, self.integrals = slices, index, masks, integrals
-        self.context = context
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, place: int) -> Pair:
-        i = int(self.index[place])
-        if self.context == 1:
-            return self._pair(i)
-        near = [self._pair(j) for j in self.slices.neighbourhood(i, self.context)]
-        return Pair(
-            *(torch.cat(parts) if parts[0].ndim > 2 else torch.stack(parts) for parts in zip(*near, strict=True))
-        )
-
-    def _pair(self, i: int) -> Pair:
-        low, normal = (torch.from_numpy(np.array(a[i]))[None] for a in (self.slices.low, self.slices.normal))
-        mask = torch.zeros_like(low)
-        if self.masks is not None:
-            mask = torch.from_numpy(np.array(self.masks[i])).float()[None] / 255.0
-        pixel_mm = torch.tensor(self.slices.pixel_mm[i], dtype=torch.float32)
-        integrals = torch.zeros(0) if self.integrals is None else torch.from_numpy(np.array(self.integrals[i]))
-        return Pair(low, normal, mask, pixel_mm, torch.tensor(i), integrals)
-
-
-class TrainingOrder(Sampler[int]):
-    """Places of slices, batch after batch, a new permutation at every pass.
-
-    What a batch holds depends on seed and number of the batch alone, so that an interrupted run goes on with the next one.
-
-    Parameters
-    ----------
-    length
-        Number of slices.
-    batch_size
-        Slices in a batch.
-    batches
-        Batches until the loader ends, counted from the last multiple of this number.
-    seed
-        Of the permutations.
-    done
-        Number of batches that are done; asked when the loader starts.
-    rank, world
-        Number of this process and of all: each takes every ``world``-th batch.
-    """
-
-    def __init__(
-        self,
-        length: int,
-        batch_size: int,
-        batches: int,
-        seed: int,
-        done: Callable[[], int],
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.length, self.batch_size, self.batches = length, batch_size, batches
-        self.seed, self.done, self.rank, self.world = derive_seed(seed, "order"), done, rank, world
-
-    def __len__(self) -> int:
-        return self.batches * self.batch_size
-
-    def __iter__(self) -> Iterator[int]:
-        per_epoch = self.length // self.batch_size
-        first = self.done()
-        end = (first // self.batches + 1) * self.batches
-        drawn, order = -1, np.zeros(0, int)
-        for batch in range(first, end):
-            epoch, place = divmod(batch * self.world + self.rank, per_epoch)
-            if epoch != drawn:
-                drawn, order = epoch, numpy_generator(self.seed, epoch).permutation(self.length)
-            yield from order[place * self.batch_size : (place + 1) * self.batch_size].tolist()

@@ -1,9 +1,10 @@
-"""What is wrong with files of a data set, gathered into one list."""
+"""Problems of the files of a data set, gathered into one list."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 KINDS = (
     "unreadable",
@@ -21,23 +22,30 @@ KINDS = (
     "swapped",
     "leakage",
 )
-"""What can be wrong, in the order in which it is reported."""
+"""Kinds of problems, in the order in which they are reported."""
+
+
+class Problem(NamedTuple):
+    """A problem of one file: its kind, one of :data:`KINDS`, and a text: the fact, the expectation and the remedy."""
+
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem, of one file or of several files of a folder.
 
     Attributes
     ----------
     kind
         One of :data:`KINDS`.
     name
-        First file that has it, relative to the data's root.
+        First file that has the problem, relative to the data's root.
     text
-        What was found, what was expected and what to do.
+        The fact, the expectation and the remedy.
     more
-        How many more files of the same folder have the same.
+        Number of further files of the same folder that have the same problem.
     """
 
     kind: str
@@ -50,21 +58,21 @@ class Finding:
 
 
 class Findings:
-    """Gathers what is wrong; the same in many files of a folder becomes one :class:`Finding`."""
+    """Collection of problems; the same problem in many files of a folder becomes one :class:`Finding`."""
 
     def __init__(self) -> None:
         self._files: dict[tuple[str, str, str], list[str]] = defaultdict(list)
 
     def add(self, name: str, kind: str, text: str) -> None:
-        """Note that the file ``name`` (relative, with ``/``) has something."""
+        """Add a problem of the file ``name`` (relative, with ``/``)."""
         assert kind in KINDS, kind
         self._files[name.rpartition("/")[0], kind, text].append(name)
 
     def list(self) -> list[Finding]:
-        """All of it, in the order in which it was found."""
+        """All problems, in the order in which they were added."""
         return [Finding(kind, names[0], text, len(names) - 1) for (_, kind, text), names in self._files.items()]
 
 
 def shown(name: str) -> str:
-    """A file's name on one line: a line break or an undecodable byte in it must not break a message."""
+    """A file's name with ``?`` for what cannot be printed, since a line break or an undecodable byte would break a message."""
     return "".join(c if c.isprintable() else "?" for c in name)

@@ -1,27 +1,29 @@
-"""What is wrong with a data set that each of its files alone does not show: gaps, HU scale, copies, leakage."""
+"""Problems of a data set that no single file shows: gaps, HU scale, copies, leakage."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ipv2_bench.data.findings import Findings
-from ipv2_bench.data.series import Series
+
+if TYPE_CHECKING:
+    from ipv2_bench.data.dicom.series import Series
 
 GAP = 1.5
-"""Distance of two slices, in usual ones, from which on a slice is missing between them."""
+"""Distance of two neighbouring slices, as a multiple of the usual distance, above which a slice is missing between them."""
 
 DARKEST_HU = -700.0
 BRIGHTEST_HU = 4000.0
-"""A hundredth of a chest CT's pixels is darker than the first, being air, and hardly any brighter than the second."""
+"""In a chest CT at least 1 % of the pixels is darker than the first, being air, and hardly any is brighter than the second."""
 
 
 def check_series(series: Series, findings: Findings) -> None:
-    """Find gaps between slices, and a scale that is not HU."""
+    """Add gaps between slices, and a scale that is not HU, to ``findings``."""
     name = series.names[0]
     steps = np.diff(series.position_mm)
     if len(steps) > 1:
@@ -40,16 +42,16 @@ def check_series(series: Series, findings: Findings) -> None:
 
 @dataclass(frozen=True)
 class Copy:
-    """A slice by which copies are found.
+    """A slice that is compared with others to find copies.
 
     Attributes
     ----------
     name
-        Its file.
+        File of the slice.
     content
-        Hash of its pixels.
+        Hash of its pixels, of :func:`content_hash`.
     owner
-        What must not share pixels with others: patient, or part of a split; empty where it is not told.
+        Patient, or part of a split, that must not share pixels with others; empty where it is not known.
     """
 
     name: str
@@ -58,22 +60,20 @@ class Copy:
 
 
 def content_hash(image: np.ndarray) -> str:
-    """Hash of an image's pixels and shape."""
+    """SHA-256 of an image's pixels, shape and type, 64 hex digits."""
     return hashlib.sha256(
         f"{image.shape}{image.dtype.str}".encode() + np.ascontiguousarray(image).tobytes()
     ).hexdigest()
 
 
 def check_copies(slices: Iterable[Copy], findings: Findings, owner: str) -> None:
-    """Find slices with equal pixels: ``leakage`` when their owners differ, else ``duplicate``.
+    """Add slices with equal pixels to ``findings``: as ``leakage`` when their owners differ, else as ``duplicate``.
 
-    ``owner`` says what the owners are, such as ``patient``.
+    ``owner`` names the kind of the owners, such as ``patient``.
     """
     first: dict[str, Copy] = {}
-    many: dict[str, int] = defaultdict(int)
     for one in slices:
         other = first.setdefault(one.content, one)
-        many[one.content] += 1
         if other is one:
             continue
         if one.owner and other.owner and one.owner != other.owner:

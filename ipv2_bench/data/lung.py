@@ -1,13 +1,12 @@
-"""Which slices of a CT series show lung."""
+"""Selection of the slices of a CT series that show lung."""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 
 def lung_slices(hu: np.ndarray, spacing_mm: float, min_fraction: float = 0.02) -> np.ndarray:
-    """Find the slices in which aerated lung is seen.
+    """Whether each slice shows aerated lung.
 
     Parameters
     ----------
@@ -16,7 +15,7 @@ def lung_slices(hu: np.ndarray, spacing_mm: float, min_fraction: float = 0.02) -
     spacing_mm
         Side of a pixel in mm, > 0.
     min_fraction
-        Least share, in 0..1, of the body's area that must be lung (-980 to -500 HU inside its outline).
+        Smallest share, in 0..1, of the body's area that is lung (-980 to -500 HU inside its outline).
 
     Returns
     -------
@@ -28,22 +27,24 @@ def lung_slices(hu: np.ndarray, spacing_mm: float, min_fraction: float = 0.02) -
     ValueError
         When ``hu`` is not three-dimensional or ``spacing_mm`` is not positive.
     """
+    from scipy import ndimage
+
     if hu.ndim != 3 or not spacing_mm > 0:
         raise ValueError(f"expected hu [n, H, W] and spacing_mm > 0, got {hu.shape} and {spacing_mm}")
     n, height, width = hu.shape
-    # About 3 mm is fine enough for an area; block means also calm the noise of sharp kernels.
+    # About 3 mm is fine enough for an area; block means also reduce the noise of sharp kernels.
     step = max(1, min(round(3.0 / spacing_mm), min(height, width) // 32))
     rows, columns = height // step, width // step
-    seen = np.zeros(n, dtype=bool)
+    shows_lung = np.zeros(n, dtype=bool)
     for i in range(n):
         blocks = hu[i, : rows * step, : columns * step].reshape(rows, step, columns, step)
         small = blocks.mean(axis=(1, 3), dtype=np.float32)
-        # Opening cuts off the table and clothes, which else would enclose air that looks like lung.
+        # Opening removes the table and clothes, which would otherwise enclose air that looks like lung.
         filled = ndimage.binary_opening(ndimage.binary_fill_holes(small > -300), iterations=2)
         label, count = ndimage.label(filled)
         if count == 0:
             continue
         body = label == 1 + np.argmax(np.bincount(label.ravel())[1:])
         lung = body & (small >= -980) & (small <= -500)
-        seen[i] = lung.sum() >= min_fraction * body.sum()
-    return seen
+        shows_lung[i] = lung.sum() >= min_fraction * body.sum()
+    return shows_lung

@@ -1,4 +1,4 @@
-"""What travels on the road: pairs of slices in batches."""
+"""Pairs of slices in batches: raw, and purified for training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Pair(NamedTuple):
-    """Raw pairs of a batch, as they leave the data loader. A tuple, so that Lightning can move it as it is.
+    """Raw pairs of a batch, as the data loader yields them. A tuple, so that Lightning can move it as it is.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class Pair(NamedTuple):
     pixel_mm
         Side of a pixel in mm, [B].
     slice_index
-        Place of the slice in its :class:`~ipv2_bench.data.slices.SliceSet`, [B], int64.
+        Index of the slice in its :class:`~ipv2_bench.data.slices.SliceSet`, [B], int64.
     integrals
         Line integrals of the NDCT for module 2, [B, views, detectors]; empty where they are not kept.
     """

@@ -8,21 +8,26 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ipv2_bench.data.slices import write_whole
+from ipv2_bench.data.findings import Problem
+from ipv2_bench.files import write_whole
 from ipv2_bench.physics.intensity import from_8bit, from_16bit, to_8bit, to_16bit
 
 LARGEST_SIDE = 4096
 
 
 class PngSlice(NamedTuple):
-    """A slice [H, W], float32 in [0, 1] of the HU window, and the bits that it was stored with: 8 or 16."""
+    """A slice [H, W], float32 in [0, 1] of the HU window, and the number of bits that it is stored with, 8 or 16."""
 
     unit: np.ndarray
     bits: int
 
 
 class BadPng(Exception):
-    """Why a file cannot be used: kind of finding, and its text."""
+    """A file cannot be used; ``args`` are those of a :class:`~ipv2_bench.data.findings.Problem`."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(kind, text)
+        self.problem = Problem(kind, text)
 
 
 def read_png(path: Path) -> PngSlice:
@@ -31,7 +36,7 @@ def read_png(path: Path) -> PngSlice:
     Raises
     ------
     BadPng
-        When it is no whole PNG, too large, or in colour.
+        When the file is no complete PNG, too large, or in colour.
     """
     from PIL import Image
 
@@ -52,7 +57,7 @@ def read_png(path: Path) -> PngSlice:
 
 
 def write_png(path: Path, unit: np.ndarray, bits: int) -> None:
-    """Write a slice [H, W] in [0, 1] with 8 or 16 bit, whole or not at all; the folder is made."""
+    """Write a slice [H, W] in [0, 1] with 8 or 16 bit, whole or not at all; its folder is created."""
     from PIL import Image
 
     stored = to_8bit(unit) if bits == 8 else to_16bit(unit)

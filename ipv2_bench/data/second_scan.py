@@ -1,23 +1,33 @@
-"""The virtual second scan: a slice is breathed and scanned again at ultra-low dose, so the aligned truth is known."""
+"""Virtual second scan: a slice is deformed by breathing and scanned again at ultra-low dose; the aligned truth is known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from ipv2_bench.data.breathing import Breathing, deform
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import AIR_HU
-from ipv2_bench.physics.scanner import Acquisition, scan_noise
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ScannedSlice(NamedTuple):
-    """One slice in HU, [N, N] float32 each, the side of a pixel in mm, and the share of each pixel that is nodule."""
+    """One slice, scanned twice.
+
+    Attributes
+    ----------
+    low, normal, truth
+        uLDCT, NDCT before the motion, and the slice after the motion without the noise of ``low``, [N, N] float32 in HU.
+    pixel_mm
+        Side of a pixel in mm.
+    nodules
+        Share of each pixel of ``truth`` that is lung nodule, [N, N] float32; ``None`` where it is not known.
+    """
 
     low: np.ndarray
     normal: np.ndarray
@@ -28,17 +38,17 @@ class ScannedSlice(NamedTuple):
 
 @dataclass(frozen=True)
 class SecondScan:
-    """A scanner of its own: its noise differs from what module 2 adds in filter, bow-tie and electronic noise.
+    """Settings of the second scan. Its noise differs from that of module 2 in filter, bow-tie and electronic noise.
 
     Attributes
     ----------
     low_dose
         The 2 % acquisition. The sources set it to 70–220 HU of noise in the air and 95–310 HU in the lung at 128×128.
     normal_dose
-        Acquisition that made the NDCT, for sources whose anatomy is noise-free; ``None`` where the NDCT is a real
-        scan that carries its own noise.
+        Acquisition of the NDCT, for sources whose anatomy is noise-free; ``None`` where the NDCT is a real scan that has
+        its own noise.
     breathing
-        Motion between the two.
+        Motion between the two scans.
     """
 
     low_dose: Acquisition
@@ -54,17 +64,33 @@ class SecondScan:
         nodules: np.ndarray | None = None,
         field: np.ndarray | None = None,
     ) -> ScannedSlice:
-        """Breathe ``hu`` [M, M] at its own resolution, bring both states to [size, size] and scan them.
+        """Deform ``hu`` at its own resolution, average both states to [size, size] and scan them.
 
-        ``key`` seeds all that is drawn. ``nodules`` [M, M], true on them, breathe along. ``field`` [2, M, M] is the motion
-        in pixels; without it one is drawn.
+        Parameters
+        ----------
+        hu
+            Slice [M, M] in HU.
+        pixel_mm
+            Side of its pixels in mm.
+        size
+            N, pixels along a side of the result.
+        key
+            Seed of everything that is drawn.
+        nodules
+            Pixels [M, M] of nodules, bool, deformed like ``hu``.
+        field
+            Motion [2, M, M] in pixels; a random one where it is ``None``.
         """
+        import torch
+
+        from ipv2_bench.physics.scanner import scan_noise
+
         if field is None:
             field = self.breathing.displacement(hu.shape[0], pixel_mm, numpy_generator(*key, "breathing"))
         moved = deform(hu, field)
-        both = area_resize(torch.from_numpy(np.stack([hu.astype(np.float32), moved])), size)
+        before_and_after = area_resize(torch.from_numpy(np.stack([hu.astype(np.float32), moved])), size)
         pixel_mm = pixel_mm * hu.shape[0] / size
-        normal, truth = both[:1], both[1:]
+        normal, truth = before_and_after[:1], before_and_after[1:]
         mm = torch.tensor([pixel_mm])
         low = truth + scan_noise(truth, mm, self.low_dose, [torch_generator(*key, "low dose")])
         if self.normal_dose is not None:
@@ -76,5 +102,7 @@ class SecondScan:
 
 
 def area_resize(images: Tensor, size: int) -> Tensor:
-    """Average [B, M, M] over areas to [B, size, size]: what a detector with larger pixels sees."""
+    """Images [B, M, M] averaged over areas to [B, size, size], as a detector with larger pixels measures them."""
+    import torch.nn.functional as F
+
     return F.interpolate(images.clamp_min(AIR_HU)[:, None], size=(size, size), mode="area")[:, 0]

@@ -1,10 +1,9 @@
-"""All slices of a source as memory-mapped arrays, made once and kept by content."""
+"""Slice sets: all slices of a source as memory-mapped arrays on disk, computed once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from ipv2_bench.errors import InputError, refuse
+from ipv2_bench.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -24,25 +24,25 @@ class SliceSet:
     Attributes
     ----------
     folder
-        Where the arrays lie.
+        Folder of the arrays.
     low, normal
         uLDCT and NDCT, [n, N, N], float32 in [0, 1] of the HU window.
     truth
-        Noise-free slice aligned with ``low``, like it; ``None`` where it is not known.
+        Noise-free slice aligned with ``low``, of the same shape and range; ``None`` where it is not known.
     nodules
         Share of each pixel of ``truth`` that is lung nodule, [n, N, N], float32; ``None`` where it is not known.
     patient
-        Pseudonym of each slice's patient, n strings, empty where it is not told; never an identifier from the data.
+        Pseudonym of each slice's patient, n strings, empty where it is not known; never an identifier from the data.
     pixel_mm
         Side of a pixel in mm, [n].
     manifest
         SHA-256 over everything above, 64 hex digits.
     stack
-        Label of the run of consecutive slices that each belongs to, n strings; empty where slices have no order.
+        Label of the run of consecutive slices that each slice belongs to, n strings; empty where slices have no order.
     key
-        Name of each slice that stays the same at any size, n strings; of its content, never an identifier.
+        Name of each slice, n strings; the same at any size, derived from its content, never an identifier.
     part
-        ``train``, ``val`` or ``test`` where the source says so, else empty strings.
+        ``train``, ``val`` or ``test`` where the source decides it, else empty strings.
     """
 
     folder: Path
@@ -61,8 +61,8 @@ class SliceSet:
         return len(self.low)
 
     def __reduce__(self) -> tuple:
-        # To another process goes the folder's name, not gigabytes of mapped arrays.
-        return _opened, (self.folder,)
+        # Another process gets the folder's name, not gigabytes of mapped arrays.
+        return open_slices, (self.folder,)
 
     @property
     def size(self) -> int:
@@ -70,12 +70,12 @@ class SliceSet:
         return int(self.low.shape[-1])
 
     def neighbourhood(self, i: int, context: int) -> list[int]:
-        """Places of the slice before ``i``, of ``i`` and of the one behind; at an end of its stack it stands for itself.
+        """Indices of the ``context`` slices around ``i``; where the stack ends, ``i`` takes the place of a missing one.
 
         Raises
         ------
         InputError
-            When slices have no order.
+            When slices have no order and ``context`` is not 1.
         """
         if context == 1:
             return [i]
@@ -84,24 +84,24 @@ class SliceSet:
                 f"a context of {context} slices needs slices in order: use data.source=virtual_scan, or a context of 1"
             )
 
-        def near(j: int) -> int:
+        def in_stack(j: int) -> int:
             return j if 0 <= j < len(self) and self.stack[j] == self.stack[i] != "" else i
 
-        return [near(i + d) for d in range(-(context // 2), context // 2 + 1)]
+        return [in_stack(i + d) for d in range(-(context // 2), context // 2 + 1)]
 
     def with_neighbours(self, images: np.ndarray, index: Sequence[int] | np.ndarray, context: int) -> np.ndarray:
-        """Images [n, N, N] at some places with their neighbours: [len(index), context, N, N]."""
+        """The images of ``index`` with their neighbours, [len(index), context, N, N], out of ``images`` [n, N, N]."""
         return np.stack([np.asarray(images[self.neighbourhood(int(i), context)]) for i in index])
 
     def derive(self, name: str, make: Callable[[int], np.ndarray]) -> np.ndarray:
-        """An array [n, …] of ``make(i)`` for every slice, computed once and kept on disk under ``name``."""
+        """An array [n, …] with ``make(i)`` for every slice i, computed once and stored beside the slices as ``name``.npy."""
         path = self.folder / f"{name}.npy"
         if not path.exists():
             first = make(0)
             header = {"descr": first.dtype.str, "fortran_order": False, "shape": (len(self), *first.shape)}
 
             def write(file: BinaryIO) -> None:
-                # Slice by slice: projections of thousands of slices do not fit into memory.
+                # Slice by slice, since projections of thousands of slices do not fit into memory.
                 np.lib.format.write_array_header_1_0(file, header)
                 for i in range(len(self)):
                     file.write(np.ascontiguousarray(make(i) if i else first).tobytes())
@@ -110,23 +110,23 @@ class SliceSet:
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
-class Made(NamedTuple):
-    """What a source makes.
+class SourceSlices(NamedTuple):
+    """The slices that a source returns, before they are stored as a :class:`SliceSet`.
 
     Attributes
     ----------
     arrays
-        ``low``, ``normal``, perhaps ``truth`` and ``nodules``, [n, N, N] in [0, 1].
+        ``low``, ``normal``, and where they are known ``truth`` and ``nodules``, [n, N, N] in [0, 1].
     patient
-        Pseudonym of each slice's patient.
+        Pseudonym of each slice's patient; empty where it is not known.
     pixel_mm
-        [n].
+        Side of a pixel in mm, [n].
     stack
-        Label of the run of consecutive slices that each belongs to; empty without an order.
+        Label of the run of consecutive slices that each slice belongs to; empty without an order.
     key
         Name of each slice, see :class:`SliceSet`.
     part
-        ``train``, ``val`` or ``test``; empty where the source does not say.
+        ``train``, ``val`` or ``test``; empty where the source does not decide it.
     """
 
     arrays: dict[str, np.ndarray]
@@ -137,76 +137,60 @@ class Made(NamedTuple):
     part: Sequence[str] = ()
 
 
-def write_whole(path: Path, write: Callable) -> None:
-    """Let ``write(binary file)`` fill a file that appears under ``path`` only when it is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def open_or_make(folder: Path, make: Callable[[], SourceSlices]) -> SliceSet:
+    """The slice set in ``folder``, which is filled by ``make()`` first where it does not exist.
 
-
-def stored(
-    folder: Path,
-    make: Callable[[], Made],
-) -> SliceSet:
-    """Open the slice set in ``folder``, or make it there first. The folder appears whole or not at all.
+    The folder appears whole or not at all.
 
     Raises
     ------
     InputError
-        When a made slice is not usable; all of them in one list.
+        When slices are not usable; all of them in one list.
     """
     if not (folder / "index.json").exists():
-        made = make()
-        _check(made.arrays, made.patient)
+        slices = make()
+        _check(slices.arrays, slices.patient)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        digest = hashlib.sha256()
-        for name, array in sorted(made.arrays.items()):
-            digest.update(name.encode())
+        manifest = hashlib.sha256()
+        for name, array in sorted(slices.arrays.items()):
+            manifest.update(name.encode())
             with (temporary / f"{name}.npy").open("wb") as file:
                 header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": array.shape}
                 np.lib.format.write_array_header_1_0(file, header)
-                for image in array:  # one at a time: thousands do not fit into memory
+                for image in array:  # one at a time, since thousands do not fit into memory
                     content = np.ascontiguousarray(image, dtype=np.float32).tobytes()
                     file.write(content)
-                    digest.update(content)
-        digest.update(json.dumps([list(made.patient), made.pixel_mm.tolist()]).encode())
-        index = {"patient": list(made.patient), "pixel_mm": made.pixel_mm.tolist(), "manifest": digest.hexdigest()}
-        index |= {"stack": list(made.stack), "key": list(made.key), "part": list(made.part)}
+                    manifest.update(content)
+        manifest.update(json.dumps([list(slices.patient), slices.pixel_mm.tolist()]).encode())
+        index = {"patient": list(slices.patient), "pixel_mm": slices.pixel_mm.tolist()}
+        index |= {"manifest": manifest.hexdigest(), "stack": list(slices.stack)}
+        index |= {"key": list(slices.key), "part": list(slices.part)}
         (temporary / "index.json").write_text(json.dumps(index))
         try:
             temporary.rename(folder)
         except OSError:
-            # Another process was first; what it made is the same.
+            # Another process was faster; its slices are the same.
             shutil.rmtree(temporary)
-    return _opened(folder)
+    return open_slices(folder)
 
 
-def _opened(folder: Path) -> SliceSet:
-    """The slice set that lies in ``folder``."""
+def open_slices(folder: Path) -> SliceSet:
+    """The slice set in ``folder``, its arrays memory-mapped."""
     index = json.loads((folder / "index.json").read_text())
 
     def mapped(name: str) -> np.ndarray:
         return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
 
-    def perhaps(name: str) -> np.ndarray | None:
+    def mapped_if_known(name: str) -> np.ndarray | None:
         return mapped(name) if (folder / f"{name}.npy").exists() else None
 
     return SliceSet(
         folder=folder,
         low=mapped("low"),
         normal=mapped("normal"),
-        truth=perhaps("truth"),
-        nodules=perhaps("nodules"),
+        truth=mapped_if_known("truth"),
+        nodules=mapped_if_known("nodules"),
         patient=tuple(index["patient"]),
         pixel_mm=np.asarray(index["pixel_mm"]),
         manifest=index["manifest"],
@@ -217,6 +201,7 @@ def _opened(folder: Path) -> SliceSet:
 
 
 def _check(arrays: dict[str, np.ndarray], patient: Sequence[str]) -> None:
+    """Refuse an empty set, and slices that are not finite or constant."""
     if len(patient) == 0:
         raise InputError("the data set has no slices: expected at least one that shows lung")
     problems = []

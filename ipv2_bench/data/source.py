@@ -1,44 +1,74 @@
-"""The base class of all sources of data."""
+"""The base class of all sources of data, and the helpers that sources share."""
 
 from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ipv2_bench.data.second_scan import ScannedSlice
-from ipv2_bench.data.slices import Made, SliceSet, stored
-from ipv2_bench.fingerprint import code, digest
+from ipv2_bench import data, physics
+from ipv2_bench.data.slices import SliceSet, SourceSlices, open_or_make
+from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.processes import worker_pool
+from ipv2_bench.progress import track
+from ipv2_bench.registry import key_of
+
+if TYPE_CHECKING:
+    from ipv2_bench.data.second_scan import ScannedSlice
 
 
 class Source(ABC):
-    """Makes the pairs of a benchmark. To write one: ``identity`` and ``make``, and options in ``__init__``."""
+    """A source of pairs. A subclass defines ``identity`` and ``make``, and takes its options in ``__init__``.
+
+    A source in a module of :mod:`ipv2_bench.data.sources` is named by the module, another one by ``package.module:Class``.
+    """
+
+    version: int = 1
+    """Version of the source: raise when the same options and files give other slices. Code that sources share is versioned by
+    :data:`ipv2_bench.data.VERSION`. A class from outside of this package that does not set it is known by its source text."""
 
     @abstractmethod
     def identity(self) -> dict:
         """Everything that determines the slices, as plain JSON values and without paths: equal identity, equal data."""
 
     @abstractmethod
-    def make(self, window: Window, size: int, progress: bool) -> Made:
-        """All slices at ``size``."""
+    def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
+        """All slices.
+
+        Parameters
+        ----------
+        window
+            HU interval that becomes [0, 1].
+        size
+            N, pixels along a side.
+        progress
+            Show a progress bar on stderr.
+        """
 
     cache: Path | None = None
-    """Folder for what is worth keeping between runs; set by :meth:`slices`."""
+    """Folder for files that are worth keeping between runs; set by :meth:`slices`."""
 
     def slices(self, cache: Path, window: Window, size: int, progress: bool = False) -> SliceSet:
-        """The slice set at ``size``, from the ``cache`` folder or made there."""
+        """The slice set at ``size``: opened from the ``cache`` folder, or made and stored there first."""
         self.cache = cache
-        identity = [type(self).__name__, self.identity(), [window.low, window.high], size, code("physics", "data")]
-        return stored(cache / digest(identity), lambda: self.make(window, size, progress))
+        identity = [
+            key_of(type(self)),
+            version_of(type(self)),
+            self.identity(),
+            [window.low, window.high],
+            size,
+            {"data": data.VERSION, "physics": physics.VERSION},
+        ]
+        return open_or_make(cache / digest(identity), lambda: self.make(window, size, progress))
 
 
 def scratch(folder: Path | None, n: int, size: int) -> np.ndarray:
-    """An array float32 [n, size, size] on the disk, which goes away with it: for more slices than memory holds."""
+    """A temporary array on disk, float32 [n, size, size], for more slices than memory holds; deleted when it is not used."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -46,32 +76,29 @@ def scratch(folder: Path | None, n: int, size: int) -> np.ndarray:
 
 
 def assemble(
-    scanned: Iterator[ScannedSlice],
+    scanned: Iterable[ScannedSlice],
     patient: Sequence[str],
     window: Window,
     key: Sequence[str],
     stack: Sequence[str] = (),
-) -> Made:
-    """Scanned slices in HU → what :meth:`Source.make` returns."""
-    found = list(scanned)
+) -> SourceSlices:
+    """The result of :meth:`Source.make` from scanned slices in HU; the other arguments are as in ``SourceSlices``."""
+    scans = list(scanned)
     arrays = {
-        name: np.stack([window.unit(getattr(one, name)) for one in found])
+        name: np.stack([window.unit(getattr(scan, name)) for scan in scans])
         for name in ("low", "normal", "truth")
-        if found
+        if scans
     }
-    nodules = [one.nodules for one in found if one.nodules is not None]
+    nodules = [scan.nodules for scan in scans if scan.nodules is not None]
     if nodules:
         arrays["nodules"] = np.stack(nodules)
-    return Made(arrays, patient, np.array([one.pixel_mm for one in found]), stack, key)
+    return SourceSlices(arrays, patient, np.array([scan.pixel_mm for scan in scans]), stack, key)
 
 
 def in_parallel(function: object, jobs: Sequence, progress: bool, title: str, workers: int) -> Iterator:
     """``map(function, jobs)`` over processes, in order, with a progress bar."""
-    from tqdm import tqdm
-
-    bar = {"desc": title, "total": len(jobs), "disable": not progress, "unit": "slice", "leave": False}
     if workers <= 1 or len(jobs) < 8:
-        yield from tqdm(map(function, jobs), **bar)  # type: ignore[call-overload]
+        yield from track(map(function, jobs), title, len(jobs), enabled=progress)  # type: ignore[call-overload]
         return
     with worker_pool(workers) as pool:
-        yield from tqdm(pool.map(function, jobs, chunksize=6), **bar)  # type: ignore[arg-type]
+        yield from track(pool.map(function, jobs, chunksize=6), title, len(jobs), enabled=progress)  # type: ignore[arg-type]

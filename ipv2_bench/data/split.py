@@ -1,4 +1,4 @@
-"""Which slices train, validate and test."""
+"""Splits of a slice set into training, validation and test."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ipv2_bench.data.slices import SliceSet, write_whole
+from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import write_json
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.seeding import numpy_generator
 
@@ -18,7 +19,7 @@ PARTS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into a slice set, ascending, int64; the parts do not overlap and cover everything."""
+    """Indices into a slice set, ascending, int64; the three parts do not overlap and cover the set."""
 
     train: np.ndarray
     val: np.ndarray
@@ -26,18 +27,19 @@ class Split:
 
 
 def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float], seed: int) -> Split:
-    """Split by ``patient`` (no patient on two sides), by ``slice`` (as the paper does), or as it has been decided.
+    """A split by patient (no patient on two sides), by slice (as the paper does), by folder, or read from a file.
 
     Parameters
     ----------
     slices
-        What to split.
+        The slice set.
     by
-        ``"patient"``, ``"slice"``, ``"folder"`` for the parts that the source tells, or a file of :func:`write_split`.
+        ``"patient"``, ``"slice"``, ``"folder"`` for the parts that the source decides, or a file of :func:`write_split`.
     fractions
-        Train, validation and test, adding up to 1. A part whose fraction is not 0 gets at least one unit.
+        Shares of training, validation and test, adding up to 1. A part whose share is not 0 gets at least one unit (patient
+        or slice).
     seed
-        Of the random order of the units.
+        Seed of the random order of the units.
 
     Raises
     ------
@@ -45,9 +47,9 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
         For an unknown ``by``, fractions that do not add up, fewer patients than parts, or a file that does not fit.
     """
     if by.endswith(".json"):
-        return _read(slices, Path(by))
+        return _read_split(slices, Path(by))
     if by == "folder":
-        return _told(slices)
+        return _split_by_folder(slices)
     if by not in ("patient", "slice"):
         raise InputError(f"split '{by}' is unknown: use patient, slice, folder or a file *.json of ipv2-bench split")
     if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-6 or fractions[0] == 0 or fractions[2] == 0:
@@ -57,96 +59,99 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
             "the data do not tell patients apart, so they cannot be split by patient: set data.split=slice"
         )
     units = sorted(set(slices.patient)) if by == "patient" else list(range(len(slices)))
-    wanted = sum(f > 0 for f in fractions)
-    if len(units) < wanted:
+    needed = sum(f > 0 for f in fractions)
+    if len(units) < needed:
         parts = ", ".join(p for p, f in zip(PARTS, fractions, strict=True) if f > 0)
         noun = by if len(units) == 1 else f"{by}s"
         raise InputError(
-            f"the data set has {len(units)} {noun}: a split by {by} into {parts} needs at least {wanted}; "
+            f"the data set has {len(units)} {noun}: a split by {by} into {parts} needs at least {needed}; "
             "add patients or set data.split=slice"
         )
     order = numpy_generator(seed, "split").permutation(len(units))
     counts = _apportion(len(units), fractions)
-    place = {units[j]: part for part, js in enumerate(np.split(order, np.cumsum(counts)[:-1])) for j in js}
-    part_of = np.array([place[p if by == "patient" else i] for i, p in enumerate(slices.patient)])
-    return Split(*(np.flatnonzero(part_of == part) for part in range(3)))
+    part_of = {units[j]: part for part, js in enumerate(np.split(order, np.cumsum(counts)[:-1])) for j in js}
+    parts_of_slices = np.array([part_of[p if by == "patient" else i] for i, p in enumerate(slices.patient)])
+    return Split(*(np.flatnonzero(parts_of_slices == part) for part in range(3)))
 
 
 def keeps_patients_apart(by: str) -> bool:
     """Whether a value of ``data.split`` promises that no patient, hence no neighbouring slice, is on two sides."""
     if by.endswith(".json") and Path(by).is_file():
-        return _content(Path(by)).get("by") == "patient"
+        return _read_parts(Path(by)).get("by") == "patient"
     return by == "patient"
 
 
 def rule_of(by: str) -> str:
-    """What tells a value of ``data.split`` from others without naming a place: the rule, or a hash of the file's content."""
-    return f"file {digest(_content(Path(by)))}" if by.endswith(".json") else by
+    """Name of a value of ``data.split`` without a path: the rule, or a hash of the file's content."""
+    return f"file {digest(_read_parts(Path(by)))}" if by.endswith(".json") else by
 
 
 def write_split(slices: SliceSet, split: Split, by: str, path: Path) -> None:
-    """Write a split as JSON: names of the slices in each part, which hold at any size and tell no identity.
+    """Write a split as JSON: names of the slices in each part, which are the same at any size and reveal no identity.
 
     Parameters
     ----------
     slices, split
-        What was split, and how.
+        The slice set and its split.
     by
-        The rule that it followed, ``"patient"`` or ``"slice"``, or a file of this function, whose rule is meant.
+        The rule of the split, ``"patient"`` or ``"slice"``, or a file of this function, whose rule is taken over.
     path
         ``*.json``, to be given as ``data.split``.
     """
-    by = _content(Path(by)).get("by", "") if by.endswith(".json") else by
+    by = _read_parts(Path(by)).get("by", "") if by.endswith(".json") else by
     parts = {part: [slices.key[i] for i in getattr(split, part)] for part in PARTS}
-    text = json.dumps({"by": by, **parts}, indent=1) + "\n"
-    write_whole(path, lambda file: file.write(text.encode()))
+    write_json(path, {"by": by, **parts})
 
 
-def _content(path: Path) -> dict:
+def _read_parts(path: Path) -> dict:
+    """The content of a split's file: its rule, and the names of the slices in each part."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise InputError(f"the split {path} is not there: write it with ipv2-bench split --write {path.name}") from None
-    except ValueError as error:
-        raise InputError(f"the split {path.name} is no JSON ({error}): write it anew with ipv2-bench split") from None
-    if not isinstance(found, dict) or not all(isinstance(found.get(part), list) for part in PARTS):
-        raise InputError(f"the split {path.name} does not list train, val and test: write it with ipv2-bench split")
-    return found
-
-
-def _read(slices: SliceSet, path: Path) -> Split:
-    """The split of a file, which must name every slice once and none that is not here."""
-    content = _content(path)
-    place = {key: i for i, key in enumerate(slices.key)}
-    named = [key for part in PARTS for key in content[part]]
-    twice = len(named) - len(set(named))
-    unknown = [key for key in named if key not in place]
-    missing = set(place) - set(named)
-    if twice or unknown or missing:
         raise InputError(
-            f"the split {path.name} does not fit the data: of its {len(named)} slices {len(unknown)} are not here and {twice} "
-            f"stand twice, and {len(missing)} slices of the data are in no part; use the data it was made for, or write another"
+            f"the split {path} does not exist or cannot be read: write it with ipv2-bench split --write {path.name}"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"the split {path.name} is no JSON ({error}): write it again with ipv2-bench split") from None
+    if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in PARTS):
+        raise InputError(f"the split {path.name} does not list train, val and test: write it with ipv2-bench split")
+    return content
+
+
+def _read_split(slices: SliceSet, path: Path) -> Split:
+    """The split of a file, which must name every slice of the set once and no other slice."""
+    content = _read_parts(path)
+    index = {key: i for i, key in enumerate(slices.key)}
+    names = [key for part in PARTS for key in content[part]]
+    repeated = len(names) - len(set(names))
+    unknown = [key for key in names if key not in index]
+    missing = set(index) - set(names)
+    if repeated or unknown or missing:
+        raise InputError(
+            f"the split {path.name} does not fit the data: of its {len(names)} slices {len(unknown)} are not in the data and "
+            f"{repeated} are repeated, and {len(missing)} slices of the data are in no part; use the data of the split, or "
+            "write another split"
         )
-    return Split(*(np.array(sorted(place[key] for key in content[part]), dtype=np.int64) for part in PARTS))
+    return Split(*(np.array(sorted(index[key] for key in content[part]), dtype=np.int64) for part in PARTS))
 
 
-def _told(slices: SliceSet) -> Split:
-    """The split that the source itself tells."""
+def _split_by_folder(slices: SliceSet) -> Split:
+    """The split that the source itself decides."""
     lacking = len(slices) - sum(part in PARTS for part in slices.part)
     if lacking:
         raise InputError(
-            f"{lacking} of {len(slices)} slices lie in no folder train, val or test: set data.split=slice or patient"
+            f"{lacking} of {len(slices)} slices are in no folder train, val or test: set data.split=slice or patient"
         )
-    told = np.array(slices.part)
-    return Split(*(np.flatnonzero(told == part) for part in PARTS))
+    part_of = np.array(slices.part)
+    return Split(*(np.flatnonzero(part_of == part) for part in PARTS))
 
 
 def _apportion(n: int, fractions: tuple[float, float, float]) -> list[int]:
-    """Whole numbers that add up to n, by largest remainder, at least one where the fraction is not 0."""
+    """Numbers of units in each part that add up to n, by largest remainder, at least one where the fraction is not 0."""
     exact = [n * f for f in fractions]
     counts = [max(int(e + 1e-9), int(f > 0)) for e, f in zip(exact, fractions, strict=True)]
     while sum(counts) < n:
-        # On a tie the last part gains, as in the paper: 4310 at 7:1.5:1.5 are 3017, 646 and 647.
+        # On a tie the last part gets the unit, as in the paper: 4310 at 7:1.5:1.5 are 3017, 646 and 647.
         lacking = [e - c if f > 0 else -np.inf for e, c, f in zip(exact, counts, fractions, strict=True)]
         counts[max(i for i, x in enumerate(lacking) if x >= max(lacking) - 1e-9)] += 1
     while sum(counts) > n:

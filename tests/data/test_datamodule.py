@@ -1,4 +1,4 @@
-"""What is drawn for a slice depends on seed, epoch and slice, and on nothing else."""
+"""Random draws of a slice depend on seed, epoch and slice, and on nothing else."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipv2_bench.data.datamodule import PairedCTDataModule, TrainingOrder
+from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.pair import Pair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
+from ipv2_bench.data.training_order import TrainingOrder
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition, line_integrals
+from ipv2_bench.physics.scanner import line_integrals
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification import Strategy
 from ipv2_bench.purification.add_noise import AddNoise
@@ -27,9 +29,9 @@ EVERYTHING = Split(np.array([0, 2, 3, 4, 5]), np.array([1]), np.array([1]))
 @pytest.fixture
 def module(phantom: SliceSet) -> Callable[..., PairedCTDataModule]:
     def make(strategy: str = "IPv2", **options: object) -> PairedCTDataModule:
-        made = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name(strategy), MODEL, **options)
-        made.setup("fit")
-        return made
+        data = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name(strategy), MODEL, **options)
+        data.setup("fit")
+        return data
 
     return make
 
@@ -41,14 +43,14 @@ def trainer_at(batches: int, training: bool = True) -> SimpleNamespace:
 
 
 def an_epoch(module: PairedCTDataModule, epoch: int) -> dict[int, Tensor]:
-    """Training input of each slice that the epoch brings, in its order."""
+    """Training input of each slice of an epoch, in the epoch's order."""
     loader = module.train_dataloader()
     module.trainer = trainer_at(epoch * len(loader))
-    found = {}
+    inputs = {}
     for batch in loader:
-        made = module.on_after_batch_transfer(batch, 0)
-        found |= dict(zip(batch.slice_index.tolist(), made.input, strict=True))
-    return found
+        pair = module.on_after_batch_transfer(batch, 0)
+        inputs |= dict(zip(batch.slice_index.tolist(), pair.input, strict=True))
+    return inputs
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(3, 0), (2, 2)])
@@ -61,7 +63,7 @@ def test_a_slices_draw_depends_on_neither_batch_nor_workers(module: Callable, ba
         torch.testing.assert_close(image, one[i], rtol=0, atol=1e-6)
 
 
-def test_an_epoch_comes_back_the_same_and_another_does_not(module: Callable) -> None:
+def test_an_epoch_repeats_exactly_and_another_differs(module: Callable) -> None:
     first, again, next_one = (an_epoch(module(batch_size=2), epoch) for epoch in (3, 3, 4))
     assert list(first) == list(again)
     assert all(torch.equal(first[i], again[i]) for i in first)
@@ -83,7 +85,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
 
 
 @pytest.mark.parametrize("done", [1, 12, 13, 14, 26, 39, 49])
-def test_an_interrupted_order_goes_on_at_any_batch(done: int) -> None:
+def test_an_interrupted_order_continues_at_any_batch(done: int) -> None:
     whole = order(0, 0, batches=50)  # three passes and eleven batches
     assert whole == order(0, 0) + order(0, 13) + order(0, 26) + order(0, 39)[: 11 * 3]
     assert order(0, done, batches=50) == whole[done * 3 :]
@@ -91,8 +93,8 @@ def test_an_interrupted_order_goes_on_at_any_batch(done: int) -> None:
 
 @pytest.mark.parametrize("strategy", ["raw", "simulated", "IPv1", "IPv1+2", "IPv2"])
 def test_batches_are_the_strategys_pairs_by_hand(module: Callable, phantom: SliceSet, strategy: str) -> None:
-    made = module(strategy, batch_size=5, seed=7)
-    batch = next(iter(made.train_dataloader()))
+    data = module(strategy, batch_size=5, seed=7)
+    batch = next(iter(data.train_dataloader()))
     index = batch.slice_index.numpy()
     assert sorted(index) == EVERYTHING.train.tolist()
     plan = Strategy.from_name(strategy)
@@ -101,30 +103,30 @@ def test_batches_are_the_strategys_pairs_by_hand(module: Callable, phantom: Slic
     weights = torch.zeros_like(low) if masks is None else torch.from_numpy(masks[index]).float()[:, None] / 255
     mm = torch.from_numpy(phantom.pixel_mm[index]).float()
     hu = MODEL.window.hu(normal[:, 0])
-    kept = line_integrals(hu, mm, MODEL.acquisition) if plan.needs_noise else torch.zeros(len(index), 0)
-    pair = Pair(low, normal, weights, mm, torch.from_numpy(index), kept)
+    integrals = line_integrals(hu, mm, MODEL.acquisition) if plan.needs_noise else torch.zeros(len(index), 0)
+    pair = Pair(low, normal, weights, mm, torch.from_numpy(index), integrals)
     for given, expected in zip(batch, pair, strict=True):
         assert given.dtype == expected.dtype and torch.equal(given, expected)
     generators = [torch_generator(7, "add noise", 2, int(i)) for i in index]
     expected = plan.training_pair(pair, lambda n: MODEL(n, mm, generators))
-    got = made.purify(batch, 2)
-    torch.testing.assert_close(got.input, expected.input, rtol=0, atol=1e-6)
-    assert torch.equal(got.target, normal)
+    purified = data.purify(batch, 2)
+    torch.testing.assert_close(purified.input, expected.input, rtol=0, atol=1e-6)
+    assert torch.equal(purified.target, normal)
 
 
-def test_validation_draws_one_noise_for_ever(module: Callable) -> None:
-    made = module("IPv2")
-    batch = next(iter(made.val_dataloader()))
+def test_validation_always_draws_the_same_noise(module: Callable) -> None:
+    data = module("IPv2")
+    batch = next(iter(data.val_dataloader()))
     assert batch.slice_index.tolist() == [1]
-    first, again = (made.on_after_batch_transfer(batch, 0) for _ in range(2))
+    first, again = (data.on_after_batch_transfer(batch, 0) for _ in range(2))
     assert torch.equal(first.input, again.input)
-    assert not torch.equal(first.input, made.purify(batch, 0).input)
-    made.trainer = trainer_at(50, training=False)
-    assert torch.equal(first.input, made.on_after_batch_transfer(batch, 0).input)
+    assert not torch.equal(first.input, data.purify(batch, 0).input)
+    data.trainer = trainer_at(50, training=False)
+    assert torch.equal(first.input, data.on_after_batch_transfer(batch, 0).input)
 
 
 def test_module_2_without_its_model_is_refused(phantom: SliceSet) -> None:
-    made = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name("IPv2"))
-    made.setup("fit")
+    data = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name("IPv2"))
+    data.setup("fit")
     with pytest.raises(ValueError, match="give add_noise"):
-        made.purify(next(iter(made.train_dataloader())), 0)
+        data.purify(next(iter(data.train_dataloader())), 0)

@@ -1,4 +1,4 @@
-"""Which slices of a series show lung."""
+"""Selection of the slices that show lung."""
 
 from __future__ import annotations
 

@@ -16,18 +16,18 @@ WINDOWS = [Window(), Window(-1350, 150), Window(-160, 240), Window(-1024, 3071)]
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_every_stored_value_comes_back_through_every_range(window: Window) -> None:
+def test_every_stored_value_survives_every_range(window: Window) -> None:
     import torch
 
-    for bits, there, back in ((8, from_8bit, to_8bit), (16, from_16bit, to_16bit)):
+    for bits, to_unit, to_stored in ((8, from_8bit, to_8bit), (16, from_16bit, to_16bit)):
         stored = np.arange(2**bits).astype(np.uint8 if bits == 8 else np.uint16)
-        unit = there(stored)
+        unit = to_unit(stored)
         assert unit.dtype == np.float32 and unit[0] == 0 and unit[-1] == 1
-        assert np.array_equal(back(unit), stored)
+        assert np.array_equal(to_stored(unit), stored)
         through_hu = window.unit(window.hu(unit.astype(np.float64)))
-        assert np.array_equal(back(through_hu), stored)
+        assert np.array_equal(to_stored(through_hu), stored)
         network = from_network(to_network(torch.from_numpy(unit))).numpy()
-        assert np.array_equal(back(network), stored)
+        assert np.array_equal(to_stored(network), stored)
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -42,9 +42,9 @@ def test_whole_hu_survive_16_bit(window: Window) -> None:
 def test_files_hold_what_was_written(tmp_path: Path, bits: int) -> None:
     unit = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(64, 48)
     write_png(tmp_path / "a" / "b.png", unit, bits)
-    found = read_png(tmp_path / "a" / "b.png")
-    assert found.bits == bits
-    assert np.abs(found.unit - unit).max() <= 0.5 / (2**bits - 1) + 1e-6
+    image = read_png(tmp_path / "a" / "b.png")
+    assert image.bits == bits
+    assert np.abs(image.unit - unit).max() <= 0.5 / (2**bits - 1) + 1e-6
 
 
 def test_colour_that_is_grey_passes_and_true_colour_does_not(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def pairs(root: Path, bits: int = 8, parts: tuple[str, ...] = ("train", "val", "
 
 
 def test_16_bit_pairs_are_read_finer_than_8_bit(tmp_path: Path) -> None:
-    found = PairedPng(str(pairs(tmp_path / "p", 16))).slices(tmp_path / "cache", Window(), 32)
-    assert len(found) == 12
-    assert len(np.unique(np.asarray(found.low))) > 5000
-    wanted = read_png(tmp_path / "p" / "test" / "lq" / "0.png").unit
-    assert np.array_equal(found.low[0], wanted)
+    slices = PairedPng(str(pairs(tmp_path / "p", 16))).slices(tmp_path / "cache", Window(), 32)
+    assert len(slices) == 12
+    assert len(np.unique(np.asarray(slices.low))) > 5000
+    first = read_png(tmp_path / "p" / "test" / "lq" / "0.png").unit
+    assert np.array_equal(slices.low[0], first)

@@ -1,4 +1,4 @@
-"""Breathing and the virtual second scan: the size of the motion, the still table, and a truth that is aligned."""
+"""Breathing motion and the virtual second scan: size of the motion, a table at rest, and a truth that is aligned."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ipv2_bench.data.second_scan import ScannedSlice, SecondScan, area_resize
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.sources.phantom import Phantom
 from ipv2_bench.data.thorax import Patient, draw_section
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition
 
 PIXEL_MM, SIZE = 3.0, 96
-CHEAP, DEAR = Acquisition(photons=3000.0, views=60), Acquisition(photons=1e9, views=60)
+LOW_DOSE, NO_NOISE = Acquisition(photons=3000.0, views=60), Acquisition(photons=1e9, views=60)
 
 
 def displacements(breathing: Breathing, n: int = 40, size: int = SIZE, pixel_mm: float = PIXEL_MM) -> np.ndarray:
@@ -30,7 +30,7 @@ def displacements(breathing: Breathing, n: int = 40, size: int = SIZE, pixel_mm:
 def test_random_motion_has_its_size_whatever_the_resolution(size: int, pixel_mm: float) -> None:
     field = displacements(Breathing(random_mm=5.0, smooth_mm=30.0, expansion=0.0), size=size, pixel_mm=pixel_mm)
     for component in (0, 1):
-        moved = field[:, component, : size // 3]  # the front, where nothing holds it
+        moved = field[:, component, : size // 3]  # the front, which moves freely
         assert np.sqrt((moved**2).mean()) == pytest.approx(5.0, rel=0.15)
 
 
@@ -52,7 +52,7 @@ def test_expansion_grows_to_the_front() -> None:
     assert sides[:, -1].std() == pytest.approx(0.02 * SIZE * PIXEL_MM / 2, rel=0.2)
 
 
-def test_the_back_lies_still_on_the_table() -> None:
+def test_the_back_rests_on_the_table() -> None:
     size_of = np.abs(displacements(Breathing())).max((0, 1, 3))
     assert size_of[-1] == 0.0
     assert size_of[-SIZE // 8 :].max() < 0.1 * size_of[: SIZE // 3].max()
@@ -87,16 +87,16 @@ def scan(scanner: SecondScan, hu: np.ndarray, *key: int | str) -> ScannedSlice:
 
 
 def test_truth_is_aligned_with_the_low_dose_scan_and_the_ndct_is_not(section: np.ndarray) -> None:
-    clean = scan(SecondScan(DEAR), section)
+    clean = scan(SecondScan(NO_NOISE), section)
     assert clean.pixel_mm == PIXEL_MM and clean.low.shape == (SIZE, SIZE) and clean.low.dtype == np.float32
     assert np.abs(clean.low - clean.truth).max() < 5.0  # HU, with hardly any noise
     assert np.sqrt(((clean.normal - clean.truth) ** 2).mean()) > 50.0
-    still = scan(SecondScan(DEAR, breathing=Breathing(0.0, 35.0, 0.0)), section)
+    still = scan(SecondScan(NO_NOISE, breathing=Breathing(0.0, 35.0, 0.0)), section)
     assert np.abs(still.normal - still.truth).max() < 0.5
 
 
-def test_doses_leave_their_noise_where_they_belong(section: np.ndarray) -> None:
-    real, drawn = (scan(SecondScan(CHEAP, normal), section) for normal in (None, replace(CHEAP, photons=3e5)))
+def test_each_dose_has_its_own_noise(section: np.ndarray) -> None:
+    real, drawn = (scan(SecondScan(LOW_DOSE, normal), section) for normal in (None, replace(LOW_DOSE, photons=3e5)))
     np.testing.assert_array_equal(real.low, drawn.low)
     np.testing.assert_array_equal(real.truth, drawn.truth)
     low, normal = (real.low - real.truth).std(), (drawn.normal - real.normal).std()
@@ -106,14 +106,14 @@ def test_doses_leave_their_noise_where_they_belong(section: np.ndarray) -> None:
 
 
 def test_the_key_decides_all_that_is_drawn(section: np.ndarray) -> None:
-    scanner = SecondScan(CHEAP, CHEAP)
+    scanner = SecondScan(LOW_DOSE, LOW_DOSE)
     first, again, other = (scan(scanner, section, "key", i) for i in (0, 0, 1))
     for name in ("low", "normal", "truth"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
         assert np.abs(getattr(first, name) - getattr(other, name)).max() > 10
 
 
-def test_phantom_slices_come_out_the_same_and_know_their_patients(phantom: SliceSet, tmp_path: Path) -> None:
+def test_phantom_slices_are_reproducible_and_name_their_patients(phantom: SliceSet, tmp_path: Path) -> None:
     again = Phantom(patients=2, levels=3, seed=5).slices(tmp_path, Window(), 128)
     assert again.manifest == phantom.manifest and again.folder != phantom.folder
     for name in ("low", "normal", "truth"):
@@ -139,18 +139,18 @@ def test_empty_phantoms_are_refused(options: dict, named: str) -> None:
         Phantom(**options)
 
 
-def test_nodules_breathe_along_with_the_truth() -> None:
+def test_nodules_move_with_the_truth() -> None:
     at = np.arange(SIZE) - SIZE // 2
     nodule = (at[:, None] + 12) ** 2 + (at[None] - 6) ** 2 < 6**2
     hu = np.where(nodule, 40.0, -850.0).astype(np.float32)
-    scanned = SecondScan(CHEAP, DEAR, Breathing(random_mm=5.0)).scan(hu, PIXEL_MM, SIZE, 3, nodules=nodule)
+    scanned = SecondScan(LOW_DOSE, NO_NOISE, Breathing(random_mm=5.0)).scan(hu, PIXEL_MM, SIZE, 3, nodules=nodule)
     assert scanned.nodules is not None and scanned.nodules.dtype == np.float32
     np.testing.assert_allclose(scanned.nodules, (scanned.truth + 850.0) / 890.0, atol=1e-3)
     assert np.abs(scanned.nodules - nodule).max() > 0.5  # it has moved
-    assert SecondScan(CHEAP, DEAR).scan(hu, PIXEL_MM, SIZE, 3).nodules is None
+    assert SecondScan(LOW_DOSE, NO_NOISE).scan(hu, PIXEL_MM, SIZE, 3).nodules is None
 
 
-def test_the_phantom_tells_its_nodules() -> None:
+def test_the_phantom_marks_its_nodules() -> None:
     arrays = Phantom(patients=3, levels=8, views=60).make(Window(), 64, progress=False).arrays
     nodules, truth = arrays["nodules"], arrays["truth"]
     assert nodules.shape == truth.shape and nodules.min() == 0.0 and 0.5 < nodules.max() <= 1.0

@@ -1,4 +1,4 @@
-"""Splits cover everything once, keep patients together, and come out the same every time."""
+"""Splits cover everything once, keep patients together, and are reproducible."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def parts(split: Split) -> list[np.ndarray]:
 
 def uneven(patients: int) -> list[str]:
     """Patient p has 1 + p % 7 slices, and those of neighbours interleave."""
-    made = [f"p{p:02d}" for p in range(patients) for _ in range(1 + p % 7)]
-    return [made[i] for i in np.random.default_rng(0).permutation(len(made))]
+    names = [f"p{p:02d}" for p in range(patients) for _ in range(1 + p % 7)]
+    return [names[i] for i in np.random.default_rng(0).permutation(len(names))]
 
 
 @pytest.mark.parametrize("by", ["patient", "slice"])
 @pytest.mark.parametrize("fractions", [SEVENTY, (0.5, 0.0, 0.5), (0.98, 0.01, 0.01)])
 def test_parts_are_disjoint_ascending_and_cover_everything(by: str, fractions: tuple[float, float, float]) -> None:
     slices = slices_of(uneven(31))
-    found = parts(split_slices(slices, by, fractions, seed=3))
-    np.testing.assert_array_equal(np.sort(np.concatenate(found)), np.arange(len(slices)))
-    for part, fraction in zip(found, fractions, strict=True):
+    three = parts(split_slices(slices, by, fractions, seed=3))
+    np.testing.assert_array_equal(np.sort(np.concatenate(three)), np.arange(len(slices)))
+    for part, fraction in zip(three, fractions, strict=True):
         assert (np.diff(part) > 0).all()
         assert (len(part) > 0) == (fraction > 0)
 
@@ -53,15 +53,15 @@ def test_no_patient_is_on_two_sides() -> None:
 
 def test_the_papers_split_is_by_slice() -> None:
     slices = slices_of([f"p{i // 100}" for i in range(4310)])
-    found = split_slices(slices, "slice", SEVENTY, seed=0)
-    assert len(found.train) == 3017
-    assert sorted((len(found.val), len(found.test))) == [646, 647]
-    assert len({slices.patient[i] for i in found.train} & {slices.patient[i] for i in found.test}) > 30
+    split = split_slices(slices, "slice", SEVENTY, seed=0)
+    assert len(split.train) == 3017
+    assert sorted((len(split.val), len(split.test))) == [646, 647]
+    assert len({slices.patient[i] for i in split.train} & {slices.patient[i] for i in split.test}) > 30
 
 
 def test_the_papers_split_has_647_test_slices() -> None:
-    found = split_slices(slices_of(["p"] * 4310), "slice", SEVENTY, seed=0)
-    assert [len(part) for part in parts(found)] == [3017, 646, 647]
+    split = split_slices(slices_of(["p"] * 4310), "slice", SEVENTY, seed=0)
+    assert [len(part) for part in parts(split)] == [3017, 646, 647]
 
 
 def test_equal_seeds_split_alike_and_others_do_not() -> None:
@@ -80,8 +80,8 @@ def test_the_order_of_slices_does_not_move_a_patient() -> None:
 
 
 def test_small_sets_still_fill_every_part() -> None:
-    found = split_slices(slices_of(["a", "b", "c"]), "patient", (0.9, 0.05, 0.05), seed=0)
-    assert [len(part) for part in parts(found)] == [1, 1, 1]
+    split = split_slices(slices_of(["a", "b", "c"]), "patient", (0.9, 0.05, 0.05), seed=0)
+    assert [len(part) for part in parts(split)] == [1, 1, 1]
 
 
 def test_a_single_patient_cannot_be_split() -> None:
@@ -105,38 +105,38 @@ def test_unknown_ways_to_split_are_refused() -> None:
 
 
 def test_the_folders_own_split(tmp_path: Path) -> None:
-    found = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
-    split = split_slices(found, "folder", (0.7, 0.15, 0.15), 0)
+    slices = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
+    split = split_slices(slices, "folder", (0.7, 0.15, 0.15), 0)
     assert [len(part) for part in (split.train, split.val, split.test)] == [4, 4, 4]
-    assert all(found.part[i] == "val" for i in split.val)
+    assert all(slices.part[i] == "val" for i in split.val)
     pooled = PairedPng(str(pairs(tmp_path / "q", parts=("",)))).slices(tmp_path / "cache", Window(), 32)
-    with pytest.raises(InputError, match="4 of 4 slices lie in no folder train, val or test"):
+    with pytest.raises(InputError, match="4 of 4 slices are in no folder train, val or test"):
         split_slices(pooled, "folder", (0.7, 0.15, 0.15), 0)
 
 
 def test_a_split_file_is_the_split_again(tmp_path: Path) -> None:
-    found = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
-    split = split_slices(found, "slice", (0.5, 0.25, 0.25), 3)
+    slices = PairedPng(str(pairs(tmp_path / "p"))).slices(tmp_path / "cache", Window(), 32)
+    split = split_slices(slices, "slice", (0.5, 0.25, 0.25), 3)
     file = tmp_path / "split.json"
-    write_split(found, split, "slice", file)
-    write_split(found, split, str(file), tmp_path / "copy.json")
-    assert (tmp_path / "copy.json").read_text() == file.read_text()  # which tells the rule, not where it came from
-    again = split_slices(found, str(file), (0.7, 0.15, 0.15), 99)
+    write_split(slices, split, "slice", file)
+    write_split(slices, split, str(file), tmp_path / "copy.json")
+    assert (tmp_path / "copy.json").read_text() == file.read_text()  # the rule is that of the first file
+    again = split_slices(slices, str(file), (0.7, 0.15, 0.15), 99)
     assert all(np.array_equal(getattr(split, p), getattr(again, p)) for p in ("train", "val", "test"))
-    # The names do not depend on the folder's order: another file in front moves every place.
+    # The names do not depend on the folder's order: another file in front moves every index.
     write_png(tmp_path / "p" / "test" / "lq" / "00.png", np.eye(32, dtype=np.float32), 8)
     write_png(tmp_path / "p" / "test" / "gt" / "00.png", 1 - np.eye(32, dtype=np.float32), 8)
     more = PairedPng(str(tmp_path / "p")).slices(tmp_path / "cache", Window(), 32)
     with pytest.raises(InputError, match="1 slices of the data are in no part"):
         split_slices(more, str(file), (0.7, 0.15, 0.15), 0)
     text = file.read_text()
-    for change, told in (
-        (text.replace(found.key[0], "0" * 16), "1 are not here"),
+    for change, message in (
+        (text.replace(slices.key[0], "0" * 16), "1 are not in the data"),
         (text.replace('"train"', '"training"'), "does not list train"),
         (text[:40], "is no JSON"),
     ):
         file.write_text(change)
-        with pytest.raises(InputError, match=told):
-            split_slices(found, str(file), (0.7, 0.15, 0.15), 0)
-    with pytest.raises(InputError, match="is not there"):
-        split_slices(found, str(tmp_path / "none.json"), (0.7, 0.15, 0.15), 0)
+        with pytest.raises(InputError, match=message):
+            split_slices(slices, str(file), (0.7, 0.15, 0.15), 0)
+    with pytest.raises(InputError, match="does not exist or cannot be read"):
+        split_slices(slices, str(tmp_path / "none.json"), (0.7, 0.15, 0.15), 0)

@@ -1,1 +1,1 @@
-"""Where slices come from: one file each, named in the configuration by the file's name."""
+"""Sources of slices: one file each; its name is the name of the source in a configuration."""

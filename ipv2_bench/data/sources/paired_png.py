@@ -1,4 +1,4 @@
-"""The published layout of the paper's own data: ``{train,val,test}/{lq,gt}/*.png``, or one pool of ``{lq,gt}``."""
+"""Pairs of PNG files in the layout of the paper's own data: ``{train,val,test}/{lq,gt}/*.png``, or one pool of ``{lq,gt}``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from ipv2_bench.data.findings import Findings
 from ipv2_bench.data.png import BadPng, read_png
-from ipv2_bench.data.slices import Made
+from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, scratch
 from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.progress import track
 
 
 class PngPair(NamedTuple):
@@ -26,16 +27,18 @@ class PngPair(NamedTuple):
 
 
 class PairedPng(Source):
-    """Grey pairs of 8 or 16 bit, matched by file name, as the paper's. The truth is not known.
+    """Grey pairs of 8 or 16 bit, matched by file name, like the paper's. The truth is not known.
 
     Parameters
     ----------
     root
-        Folder with ``lq`` (uLDCT) and ``gt`` (NDCT) folders, at any depth. ``data.split=folder`` keeps pairs in the
-        ``train``, ``val`` and ``test`` that they lie in; any other split pools them.
+        Folder with ``lq`` (uLDCT) and ``gt`` (NDCT) folders, at any depth. ``data.split=folder`` keeps pairs in the part
+        ``train``, ``val`` or ``test`` of their folder; any other split pools them.
     pixel_mm
-        Side of a pixel, which PNG does not tell; it sets the path lengths of module 2.
+        Side of a pixel in mm, which PNG does not hold; it sets the path lengths of module 2.
     """
+
+    version = 1
 
     def __init__(self, root: str = "", pixel_mm: float = 0.7) -> None:
         if not root:
@@ -45,7 +48,7 @@ class PairedPng(Source):
         self.root, self.pixel_mm = Path(root), pixel_mm
 
     def identity(self) -> dict:
-        """See :class:`Source`."""
+        """See :meth:`ipv2_bench.data.source.Source.identity`."""
         content = hashlib.sha256()
         for pair in self.pairs():
             content.update(hashlib.sha256(pair.low.read_bytes() + pair.normal.read_bytes()).digest())
@@ -53,57 +56,55 @@ class PairedPng(Source):
         return {"content": content.hexdigest(), "pixel_mm": self.pixel_mm}
 
     def pairs(self, findings: Findings | None = None) -> list[PngPair]:
-        """All pairs; those that lack a partner go into ``findings``, or are refused where there are none.
+        """All pairs, sorted by folder and name; images without a partner are added to ``findings``.
 
         Raises
         ------
         InputError
-            When there is no pair, or no place to put what is wrong.
+            When there is no pair, or images lack a partner and ``findings`` is ``None``.
         """
         if not self.root.is_dir():
-            raise InputError(f"the folder {self.root} is not there: set data.root to the pairs' folder")
-        pairs, own = [], Findings()
+            raise InputError(f"the folder {self.root} does not exist: set data.root to the pairs' folder")
+        pairs, orphans = [], Findings()
         for lq in sorted(p for p in self.root.rglob("lq") if p.is_dir()):
             gt = lq.parent / "gt"
             low, normal = ({p.name: p for p in folder.glob("*.png")} for folder in (lq, gt))
             for name in sorted(set(low) ^ set(normal)):
                 side, other = ("lq", "gt") if name in low else ("gt", "lq")
-                where = (lq.parent / side / name).relative_to(self.root).as_posix()
-                own.add(where, "orphan", f"has no partner in {other}: add it or remove this one")
+                file = (lq.parent / side / name).relative_to(self.root).as_posix()
+                orphans.add(file, "orphan", f"has no partner in {other}: add it or remove this one")
             part = next((p for p in lq.parent.relative_to(self.root).parts if p in PARTS), "")
             pairs += [PngPair(low[n], normal[n], part) for n in sorted(set(low) & set(normal))]
         if findings is None:
-            refuse([str(f) for f in own.list()], "data set")
+            refuse([str(f) for f in orphans.list()], "data set")
         else:
-            for f in own.list():
+            for f in orphans.list():
                 findings.add(f.name, f.kind, f.text)
         if not pairs:
             raise InputError(f"no pairs under {self.root}: expected folders lq and gt with PNG files of equal names")
         return pairs
 
-    def make(self, window: Window, size: int, progress: bool) -> Made:
-        """See :class:`Source`."""
-        from tqdm import tqdm
-
+    def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
+        """See :meth:`ipv2_bench.data.source.Source.make`."""
         pairs, findings, keys = self.pairs(), Findings(), []
         arrays = {side: scratch(self.cache, len(pairs), size) for side in ("low", "normal")}
-        for i, pair in enumerate(tqdm(pairs, desc="PNG pairs", unit="pair", disable=not progress, leave=False)):
+        for i, pair in enumerate(track(pairs, "PNG pairs", unit="pair", enabled=progress)):
             content = hashlib.sha256()
             for side, path in (("low", pair.low), ("normal", pair.normal)):
-                where = path.relative_to(self.root).as_posix()
+                file = path.relative_to(self.root).as_posix()
                 content.update(path.read_bytes())
                 try:
                     unit = read_png(path).unit
                 except BadPng as bad:
-                    findings.add(where, bad.args[0], bad.args[1])
+                    findings.add(file, *bad.problem)
                     continue
                 if unit.shape != (size, size):
                     text = f"is {unit.shape[1]}×{unit.shape[0]}: expected {size}×{size} (data.size)"
-                    findings.add(where, "shape", text)
+                    findings.add(file, "shape", text)
                     continue
                 arrays[side][i] = unit
             keys.append(content.hexdigest()[:16])
         refuse([str(f) for f in findings.list()], "data set")
-        # Patients are not told, so only data.split=slice or folder is possible.
+        # Patients are not known, so only data.split=slice or folder is possible.
         mm = np.full(len(pairs), self.pixel_mm)
-        return Made(arrays, [""] * len(pairs), mm, (), keys, [p.part for p in pairs])
+        return SourceSlices(arrays, [""] * len(pairs), mm, (), keys, [p.part for p in pairs])

@@ -1,4 +1,4 @@
-"""The embedded digital thorax, scanned twice: nothing to download, and the truth is known."""
+"""Slices of the embedded digital thorax, scanned twice: nothing to download, and the truth is known."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ from dataclasses import asdict
 from functools import lru_cache, partial
 
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
-from ipv2_bench.data.slices import Made
+from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, assemble, in_parallel
 from ipv2_bench.data.thorax import Patient, draw_section
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition
 from ipv2_bench.physics.seeding import numpy_generator
 
 FIELD_MM = 400.0
+"""Side of the field of view in mm."""
 
 
 class Phantom(Source):
-    """Random patients, each cut at several levels from apex to base.
+    """Random patients, each cut at several levels from lung apex to base.
 
     Parameters
     ----------
     patients, levels
-        How many patients, and sections of each.
+        Number of patients, and of sections of each patient.
     seed
-        Of everything that is drawn.
+        Seed of everything that is drawn.
     photons, electronic, bowtie, views
-        The 2 % acquisition; see :class:`~ipv2_bench.physics.scanner.Acquisition`.
+        The 2 % acquisition; see :class:`~ipv2_bench.physics.acquisition.Acquisition`.
     normal_dose_factor
-        How many times the photons of the 2 % scan make the NDCT.
+        Photons of the NDCT, as a multiple of those of the 2 % scan.
     """
+
+    version = 1
 
     def __init__(
         self,
@@ -53,11 +56,11 @@ class Phantom(Source):
         )
 
     def identity(self) -> dict:
-        """See :class:`Source`."""
+        """See :meth:`ipv2_bench.data.source.Source.identity`."""
         return {"patients": self.patients, "levels": self.levels, "seed": self.seed, "scanner": asdict(self.scanner)}
 
-    def make(self, window: Window, size: int, progress: bool) -> Made:
-        """See :class:`Source`."""
+    def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
+        """See :meth:`ipv2_bench.data.source.Source.make`."""
         jobs = [(p, j) for p in range(self.patients) for j in range(self.levels)]
         scan = partial(_scan, self.scanner, self.seed, self.levels, size)
         scanned = in_parallel(scan, jobs, progress, "phantom", os.cpu_count() or 1)
@@ -69,15 +72,16 @@ class Phantom(Source):
 
 @lru_cache(maxsize=2)
 def _patient(seed: int, p: int) -> Patient:
-    """Drawn once for all of its sections, since growing the vessel tree takes longer than cutting it."""
+    """Patient number ``p``, drawn once for all of its sections, since growing the vessel tree takes longer than cutting it."""
     return Patient.draw(numpy_generator(seed, "phantom", p))
 
 
 def _scan(scanner: SecondScan, seed: int, levels: int, size: int, job: tuple[int, int]) -> ScannedSlice:
+    """The section of ``job``, the numbers of patient and section, scanned twice at [size, size]."""
     p, j = job
     patient = _patient(seed, p)
     level = float((j + numpy_generator(seed, "level", p, j).uniform(0.1, 0.9)) / levels)
-    # Drawn finer than it is scanned: breathing then costs no sharpness.
+    # Drawn finer than it is scanned, so that deforming it costs no sharpness.
     fine = 2 * size
     section = draw_section(patient, level, fine, FIELD_MM / fine)
     return scanner.scan(section.hu, FIELD_MM / fine, size, seed, "phantom", p, j, nodules=section.nodules)

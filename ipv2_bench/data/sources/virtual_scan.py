@@ -1,4 +1,4 @@
-"""Real patients, breathed and scanned again: any folder tree of NDCT DICOM series."""
+"""Virtual second scans of real patients, from any folder tree of normal-dose (NDCT) DICOM series."""
 
 from __future__ import annotations
 
@@ -7,46 +7,48 @@ import os
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ipv2_bench.data.breathing import Breathing
-from ipv2_bench.data.decoded import DecodedCache
-from ipv2_bench.data.dicom import content_of, read_tree
+from ipv2_bench.data.dicom.patients import RULES
+from ipv2_bench.data.dicom.series import Series
+from ipv2_bench.data.dicom.tree import content_of, read_tree
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.patients import RULES
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
-from ipv2_bench.data.series import Series
-from ipv2_bench.data.slices import Made
+from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, assemble, in_parallel
 from ipv2_bench.errors import InputError
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition
 from ipv2_bench.physics.seeding import numpy_generator
 
 
 class VirtualScan(Source):
-    """NDCT series from DICOM; every lung-bearing slice gets a virtual second scan at ultra-low dose.
+    """NDCT series from DICOM; every slice that shows lung gets a virtual second scan at ultra-low dose.
 
     Parameters
     ----------
     root
-        Folder tree of DICOM series of normal dose. Where it is empty, the environment variable ``IPV2_BENCH_CT``.
+        Folder tree of DICOM series of normal dose. Where it is empty, the environment variable ``IPV2_BENCH_CT`` is used.
     min_lung
-        Least share of the body's area that is lung, for a slice to take part.
+        Smallest share of the body's area that is lung, for a slice to take part.
     patients_by
-        What tells patients apart, for the split: ``auto``, ``patient_id``, ``study`` or ``series``; see
-        :func:`~ipv2_bench.data.patients.group_patients`.
+        The rule that groups series by patient, for the split: ``auto``, ``patient_id``, ``study`` or ``series``; see
+        :func:`~ipv2_bench.data.dicom.patients.group_patients`.
     breathe_by
-        ``slice``: every slice is breathed on its own, which gives a small data set many motions; ``series``: as one breath
-        of the patient, smooth from slice to slice, for denoisers that see neighbours.
+        ``slice``: every slice has a breathing motion of its own, which gives a small data set many motions; ``series``: one
+        motion of the whole patient, smooth from slice to slice, for denoisers that see neighbours.
     seed
-        Of everything that is drawn.
+        Seed of everything that is drawn.
     derived
         Whether derived images (ImageType DERIVED, such as reformats) count as slices.
     photons, electronic, bowtie, views
-        The 2 % acquisition; see :class:`~ipv2_bench.physics.scanner.Acquisition`.
+        The 2 % acquisition; see :class:`~ipv2_bench.physics.acquisition.Acquisition`.
     """
+
+    version = 1
 
     def __init__(
         self,
@@ -75,9 +77,9 @@ class VirtualScan(Source):
         )
 
     def identity(self) -> dict:
-        """See :class:`Source`. The files' content takes part, their names and place do not."""
+        """See :meth:`ipv2_bench.data.source.Source.identity`. The files' content takes part, their names and folders do not."""
         if not self.root.is_dir():
-            raise InputError(f"the folder {self.root} is not there: set data.root to a tree of DICOM series")
+            raise InputError(f"the folder {self.root} does not exist: set data.root to a tree of DICOM series")
         return {
             "content": content_of(self.root),
             "min_lung": self.min_lung,
@@ -88,14 +90,16 @@ class VirtualScan(Source):
             "scanner": asdict(self.scanner),
         }
 
-    def make(self, window: Window, size: int, progress: bool) -> Made:
-        """See :class:`Source`."""
+    def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
+        """See :meth:`ipv2_bench.data.source.Source.make`."""
+        from ipv2_bench.data.dicom.decoded import DecodedCache
+
         jobs, patient, stack, key = [], [], [], []
         decoded = None if self.cache is None else DecodedCache(self.cache)
         for number, series in enumerate(read_tree(self.root, progress, self.patients_by, decoded, self.derived)):
-            used = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, self.min_lung))
-            runs = np.cumsum(np.diff(used, prepend=-2) > 1)
-            for i, run in zip(used, runs, strict=True):
+            lung = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, self.min_lung))
+            runs = np.cumsum(np.diff(lung, prepend=-2) > 1)  # of consecutive slices
+            for i, run in zip(lung, runs, strict=True):
                 jobs.append(self.job(series, int(i)))
                 patient.append(series.patient)
                 stack.append(f"{number}-{run}")
@@ -109,33 +113,54 @@ class VirtualScan(Source):
         scanned = in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1)
         return assemble(scanned, patient, window, key, stack)
 
-    def job(self, series: Series, i: int) -> Job:
-        """What :func:`scan_slice` needs of a slice."""
-        height = float(series.position_mm[i]) if self.breathe_by == "series" else None
-        return series.hu[i].astype(np.float32), series.spacing_mm, series.key, i, height
+    def job(self, series: Series, i: int) -> ScanJob:
+        """The job of :func:`scan_slice` for slice ``i`` of a series."""
+        position = float(series.position_mm[i]) if self.breathe_by == "series" else None
+        return ScanJob(series.hu[i].astype(np.float32), series.spacing_mm, series.key, i, position)
 
 
-Job = tuple[np.ndarray, float, str, int, float | None]
-"""A slice [M, M] in HU, the side of its pixels in mm, its series' key, its place there, and its height in mm where one
-breath goes through the whole series."""
+class ScanJob(NamedTuple):
+    """A slice to be scanned.
+
+    Attributes
+    ----------
+    hu
+        [M, M], float32 in HU.
+    spacing_mm
+        Side of a pixel in mm.
+    series, slice_index
+        Key of its series, and its index there.
+    position_mm
+        Its position along the patient where the whole series has one motion, else ``None``.
+    """
+
+    hu: np.ndarray
+    spacing_mm: float
+    series: str
+    slice_index: int
+    position_mm: float | None
+
 
 KNOT_MM = 40.0
-"""Distance along the patient at which a breath is drawn anew; between two of them it is blended."""
+"""Distance along the patient between two independent motions; between them the motion is a blend of both."""
 
 
-def scan_slice(scanner: SecondScan, seed: int, size: int, job: Job) -> ScannedSlice:
-    """Breathe a slice and scan it again, at [size, size]."""
-    hu, spacing_mm, key, i, height = job
-    field = None if height is None else breath(scanner.breathing, hu.shape[0], spacing_mm, height, seed, key)
-    return scanner.scan(hu, spacing_mm, size, seed, key, i, field=field)
+def scan_slice(scanner: SecondScan, seed: int, size: int, job: ScanJob) -> ScannedSlice:
+    """A slice, deformed by breathing and scanned again, at [size, size]."""
+    field = None
+    if job.position_mm is not None:
+        field = series_motion(scanner.breathing, job.hu.shape[0], job.spacing_mm, job.position_mm, seed, job.series)
+    return scanner.scan(job.hu, job.spacing_mm, size, seed, job.series, job.slice_index, field=field)
 
 
-def breath(breathing: Breathing, size: int, pixel_mm: float, height_mm: float, seed: int, key: str) -> np.ndarray:
-    """Displacement [2, size, size] in pixels of the slice at a height, as part of one motion of the whole patient."""
-    knot = math.floor(height_mm / KNOT_MM)
-    share = height_mm / KNOT_MM - knot
+def series_motion(
+    breathing: Breathing, size: int, pixel_mm: float, position_mm: float, seed: int, series: str
+) -> np.ndarray:
+    """Displacement [2, size, size] in pixels of the slice at a position, as part of one motion of the whole patient."""
+    knot = math.floor(position_mm / KNOT_MM)
+    share = position_mm / KNOT_MM - knot
     below, above = (
-        breathing.displacement(size, pixel_mm, numpy_generator(seed, key, "breath", k)) for k in (knot, knot + 1)
+        breathing.displacement(size, pixel_mm, numpy_generator(seed, series, "breath", k)) for k in (knot, knot + 1)
     )
     # Root weights keep the size of independent motions the same between the knots as at them.
     return np.sqrt(1.0 - share) * below + np.sqrt(share) * above

@@ -1,0 +1,44 @@
+"""Cache of decoded slices on disk, named by the content of their files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ipv2_bench.data.dicom.pixels import DECODER_VERSION
+from ipv2_bench.files import write_whole
+
+
+class DecodedCache:
+    """Slices in HU, one file each, named by the SHA-256 of the file that they were decoded from.
+
+    Only pixels are stored. Several processes may use it at once: files appear whole, and equal content has one name.
+    It never shrinks by itself; its folder may be removed at any time.
+
+    Parameters
+    ----------
+    folder
+        Folder of the cache. Each version of the decoder has a folder of its own below it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / f"decoded-{DECODER_VERSION}"
+
+    def get(self, raw: bytes, decode: Callable[[], np.ndarray]) -> np.ndarray:
+        """The slice in HU of a file's bytes ``raw``: read from the disk, or decoded by ``decode()`` and stored."""
+        name = hashlib.sha256(raw).hexdigest()
+        path = self.folder / name[:2] / f"{name}.npy"
+        try:
+            return np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError):  # absent, or damaged on the disk
+            hu = decode()
+        write_whole(path, lambda file: np.save(file, hu))
+        return hu
+
+    def size(self) -> tuple[int, int]:
+        """Number of cached slices, and of their bytes on the disk."""
+        sizes = [p.stat().st_size for p in self.folder.glob("*/*.npy")]
+        return len(sizes), sum(sizes)

@@ -1,0 +1,116 @@
+"""Pairing of ultra-low-dose (uLDCT) and normal-dose (NDCT) series by patient, and of their slices by position."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ipv2_bench.data.dicom.series import Series
+from ipv2_bench.data.findings import Findings, shown
+from ipv2_bench.errors import InputError
+
+RULES = ("patient_id", "folder")
+"""Values of ``data.match_by``."""
+
+
+@dataclass(frozen=True)
+class SeriesPair:
+    """Two series of one patient.
+
+    Attributes
+    ----------
+    low, normal
+        uLDCT and NDCT.
+    indices
+        Indices of the slices of ``low`` and of ``normal`` that belong together, [k, 2], by ascending position of ``low``.
+    """
+
+    low: Series
+    normal: Series
+    indices: np.ndarray
+
+    @property
+    def same_grid(self) -> bool:
+        """Whether the pixels coincide: the same shape and spacing, and corners less than half a pixel apart."""
+        if self.low.hu.shape[1:] != self.normal.hu.shape[1:]:
+            return False
+        if not np.isclose(self.low.spacing_mm, self.normal.spacing_mm, rtol=1e-3, atol=0):
+            return False
+        corners = (self.low.corner_mm, self.normal.corner_mm)
+        if corners[0] is None or corners[1] is None:
+            return True
+        return bool(np.abs(corners[0] - corners[1]).max() < 0.5 * self.low.spacing_mm)
+
+
+def match(
+    low: Sequence[Series], normal: Sequence[Series], by: str, tolerance_mm: float, findings: Findings
+) -> list[SeriesPair]:
+    """Pair the series of two trees, and their slices by position.
+
+    Parameters
+    ----------
+    low, normal
+        Series of either tree.
+    by
+        ``patient_id``: series with the same patient number; ``folder``: series in folders of the same name.
+    tolerance_mm
+        Largest distance in mm of two slices that count as one position.
+    findings
+        Receives series without a partner, with more than one, or without a common position.
+
+    Raises
+    ------
+    InputError
+        For an unknown rule, or where the rule is ``patient_id`` and series lack it.
+    """
+    if by not in RULES:
+        raise InputError(f"data.match_by is '{by}': use one of {', '.join(RULES)}")
+    lacking = sum(not s.belonging.patient_id for s in (*low, *normal))
+    if by == "patient_id" and lacking:
+        raise InputError(f"{lacking} series have no PatientID: set data.match_by=folder")
+    low_groups, normal_groups = (_grouped(series, by) for series in (low, normal))
+
+    def smallest_key(group: str) -> str:
+        return min(s.key for groups in (low_groups, normal_groups) for s in groups.get(group, []))
+
+    unit = by.replace("_id", "")
+    pairs = []
+    for group in sorted({*low_groups, *normal_groups}, key=smallest_key):
+        lows, normals = low_groups.get(group, []), normal_groups.get(group, [])
+        name = (lows or normals)[0].names[0]
+        if not lows or not normals:
+            present, missing = ("uLDCT", "NDCT") if lows else ("NDCT", "uLDCT")
+            text = f"no {missing} of the same {unit} as this {present} series; expected both; add or remove one"
+            findings.add(name, "orphan", text)
+            continue
+        if len(lows) > 1 or len(normals) > 1:
+            text = f"{len(lows)} uLDCT and {len(normals)} NDCT series of one {unit}; expected one of each"
+            findings.add(name, "duplicate", f"{text}; remove the others, or set data.match_by=folder")
+            continue
+        indices = _nearest_pairs(lows[0].position_mm, normals[0].position_mm, tolerance_mm)
+        if not len(indices):
+            text = f"no slice is within {tolerance_mm:g} mm of one of {shown(normals[0].folder)}; expected common positions"
+            findings.add(name, "orphan", f"{text}; set data.tolerance_mm or check the series")
+            continue
+        pairs.append(SeriesPair(lows[0], normals[0], indices))
+    return pairs
+
+
+def _grouped(series: Sequence[Series], by: str) -> dict[str, list[Series]]:
+    """Series by patient number or by folder."""
+    groups: dict[str, list[Series]] = defaultdict(list)
+    for one in series:
+        groups[one.belonging.patient_id if by == "patient_id" else one.folder].append(one)
+    return groups
+
+
+def _nearest_pairs(low_mm: np.ndarray, normal_mm: np.ndarray, tolerance_mm: float) -> np.ndarray:
+    """Indices of the slices that are each other's nearest and at most ``tolerance_mm`` apart, [k, 2]."""
+    distance = np.abs(low_mm[:, None] - normal_mm[None])
+    nearest_normal, nearest_low = distance.argmin(1), distance.argmin(0)
+    own = np.arange(len(low_mm))
+    keep = (nearest_low[nearest_normal] == own) & (distance[own, nearest_normal] <= tolerance_mm + 1e-6)
+    return np.stack([own[keep], nearest_normal[keep]], axis=1)

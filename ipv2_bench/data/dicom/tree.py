@@ -1,0 +1,175 @@
+"""The CT series of a folder tree of DICOM files, in Hounsfield units (HU).
+
+Findings carry relative paths only; :mod:`ipv2_bench.data.dicom.tags` says what is read of a file, and what never.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipv2_bench.data.dicom.patients import group_patients
+from ipv2_bench.data.dicom.series import FileProblem, Series, build_series
+from ipv2_bench.data.dicom.tags import quiet_pydicom
+from ipv2_bench.data.findings import Finding, Findings, shown
+from ipv2_bench.errors import refuse
+from ipv2_bench.progress import track
+from ipv2_bench.files import sha256_of
+
+if TYPE_CHECKING:
+    from ipv2_bench.data.dicom.ct_slice import CTSlice
+    from ipv2_bench.data.dicom.decoded import DecodedCache
+
+logger = logging.getLogger("ipv2_bench")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The content of a folder tree.
+
+    Attributes
+    ----------
+    series
+        Series without a problem, ordered by key; their ``patient`` is not set yet.
+    findings
+        Problems.
+    left_out
+        Number of files that are no slices of a scan, by reason.
+    files
+        Number of DICOM files.
+    """
+
+    series: list[Series]
+    findings: list[Finding]
+    left_out: Counter[str]
+    files: int
+
+
+def read_tree(
+    root: str | os.PathLike[str],
+    progress: bool = False,
+    patients_by: str = "auto",
+    cache: DecodedCache | None = None,
+    derived: bool = False,
+) -> list[Series]:
+    """Read every CT series below a folder.
+
+    Files count as DICOM by their marker or by the suffix ``.dcm``; others are ignored, and so are links to folders.
+    Localizers, derived images and images other than CT are left out, with one warning in the log.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    progress
+        Show a progress bar over the files on stderr.
+    patients_by
+        The rule that groups series by patient; see :func:`~ipv2_bench.data.dicom.patients.group_patients`.
+    cache
+        Cache of decoded slices.
+    derived
+        Whether derived images count too (ImageType DERIVED: reformats, projections, denoised slices).
+
+    Returns
+    -------
+    list of Series
+        At least one series; ordered by key, hence the same for any file names and any order on the disk.
+
+    Raises
+    ------
+    ipv2_bench.errors.InputError
+        All problems of the tree, in one list, with paths relative to ``root``.
+    """
+    tree = scan_tree(root, progress, cache, derived)
+    if tree.left_out:
+        logger.warning("left out of the data set: %s", count(tree.left_out))
+    refuse([str(finding) for finding in tree.findings], "data set")
+    patient = group_patients({s.key: s.belonging for s in tree.series}, patients_by)
+    return [replace(one, patient=patient[one.key]) for one in tree.series]
+
+
+def scan_tree(
+    root: str | os.PathLike[str], progress: bool = False, cache: DecodedCache | None = None, derived: bool = False
+) -> Tree:
+    """The usable series and the problems of a tree: like :func:`read_tree`, but problems are returned, not raised."""
+    from ipv2_bench.data.dicom.ct_slice import read_slice
+
+    base = Path(root)
+    base_name = shown(base.resolve().name or "the given folder")
+    if not base.is_dir():
+        fact = "is a file" if base.exists() else "does not exist"
+        refuse([f"{base_name}: {fact}; expected a folder of CT DICOM files; correct the path"], "data set")
+    findings = Findings()
+    left_out: Counter[str] = Counter()
+    groups: dict[tuple[str, str], list[CTSlice]] = defaultdict(list)
+    with quiet_pydicom():
+        names = dicom_files(base, findings)
+        for name in track(names, "reading CT", unit="file", enabled=progress):
+            part = read_slice(base / name, name, findings, left_out, cache, derived)
+            if part is not None:
+                groups[Path(name).parent.as_posix(), part.uid].append(part)
+    series: dict[str, Series] = {}
+    for folder, uid in list(groups):
+        slices = groups.pop((folder, uid))
+        built, problems = build_series(folder, slices)
+        if built is not None and series.setdefault(built.key, built) is not built:
+            twin = shown(series[built.key].folder)
+            text = f"same series as in {twin}; expected each once; remove one of the two"
+            problems = [FileProblem(slices[0].name, "duplicate", text)]
+        for problem in problems:
+            findings.add(*problem)
+    if not series and not findings.list():
+        fact = f"no CT slice ({count(left_out)} left out)" if left_out else "no DICOM file"
+        remedy = "correct the path, unpack archives, use real folders for links to folders"
+        if left_out["derived"]:
+            remedy = "set data.derived=true to use derived images too"
+        text = f"{fact} in this folder; expected chest CT as DICOM files; {remedy}"
+        findings.add(base_name, "unreadable", text)
+    return Tree([series[key] for key in sorted(series)], findings.list(), left_out, len(names))
+
+
+def content_of(root: Path, names: bool = False) -> str:
+    """SHA-256 over the content of all files below a folder; their names count only with ``names``."""
+    files = []
+    for folder, _, file_names in os.walk(root):
+        for path in (Path(folder, name) for name in file_names):
+            if path.is_file():
+                files.append(sha256_of(path) + (path.relative_to(root).as_posix() if names else ""))
+    return hashlib.sha256("".join(sorted(files)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def count(left_out: Counter[str]) -> str:
+    """The files that were left out, in words: number and reason."""
+    return ", ".join(f"{n} {what}" for what, n in sorted(left_out.items()))
+
+
+def dicom_files(base: Path, findings: Findings) -> list[str]:
+    """Names of the DICOM files below a folder, relative, sorted by folder and name; unreadable ones go into ``findings``."""
+
+    def unreadable(error: OSError) -> None:
+        name = Path(error.filename).relative_to(base).as_posix()
+        findings.add(name, "unreadable", "cannot be opened; expected a readable folder; check its permissions")
+
+    names = []
+    for folder, subfolders, files in os.walk(base, onerror=unreadable):
+        subfolders.sort()
+        for path in (Path(folder, file) for file in sorted(files)):
+            name = path.relative_to(base).as_posix()
+            has_suffix = path.suffix.lower() == ".dcm"
+            try:
+                # Only regular files: opening a pipe would block.
+                if path.is_file():
+                    with path.open("rb") as stream:
+                        if has_suffix or stream.read(132)[128:] == b"DICM":
+                            names.append(name)
+                elif has_suffix:
+                    raise FileNotFoundError
+            except OSError:
+                text = "cannot be opened; expected a readable file; check link and permissions"
+                findings.add(name, "unreadable", text)
+    return names

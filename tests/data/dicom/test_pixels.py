@@ -1,0 +1,132 @@
+"""Stored values of DICOM slices: every compression, signed and fractional, padding, and decoders that are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    JPEGLosslessSV1,
+    RLELossless,
+)
+
+from ipv2_bench.data.dicom import pixels
+from ipv2_bench.data.dicom.tree import read_tree
+from ipv2_bench.errors import InputError
+from tests.data.dicom.ct_series import image, refusal, save, series, slice_of
+
+
+def test_signed_values_fraction_and_clamp(tmp_path: Path) -> None:
+    stored = image(0) - 1500
+    save(slice_of(0, stored, signed=True, RescaleIntercept="0"), tmp_path / "a" / "1.dcm")
+    save(slice_of(0, image(1), RescaleSlope="0.5", RescaleIntercept="-1024"), tmp_path / "b" / "1.dcm")
+    by_folder = {s.folder: s for s in read_tree(tmp_path)}
+    assert stored.min() < -1024
+    assert np.array_equal(by_folder["a"].hu[0], np.maximum(stored, -1024))
+    assert by_folder["b"].hu.dtype == np.float32
+    assert np.allclose(by_folder["b"].hu[0], np.maximum(image(1) * 0.5 - 1024, -1024))
+
+
+@pytest.mark.parametrize("vr", ["US", "SS"])
+def test_padding_becomes_air(tmp_path: Path, vr: str) -> None:
+    stored = image(0)
+    stored[:4] = -2000
+    data = slice_of(0, stored, signed=True)
+    data.add_new("PixelPaddingValue", vr, -2000 if vr == "SS" else 63536)
+    save(data, tmp_path / "1.dcm")
+    (only,) = read_tree(tmp_path)
+    assert (only.hu[0, :4] == -1000).all()
+    assert np.array_equal(only.hu[0, 4:], stored[4:] - 1024)
+
+
+def test_padding_range(tmp_path: Path) -> None:
+    stored = image(0) + 100
+    stored[0, :3] = [5, 6, 7]
+    save(slice_of(0, stored, PixelPaddingValue=5, PixelPaddingRangeLimit=7), tmp_path / "1.dcm")
+    (only,) = read_tree(tmp_path)
+    assert (only.hu[0, 0, :3] == -1000).all()
+    assert np.array_equal(only.hu[0, 1:], stored[1:] - 1024)
+
+
+def packed(gdcm: ModuleType, plain: Path, folder: Path, syntax: str) -> None:
+    """Write the two slices of a series again, compressed."""
+    folder.mkdir()
+    for i in range(2):
+        reader = gdcm.ImageReader()
+        reader.SetFileName(str(plain / f"{i}.dcm"))
+        assert reader.Read()
+        change = gdcm.ImageChangeTransferSyntax()
+        change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, syntax)))
+        change.SetInput(reader.GetImage())
+        assert change.Change()
+        writer = gdcm.ImageWriter()
+        writer.SetFileName(str(folder / f"{i}.dcm"))
+        writer.SetFile(reader.GetFile())
+        writer.SetImage(change.GetOutput())
+        assert writer.Write()
+
+
+def test_rle_and_jpeg_lossless_give_the_same_values(tmp_path: Path) -> None:
+    plain = series(tmp_path / "plain", 2)
+    for i in range(2):
+        data = slice_of(i)
+        data.compress(RLELossless, generate_instance_uid=False)
+        save(data, tmp_path / "rle" / f"{i}.dcm")
+    (want,), (rle,) = read_tree(plain), read_tree(tmp_path / "rle")
+    assert np.array_equal(want.hu, rle.hu)
+    assert want.key == rle.key
+    gdcm = pytest.importorskip("gdcm", reason="needs the package python-gdcm")
+    packed(gdcm, plain, tmp_path / "jpeg", "JPEGLosslessProcess14_1")
+    (jpeg,) = read_tree(tmp_path / "jpeg")
+    assert jpeg.key == want.key
+    cut = (tmp_path / "jpeg" / "1.dcm").read_bytes()
+    (tmp_path / "jpeg" / "1.dcm").write_bytes(cut[: len(cut) * 3 // 4])
+    assert "1.dcm: no pixel data" in refusal(tmp_path / "jpeg")
+
+
+@pytest.mark.parametrize("syntax", ["JPEGLSLossless", "JPEG2000Lossless", "RLELossless", "JPEGLosslessProcess14"])
+def test_compressed_slices_are_read_exactly(tmp_path: Path, syntax: str) -> None:
+    gdcm = pytest.importorskip("gdcm", reason="needs the package python-gdcm")
+    plain = series(tmp_path / "plain", 2)
+    packed(gdcm, plain, tmp_path / "packed", syntax)
+    (plain_series,), (compressed,) = read_tree(plain), read_tree(tmp_path / "packed")
+    assert np.array_equal(plain_series.hu, compressed.hu)
+
+
+def test_deflated_slices_are_read(tmp_path: Path) -> None:
+    data = slice_of(0)
+    data.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    save(data, tmp_path / "a.dcm")
+    assert np.array_equal(read_tree(tmp_path)[0].hu[0], image(0) - 1024)
+
+
+class NoDecoder:
+    """Stands in for a decoder none of whose plug-ins is installed."""
+
+    available_plugins: tuple[str, ...] = ()
+
+
+def test_missing_decoder_names_syntax_and_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = slice_of(0)
+    data.compress(RLELossless, generate_instance_uid=False)
+    data.file_meta.TransferSyntaxUID = JPEGLosslessSV1
+    save(data, tmp_path / "1.dcm")
+    monkeypatch.setattr(pixels, "get_decoder", lambda uid: NoDecoder())
+    message = refusal(tmp_path)
+    assert message.startswith("1.dcm: no decoder for 'JPEG Lossless")
+    assert "pip install python-gdcm" in message
+
+
+def test_unknown_transfer_syntax_is_not_quoted(tmp_path: Path) -> None:
+    data = slice_of(0)
+    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path = save(data, tmp_path / "1.dcm")
+    known, unknown = ExplicitVRLittleEndian.encode() + b"\0", b"1.2.826.0.1.98765432"
+    path.write_bytes(path.read_bytes().replace(known, unknown))
+    with pytest.raises(InputError, match=r"1\.dcm: ") as caught:
+        read_tree(tmp_path)
+    assert "98765432" not in str(caught.value)
