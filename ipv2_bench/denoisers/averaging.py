@@ -1,4 +1,4 @@
-"""Averaged weights."""
+"""Exponential moving average (EMA) of the weights."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ class Averaging(EMAWeightAveraging):
     Parameters
     ----------
     decay
-        Share of the old average that each update keeps.
+        Share of the old average in each update.
     every, start
-        Steps between updates, and the first step that takes part.
+        Steps between updates, and the first step that is averaged.
     """
 
     def __init__(self, decay: float, every: int, start: int) -> None:
         super().__init__(decay=decay, update_every_n_steps=every, update_starting_at_step=start)
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The average takes the place of the weights."""
-        self._follow(pl_module)
+        """Use the average in place of the weights during validation."""
+        self._copy_weights_before_first_update(pl_module)
         super().on_validation_epoch_start(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Both go into the checkpoint."""
-        self._follow(pl_module)
+        """Store both the weights and their average."""
+        self._copy_weights_before_first_update(pl_module)
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The average is what stays."""
-        self._follow(pl_module)
+        """Replace the weights by their average for good."""
+        self._copy_weights_before_first_update(pl_module)
         super().on_train_end(trainer, pl_module)
 
-    def _follow(self, module: L.LightningModule) -> None:
+    def _copy_weights_before_first_update(self, module: L.LightningModule) -> None:
         average = self._average_model
         if average is not None and not int(average.n_averaged):
             average.module.load_state_dict(module.state_dict())

@@ -20,7 +20,7 @@ SCHEDULES = ("constant", "cosine", "one_cycle")
 
 
 class Denoiser(L.LightningModule, ABC):
-    """A denoiser as the benchmark sees it. To write one: :meth:`loss` and :meth:`denoise`.
+    """Base class of a denoiser. A subclass writes :meth:`loss` and :meth:`denoise`.
 
     Images are [B, 1, H, W], float32 in [0, 1] of the HU window. A subclass passes options that it does not use itself
     on to this class.
@@ -34,12 +34,17 @@ class Denoiser(L.LightningModule, ABC):
     warmup
         Steps over which the learning rate rises from zero first; not with ``one_cycle``, which has its own.
     seed
-        Of all that is drawn in training; the weights are drawn by whoever builds the module.
+        Of all that is drawn in training; the weights are drawn when the module is built, from torch's global generator.
     ema_decay
         Decay of an exponential moving average of the weights that is used after training; 0 for none.
     ema_every, ema_start
-        Steps between its updates, and the first step that takes part.
+        Steps between its updates, and the first step that is averaged.
     """
+
+    version: int = 1
+    """Version of this denoiser: raise when the same data, options and seed give other weights or images.
+
+    Every denoiser sets its own. A class from outside of this package that does not set it is known by its source text."""
 
     title = ""
     """Name in the tables; the class's name where it is empty."""
@@ -48,10 +53,10 @@ class Denoiser(L.LightningModule, ABC):
     """Height and width must be multiples of this; :meth:`restore` pads."""
 
     network_calls = 1
-    """Network calls that denoising one slice takes."""
+    """Number of network calls to denoise one slice."""
 
     context = 1
-    """Slices of the uLDCT that it sees: 1, or 3 with the neighbours below and above."""
+    """Number of uLDCT slices in the input: 1, or 3 with the neighbours below and above."""
 
     def __init__(
         self,
@@ -90,9 +95,21 @@ class Denoiser(L.LightningModule, ABC):
 
     @torch.no_grad()
     def restore(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Denoise slices of any size: padded by reflection to :attr:`divisor`, cropped back, clipped to [0, 1].
+        """Denoise slices of any size: padded by reflection to :attr:`divisor`, cropped to their size, clipped to [0, 1].
 
-        Dropout is off, also amid a training.
+        Dropout is off, even when the module is in training mode.
+
+        Parameters
+        ----------
+        low
+            uLDCT, [B, context, H, W], of the type of the weights.
+        generator
+            Of samplers that draw; on the slices' device.
+
+        Returns
+        -------
+        Tensor
+            Denoised slices, [B, 1, H, W] in [0, 1].
 
         Raises
         ------
@@ -100,10 +117,10 @@ class Denoiser(L.LightningModule, ABC):
             When ``low`` is not [B, context, H, W], is empty, is of another type than the weights, or holds NaN, infinity or
             values far outside of [0, 1].
         """
-        self._refuse_unusable(low)
+        self._check_input(low)
         height, width = low.shape[-2:]
         pad = (0, -width % self.divisor, 0, -height % self.divisor)
-        # A slice smaller than what is missing has too little to reflect.
+        # Reflection needs more pixels than are added; a smaller slice repeats its edge.
         fits = pad[1] < width and pad[3] < height
         padded = F.pad(low, pad, mode="reflect" if fits else "replicate") if any(pad) else low
         in_training = [m for m in self.modules() if m.training]
@@ -115,7 +132,7 @@ class Denoiser(L.LightningModule, ABC):
             for module in in_training:
                 module.training = True
 
-    def _refuse_unusable(self, low: Tensor) -> None:
+    def _check_input(self, low: Tensor) -> None:
         if low.ndim != 4 or low.shape[1] != self.context or not low.numel():
             raise ValueError(f"got shape {tuple(low.shape)}: expected [batch, {self.context}, height, width]")
         dtype = next((p.dtype for p in self.parameters()), torch.float32)
@@ -126,8 +143,11 @@ class Denoiser(L.LightningModule, ABC):
             raise ValueError(f"got values from {least:g} to {most:g}: expected [0, 1] of the HU window, and no NaN")
 
     def training_step(self, pair: TrainingPair, batch_idx: int) -> Tensor:
-        """One batch; what it draws is fixed by seed and batch, so that an interrupted run goes on the same."""
-        # Several batches make a step when gradients are accumulated; other processes of a distributed run draw otherwise.
+        """Loss of one batch; its draws depend on seed and batch alone, so that an interrupted run continues the same.
+
+        Each process of a distributed run has draws of its own.
+        """
+        # Batches, not steps: with accumulated gradients a step has several.
         batch = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         which = (batch, self.global_rank) if self.global_rank else (batch,)
         torch.manual_seed(derive_seed(self.seed, "layers", *which))
@@ -136,23 +156,23 @@ class Denoiser(L.LightningModule, ABC):
         return loss
 
     def validation_step(self, pair: TrainingPair, batch_idx: int) -> None:
-        """Loss on the validation pairs, with draws that are the same each time."""
+        """Loss on the validation pairs, with the same draws at each validation."""
         loss = self.loss(pair, torch_generator(self.seed, "validation", batch_idx, device=self.device))
         self.log("val/loss", loss, prog_bar=True, batch_size=len(pair.input), sync_dist=True)
 
     def predict_step(self, pair: Pair, batch_idx: int) -> tuple[Tensor, Tensor]:
-        """Places of the slices in their set [B], and the slices denoised [B, 1, H, W]."""
-        places = pair.slice_index.reshape(len(pair.low), -1)[:, self.context // 2]
-        generator = torch_generator(self.seed, "denoise", int(places[0]), device=self.device)
-        return places, self.restore(pair.low, generator)
+        """Indices of the slices in their set [B], and the denoised slices [B, 1, H, W]."""
+        index = pair.slice_index.reshape(len(pair.low), -1)[:, self.context // 2]
+        generator = torch_generator(self.seed, "denoise", int(index[0]), device=self.device)
+        return index, self.restore(pair.low, generator)
 
     def compile_networks(self) -> None:
-        """Let torch.compile take every network of the module; names in checkpoints stay as they are.
+        """Compile every network of the module with torch.compile; the names in checkpoints stay as they are.
 
         Raises
         ------
         TypeError
-            When layers stand in a list, which is never called itself: such a module says here what is to be compiled.
+            When layers are kept in a list, which is never called itself: such a class overrides this method.
         """
         for name, network in self.named_children():
             if isinstance(network, nn.ModuleList | nn.ModuleDict):
@@ -162,11 +182,11 @@ class Denoiser(L.LightningModule, ABC):
             network.compile()
 
     def configure_callbacks(self) -> list[L.Callback]:
-        """The averaging of weights that the options ask for."""
+        """The callback that averages the weights, when ``ema_decay`` is above 0."""
         return [Averaging(self.ema_decay, self.ema_every, self.ema_start)] if self.ema_decay else []
 
     def configure_optimizers(self) -> Any:
-        """Adam, with the schedule."""
+        """Adam with the learning-rate schedule."""
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
         if self.schedule == "constant" and not self.warmup:
             return optimizer
@@ -187,17 +207,17 @@ class Denoiser(L.LightningModule, ABC):
 
 
 class IterativeDenoiser(Denoiser):
-    """A denoiser that samples step by step. To write one: :meth:`loss` and :meth:`states`."""
+    """Base class of a denoiser that samples step by step. A subclass writes :meth:`loss` and :meth:`states`."""
 
     @abstractmethod
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """The image after each step of sampling, [B, 1, H, W] in about [0, 1]; the last is the denoised one.
 
-        H and W are multiples of :attr:`divisor`. Nothing is kept: whoever wants the road takes what passes.
+        H and W are multiples of :attr:`divisor`. States are yielded one by one and not kept.
         """
 
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The last of :meth:`states`."""
+        """The last image of :meth:`states`, [B, 1, H, W]."""
         x = low
         for x in self.states(low, generator):  # noqa: B007
             pass
@@ -205,18 +225,24 @@ class IterativeDenoiser(Denoiser):
 
 
 CRITERIA: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": F.l1_loss, "l2": F.mse_loss}
-"""Mean absolute and mean squared error."""
+"""Training criteria by option value: mean absolute and mean squared error."""
 
 T = TypeVar("T")
 
 
 def chosen(option: str, value: str, known: dict[str, T]) -> T:
-    """``known[value]``, or a ValueError that lists what there is."""
+    """``known[value]``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown value; the valid ones are listed.
+    """
     if value not in known:
         raise ValueError(f"{option} '{value}' is unknown: use one of {', '.join(known)}")
     return known[value]
 
 
 def at(t: Tensor, image: Tensor) -> Tensor:
-    """One number per image, [B], shaped to be multiplied with images [B, C, H, W]."""
+    """``t`` [B], one number per image, reshaped to broadcast over images [B, C, H, W]."""
     return t.to(image.dtype).reshape(-1, *[1] * (image.ndim - 1))

@@ -1,10 +1,9 @@
-"""Trained denoisers as files: safetensors with the name and the options of what they hold."""
+"""Files of trained denoisers: safetensors with the weights, the name and the options of a denoiser."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from torch import Tensor
 from ipv2_bench import registry
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import write_whole
 
 
 def save_denoiser(denoiser: Denoiser, path: Path, name: str, options: dict[str, Any], **notes: str) -> None:
-    """Write the weights, whole or not at all.
+    """Write the weights of a denoiser; the file appears whole or not at all.
 
     Parameters
     ----------
@@ -28,49 +28,48 @@ def save_denoiser(denoiser: Denoiser, path: Path, name: str, options: dict[str, 
     path
         ``*.safetensors``.
     name, options
-        What builds it: registry key, and keyword options.
+        Registry key and keyword options that build it.
     notes
-        Whatever else the file shall tell, such as ``window="-1000 400"``.
+        Further entries of the file's metadata, such as ``window="-1000 400"``.
 
     Raises
     ------
     InputError
         When a weight is not finite: nothing is written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {k: v.detach().cpu().contiguous() for k, v in denoiser.state_dict().items()}
     bad = _not_finite(state)
     if bad:
         raise InputError(f"{bad} of denoiser {name} holds NaN or infinity: lower train.lr or set train.clip=1.0")
-    temporary = path.with_name(f".{path.name}.part")
-    told = {"denoiser": name, "options": json.dumps(options, sort_keys=True), "sha256": _sha256(state)}
-    save_file(state, temporary, metadata={**told, **notes})
-    os.replace(temporary, path)
+    metadata = {"denoiser": name, "options": json.dumps(options, sort_keys=True), "sha256": _sha256(state), **notes}
+    content = save(state, metadata=metadata)
+    write_whole(path, lambda file: file.write(content))
 
 
 def _not_finite(weights: dict[str, Tensor]) -> str:
-    """Name of the first that holds NaN or infinity."""
+    """Name of the first weight that holds NaN or infinity; empty for none."""
     return next((k for k, v in weights.items() if v.is_floating_point() and not bool(torch.isfinite(v).all())), "")
 
 
 def _sha256(weights: dict[str, Tensor]) -> str:
-    """Over names, types, shapes and bytes of the weights."""
-    found = hashlib.sha256()
+    """SHA-256 over names, types, shapes and bytes of the weights."""
+    content = hashlib.sha256()
     for name in sorted(weights):
-        held = weights[name].contiguous()
-        found.update(f"{name} {held.dtype} {list(held.shape)}".encode())
-        found.update(held.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
+        weight = weights[name].contiguous()
+        content.update(f"{name} {weight.dtype} {list(weight.shape)}".encode())
+        content.update(weight.reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """What a file tells of itself, and its weights by name.
+    """Metadata of a file (denoiser, options and notes), and its weights by name.
 
     Raises
     ------
     InputError
-        When it is not there, cut off, changed since it was written, or none of ours.
+        When the file is absent, cut off, changed since it was written, or no checkpoint of this program.
     """
     if not path.is_file():
         raise InputError(f"the checkpoint {path.name} is not there: train first, or name another file")
@@ -99,7 +98,7 @@ def load_weights(denoiser: Denoiser, path: Path, name: str) -> None:
     Raises
     ------
     InputError
-        When the file is unusable, or holds another denoiser or another size; it names both.
+        When the file is unusable, or holds another denoiser or another size; the message names both.
     """
     notes, weights = read_checkpoint(path)
     if notes["denoiser"] != name:
@@ -110,20 +109,20 @@ def load_weights(denoiser: Denoiser, path: Path, name: str) -> None:
 
 
 def load_denoiser(path: Path, outside: Collection[str] | None = ()) -> tuple[Denoiser, dict[str, str]]:
-    """The denoiser of a file, built anew with its options, in evaluation mode; and what the file tells of itself.
+    """The denoiser of a file, built with its options, in evaluation mode; and the file's metadata.
 
     Parameters
     ----------
     path
         ``*.safetensors``.
     outside
-        Classes from outside of this package, ``package.module:Class``, whose modules a file may have imported; ``None`` for
-        any, in files of one's own.
+        Classes from outside of this package, ``package.module:Class``, that may be imported to read the file; ``None`` for
+        any, which is safe only for files that you wrote yourself.
 
     Raises
     ------
     InputError
-        When the file is unusable, or the denoiser is not known here, or from outside and not allowed.
+        When the file is unusable, or its denoiser is unknown, or comes from outside and is not in ``outside``.
     """
     notes, weights = read_checkpoint(path)
     name = notes["denoiser"]
@@ -138,21 +137,21 @@ def load_denoiser(path: Path, outside: Collection[str] | None = ()) -> tuple[Den
     except (ValueError, TypeError) as error:
         raise InputError(f"the checkpoint {path.name} has unreadable options: use one of ipv2-bench train") from error
     with torch.device("meta"):  # a size that the weights do not have takes no memory
-        _refuse_others(registry.build(cls, Denoiser, options, f"checkpoint {path.name}"), weights, path, notes)
+        _refuse_other_size(registry.build(cls, Denoiser, options, f"checkpoint {path.name}"), weights, path, notes)
     denoiser = registry.build(cls, Denoiser, options, f"checkpoint {path.name}")
     _fill(denoiser, weights, path, notes)
     return denoiser.eval(), notes
 
 
 def _fill(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
-    _refuse_others(denoiser, weights, path, notes)
+    _refuse_other_size(denoiser, weights, path, notes)
     bad = _not_finite(weights)
     if bad:
         raise InputError(f"the checkpoint {path.name} holds NaN or infinity in {bad}: remove it and train again")
     denoiser.load_state_dict(weights)
 
 
-def _refuse_others(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
+def _refuse_other_size(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
     own = denoiser.state_dict()
     problems = [f"{k} is missing" for k in own if k not in weights]
     problems += [f"{k} is not known" for k in weights if k not in own]
@@ -169,5 +168,5 @@ def _refuse_others(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, n
     if problems:
         raise InputError(
             f"the checkpoint {path.name} holds another size of {notes['denoiser']} ({problems[0]}; {len(problems)} such): "
-            f"it was made with {notes['options']}"
+            f"it was trained with {notes['options']}"
         )

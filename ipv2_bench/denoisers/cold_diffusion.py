@@ -21,19 +21,20 @@ class ColdDiffusion(IterativeDenoiser):
     widths, dropout, unshuffle
         See :class:`~ipv2_bench.denoisers.networks.unet.UNet`.
     steps
-        T, also the number of sampling steps; the IPv2 paper takes 50.
+        T, also the number of sampling steps; 50 in the IPv2 paper.
     time_scale
         Factor of t, which runs from 1 to T, in the embedding.
     criterion
         ``l1``, as published, or ``l2``.
     channels
-        1, or 3 equal ones as in public code that reads grey PNG as RGB; the mean of the three comes out.
+        1, or 3 equal ones as in public code that reads grey PNG as RGB; the output is the mean of the three.
     residual
         Let the network predict x̂_0 − x_t, an option of the public code that short trainings need.
     options
         See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
 
+    version = 1
     title = "Cold Diffusion"
 
     def __init__(
@@ -58,9 +59,9 @@ class ColdDiffusion(IterativeDenoiser):
 
     def restored(self, x: Tensor, t: Tensor) -> Tensor:
         """``R(x_t, t)``, the estimate of x_0."""
-        made = self.network(x.expand(-1, self.channels, -1, -1), t)
-        made = made.mean(dim=1, keepdim=True) if self.channels > 1 else made
-        return x + made if self.residual else made
+        out = self.network(x.expand(-1, self.channels, -1, -1), t)
+        out = out.mean(dim=1, keepdim=True) if self.channels > 1 else out
+        return x + out if self.residual else out
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
         """``D(x_0, t) = (1 − t/T)·x_0 + (t/T)·x_T`` with t [B] in 0..T."""

@@ -20,7 +20,7 @@ class CoreDiff(IterativeDenoiser):
     width, modulator
         See :class:`~ipv2_bench.denoisers.networks.corediff_unet.CoreDiffUNet`.
     context
-        1, or 3: the network then sees x_t between the neighbouring slices of the uLDCT.
+        1, or 3: the input is then x_t between the neighbouring slices of the uLDCT.
     criterion
         ``l2``, as published, or ``l1``.
     alpha
@@ -29,14 +29,15 @@ class CoreDiff(IterativeDenoiser):
     steps
         T, also the number of sampling steps.
     modulate_stage_one
-        Feed the target to the modulator in stage 1, as the public code does unless told otherwise; the published
-        training scripts do not.
+        Feed the target to the modulator in stage 1, which is the default of the public code; the published training
+        scripts do not.
     lr, ema_decay, ema_every, ema_start
         The paper's and its code's: 2e-4; 0.995 every 10 steps from step 2000.
     options
         See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
 
+    version = 1
     title = "CoreDiff"
 
     def __init__(
@@ -67,7 +68,7 @@ class CoreDiff(IterativeDenoiser):
 
     @property
     def alpha(self) -> Tensor:
-        """α of each step, [T]. No buffer: averaging the weights would average it too, and round it a little each time."""
+        """α of each step, [T]. Not a buffer: averaging the weights would average it too, with a rounding error."""
         dtype = next((p.dtype for p in self.parameters()), torch.float32)
         if self._alpha is None or self._alpha.device != self.device or self._alpha.dtype != dtype:
             self._alpha = self.alphas(self.steps, dtype).to(self.device)
@@ -80,17 +81,17 @@ class CoreDiff(IterativeDenoiser):
 
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """Mean of both stages' squared errors (eq. 11); one t for the batch, as in the public code."""
-        around, x_end, x_0 = pair.input, self._middle(pair.input), pair.target
+        low, x_end, x_0 = pair.input, self._middle(pair.input), pair.target
         t = torch.randint(0, self.steps, (1,), generator=generator, device=x_0.device).expand(len(x_0))
         known = x_0 if self.modulate_stage_one and int(t[0]) < self.steps - 1 else None
-        first = self.network(self._between(around, self.degrade(x_0, x_end, t)), t, known, x_end)
+        first = self.network(self._between(low, self.degrade(x_0, x_end, t)), t, known, x_end)
         if int(t[0]) == 0:
-            return self.error(first, x_0) + self._idle()
-        again = self.network(self._between(around, self.degrade(first, x_end, t - 1)), t - 1, first, x_end)
-        return 0.5 * self.error(first, x_0) + 0.5 * self.error(again, x_0)
+            return self.error(first, x_0) + self._unused_gradient()
+        second = self.network(self._between(low, self.degrade(first, x_end, t - 1)), t - 1, first, x_end)
+        return 0.5 * self.error(first, x_0) + 0.5 * self.error(second, x_0)
 
-    def _idle(self) -> Tensor | float:
-        """Nothing, but with a gradient: DDP waits for that of every weight, and the last step has no modulation."""
+    def _unused_gradient(self) -> Tensor | float:
+        """Zero, with a gradient for the modulation: DDP expects one of every weight, and at t = 0 modulation is not used."""
         if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
             return 0.0
         return 0.0 * torch.stack([p.sum() for p in self.network.modulation.parameters()]).sum()
@@ -99,7 +100,7 @@ class CoreDiff(IterativeDenoiser):
         return slices[:, self.context // 2 : self.context // 2 + 1]
 
     def _between(self, slices: Tensor, middle: Tensor) -> Tensor:
-        """The neighbours as they are, with another slice in the middle."""
+        """``slices`` [B, context, H, W] with ``middle`` [B, 1, H, W] in place of the middle one."""
         return middle if self.context == 1 else torch.cat([slices[:, :1], middle, slices[:, 2:]], dim=1)
 
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:

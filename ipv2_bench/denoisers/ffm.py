@@ -6,7 +6,10 @@ from ipv2_bench.denoisers.fm import FlowMatching
 
 
 class FrequencyFlowMatching(FlowMatching):
-    """Flow matching with a frequency mixer in every residual block; objective, sampler and options as there."""
+    """Flow matching with a frequency mixer in every residual block; objective, sampler and options are those of
+    :class:`~ipv2_bench.denoisers.fm.FlowMatching`.
+    """
 
+    version = 1
     title = "FFM"
     frequency = True

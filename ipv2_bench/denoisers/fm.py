@@ -21,19 +21,20 @@ class FlowMatching(IterativeDenoiser):
     widths, dropout, unshuffle
         See :class:`~ipv2_bench.denoisers.networks.unet.UNet`.
     steps
-        Steps of sampling; the paper takes 10, FFM's public code 50.
+        Steps of sampling; 10 in the paper, 50 in FFM's public code.
     solver
         ``euler``, as published, or ``midpoint`` or ``heun``: second order, two network calls a step.
     criterion
         ``l2``, as published, or ``l1``.
     channels
-        1, or 3 equal ones as in the public code, which reads grey PNG as RGB; the mean of the three comes out.
+        1, or 3 equal ones as in the public code, which reads grey PNG as RGB; the output is the mean of the three.
     time_scale
         Factor of t in the embedding. 1 as in the public code, where t in [0, 1] meets an embedding for 0..1000.
     options
         See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
 
+    version = 1
     title = "FM"
     frequency = False
 
@@ -64,11 +65,11 @@ class FlowMatching(IterativeDenoiser):
         x_0, x_1 = to_network(pair.input), to_network(pair.target)
         t = torch.rand(len(x_0), generator=generator, device=x_0.device, dtype=x_0.dtype)
         x_t = (1 - at(t, x_0)) * x_0 + at(t, x_0) * x_1
-        return self.error(self.network(self._copies(x_t), t), self._copies(x_1 - x_0))
+        return self.error(self.network(self._in_channels(x_t), t), self._in_channels(x_1 - x_0))
 
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """``dx/dt = v(x, t)`` (eq. 1) from the uLDCT at t = 0 to t = 1."""
-        x = self._copies(to_network(low))
+        x = self._in_channels(to_network(low))
         for i in range(self.steps):
             x = self.solver(self._velocity, x, i / self.steps, 1.0 / self.steps)
             yield from_network(x.mean(dim=1, keepdim=True) if self.channels > 1 else x)
@@ -76,7 +77,7 @@ class FlowMatching(IterativeDenoiser):
     def _velocity(self, x: Tensor, t: float) -> Tensor:
         return self.network(x, torch.full((len(x),), t, device=x.device, dtype=x.dtype))
 
-    def _copies(self, x: Tensor) -> Tensor:
+    def _in_channels(self, x: Tensor) -> Tensor:
         return x.expand(-1, self.channels, -1, -1)
 
 

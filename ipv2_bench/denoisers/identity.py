@@ -1,4 +1,4 @@
-"""No denoising at all: the lower bound that every denoiser must beat."""
+"""No denoising at all: the floor that every denoiser must beat."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ipv2_bench.denoisers.base import Denoiser
 
 
 class Identity(Denoiser):
-    """Returns the uLDCT as it is. Without parameters nothing is trained."""
+    """Returns the uLDCT unchanged. It has no parameters, so nothing is trained."""
 
+    version = 1
     title = "identity"
     network_calls = 0
 
@@ -21,5 +22,5 @@ class Identity(Denoiser):
         return F.mse_loss(pair.input, pair.target)
 
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The uLDCT."""
+        """The uLDCT, unchanged."""
         return low

@@ -14,18 +14,19 @@ from ipv2_bench.denoisers.base import Denoiser
 
 
 class NonLocalMeans(Denoiser):
-    """Averages pixels whose surroundings are alike, with a strength set by the slice's own noise.
+    """Average of pixels with similar patches around them; the strength follows the noise measured in the slice.
 
     Parameters
     ----------
     strength
-        Cut-off of the likeness, in standard deviations of the noise.
+        Cut-off of the distance between patches (``h``), in standard deviations of the noise.
     patch, reach
-        Side of the surroundings that are compared, and how far a pixel looks, in pixels.
+        Side of the patches that are compared, and the largest distance at which they are searched, in pixels.
     options
         See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
 
+    version = 1
     title = "non-local means"
     network_calls = 0
 
@@ -36,15 +37,15 @@ class NonLocalMeans(Denoiser):
         self.strength, self.patch, self.reach = strength, patch, reach
 
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
-        """Mean squared error of its result; nothing is trained with it."""
+        """Mean squared error of the result, for validation; there is nothing to train."""
         return F.mse_loss(self.denoise(pair.input), pair.target)
 
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Slice by slice, on the CPU."""
-        made = [self._one(image) for image in low[:, 0].detach().cpu().double().numpy()]
-        return torch.from_numpy(np.stack(made))[:, None].to(low)
+        """Denoised slices, [B, 1, H, W]; computed one by one on the CPU."""
+        denoised = [self._denoise_slice(image) for image in low[:, 0].detach().cpu().double().numpy()]
+        return torch.from_numpy(np.stack(denoised))[:, None].to(low)
 
-    def _one(self, image: np.ndarray) -> np.ndarray:
+    def _denoise_slice(self, image: np.ndarray) -> np.ndarray:
         sigma = noise_level(image)
         return denoise_nl_means(
             image,
@@ -57,11 +58,11 @@ class NonLocalMeans(Denoiser):
 
 
 def noise_level(image: np.ndarray) -> float:
-    """Standard deviation of white noise in an image [H, W], by a mask that plane structure does not reach.
+    """Standard deviation of white noise in an image [H, W], by a mask whose response to plane structure is zero.
 
     Immerkær, Computer Vision and Image Understanding 64 (1996) 300; with the median in place of the mean, so that edges
     count less.
     """
     mask = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
-    found = np.median(np.abs(ndimage.convolve(image, mask, mode="reflect")))
-    return float(found / (0.6745 * np.sqrt((mask**2).sum())))
+    median = np.median(np.abs(ndimage.convolve(image, mask, mode="reflect")))
+    return float(median / (0.6745 * np.sqrt((mask**2).sum())))

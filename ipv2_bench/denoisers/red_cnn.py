@@ -13,7 +13,7 @@ from ipv2_bench.denoisers.base import CRITERIA, Denoiser, chosen
 class REDCNN(Denoiser):
     """Five convolutions, five transposed ones, and three shortcuts; not iterative.
 
-    The convolutions are padded, so that slices of any size come back whole; the original's are not.
+    The convolutions are padded, so that the output has the size of the input; the original's are not.
 
     Parameters
     ----------
@@ -29,6 +29,7 @@ class REDCNN(Denoiser):
         See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
 
+    version = 1
     title = "RED-CNN"
 
     def __init__(
@@ -44,18 +45,18 @@ class REDCNN(Denoiser):
         )
 
     def compile_networks(self) -> None:
-        """Let torch.compile take the pass over all layers, which stand in lists."""
-        self._restored = torch.compile(self._restored)  # type: ignore[method-assign]
+        """Compile the pass over all layers, which are kept in lists, with torch.compile."""
+        self._forward = torch.compile(self._forward)  # type: ignore[method-assign]
 
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """``E‖R(input) − target‖²`` (eq. 6)."""
-        return self.error(self._restored(pair.input), pair.target)
+        return self.error(self._forward(pair.input), pair.target)
 
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One pass."""
-        return self._restored(low)
+        """Output of the network, [B, 1, H, W]."""
+        return self._forward(low)
 
-    def _restored(self, x: Tensor) -> Tensor:
+    def _forward(self, x: Tensor) -> Tensor:
         shortcuts = [x]
         h = x
         for i, layer in enumerate(self.encoder):

@@ -1,1 +1,4 @@
-"""What a CT scanner does: units, projection and reconstruction, dose and noise. Imports nothing of ours."""
+"""What a CT scanner does: units, projection and reconstruction, dose and noise."""
+
+VERSION = 1
+"""Version of the physics: raise when the same inputs give other numbers."""

@@ -1,4 +1,4 @@
-"""What projection, FBP and noise are exactly, for objects and scans simple enough: the measure of all that approximates."""
+"""Exact projections of ellipses and the exact noise of filtered back-projection (FBP), to test approximations against."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ipv2_bench.physics.projector import filter_window
+from ipv2_bench.physics.filters import filter_window
 
 Ellipse = tuple[float, float, float, float, float, float]
 """Value, centre x (right) and y (up), semi-axes, all in halves of the side, and rotation in radians."""
@@ -20,7 +20,7 @@ ELLIPSES: tuple[Ellipse, ...] = (
 
 
 def ellipse_image(size: int, ellipses: Sequence[Ellipse] = ELLIPSES, fine: int = 16) -> np.ndarray:
-    """Ellipses on [size, size] pixels, each the mean over fine × fine points; float64."""
+    """Image of ellipses, float64 [size, size], each pixel the mean over fine × fine points."""
     half = size / 2
     at = np.arange(size) - (size - 1) / 2
     offset = (np.arange(fine) + 0.5) / fine - 0.5
@@ -60,24 +60,25 @@ def noise_power(frequency: np.ndarray, views: int, filter_name: str, variance: f
     views
         Angles over [0, π).
     filter_name
-        One of :data:`ipv2_bench.physics.projector.FILTERS`.
+        One of :data:`ipv2_bench.physics.filters.FILTERS`.
     variance
-        Of each line integral.
+        Variance of each line integral.
 
     Returns
     -------
     numpy.ndarray
         ``(π/views)·variance·|ν|·W(ν)²`` in squared units of the image times px², W the filter's window. The spectrum of a
-        filtered view, |ν|²W², lies on lines through the origin, whose density falls with 1/|ν| (Riederer, Pelc &
+        filtered view, |ν|²W², is given on lines through the origin, whose density falls with 1/|ν| (Riederer, Pelc &
         Chesler, Phys. Med. Biol. 23, 1978).
     """
     return np.pi / views * variance * frequency * filter_window(frequency, filter_name) ** 2
 
 
 def noise_variance(views: int, filter_name: str, variance: np.ndarray | float = 1.0) -> float:
-    """Variance of a pixel of FBP: the integral of :func:`noise_power` over the plane.
+    """Variance of a pixel of an FBP image: the integral of :func:`noise_power` over the plane.
 
-    ``variance`` may be an array [views]: of the line integrals that pass the pixel, where it varies slowly along them.
+    ``variance`` may be an array [views]: the variances of the line integrals through the pixel, one per view, where it
+    varies slowly from detector cell to cell.
     """
     nu = (np.arange(100_000) + 0.5) / 200_000
     return float(np.pi * np.mean(nu * noise_power(nu, views, filter_name)) * np.mean(variance))

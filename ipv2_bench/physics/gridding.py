@@ -1,7 +1,7 @@
-"""A non-uniform FFT on whatever device torch has, for points that stay the same.
+"""A non-uniform FFT in torch, for any device and a fixed set of points.
 
 The points of a parallel-beam scan are fixed, so the interpolation between them and the Cartesian grid is a fixed sparse
-matrix: made once, applied to a whole batch by one sparse product. Kernel: Kaiser-Bessel at twofold oversampling, with
+matrix: built once, applied to a whole batch by one sparse product. Kernel: Kaiser-Bessel at twofold oversampling, with
 the shape of Beatty, Nishimura & Pauly (IEEE Trans. Med. Imaging 24, 2005, eq. 5).
 """
 
@@ -18,16 +18,16 @@ WIDTH = 6
 
 
 class Gridding:
-    """Fourier transforms between images and points of their spectrum.
+    """Fourier transform of images at given points of their spectrum (forward), and its adjoint.
 
     Parameters
     ----------
     size
-        N of the images; pixel i stands at ``i − N // 2``.
+        N of the images; the position of pixel i is ``i − N // 2``.
     row, column
         Angular frequency of each point along rows and columns in radians per pixel, [P].
     device
-        Where the work is done.
+        Device of the images and points.
     """
 
     def __init__(self, size: int, row: Tensor, column: Tensor, device: torch.device) -> None:
@@ -41,29 +41,29 @@ class Gridding:
         shape = (points, self.grid**2)
         starts = torch.arange(0, points * taps + 1, taps, device=device)
         values = weight.reshape(-1).float()
-        self.read_matrix = torch.sparse_csr_tensor(starts, index.reshape(-1), values, shape)
+        self.forward_matrix = torch.sparse_csr_tensor(starts, index.reshape(-1), values, shape)
         order = torch.argsort(index.reshape(-1), stable=True)
         ends = torch.searchsorted(index.reshape(-1)[order], torch.arange(self.grid**2 + 1, device=device))
-        self.spread_matrix = torch.sparse_csr_tensor(ends, order // taps, values[order], shape[::-1])
+        self.adjoint_matrix = torch.sparse_csr_tensor(ends, order // taps, values[order], shape[::-1])
         at = torch.arange(size, device=device, dtype=torch.float64) - size // 2
         inverse = 1.0 / _kernel_transform(at, self.grid)
         self.correction = (inverse[:, None] * inverse[None]).float()
 
-    def read(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """``Σ_x image(x)·exp(−i κ·x)`` at every point: [B, N, N] real → [B, P] complex64."""
         padded = image.new_zeros(len(image), self.grid, self.grid, dtype=torch.float32)
         padded[:, : self.size, : self.size] = image * self.correction
         half = self.size // 2
         spectrum = torch.fft.fft2(padded.roll((-half, -half), (1, 2)))
         columns = torch.view_as_real(spectrum).reshape(len(image), -1, 2).permute(1, 0, 2).reshape(self.grid**2, -1)
-        found = (self.read_matrix @ columns.contiguous()).reshape(-1, len(image), 2).permute(1, 0, 2)
-        return torch.view_as_complex(found.contiguous())
+        values = (self.forward_matrix @ columns.contiguous()).reshape(-1, len(image), 2).permute(1, 0, 2)
+        return torch.view_as_complex(values.contiguous())
 
-    def spread(self, values: Tensor) -> Tensor:
+    def adjoint(self, values: Tensor) -> Tensor:
         """``Re Σ_p values_p·exp(+i κ_p·x)`` at every pixel: [B, P] complex → [B, N, N] float32."""
         batch = len(values)
         columns = torch.view_as_real(values.to(torch.complex64)).permute(1, 0, 2).reshape(-1, 2 * batch)
-        grid = (self.spread_matrix @ columns.contiguous()).reshape(self.grid, self.grid, batch, 2)
+        grid = (self.adjoint_matrix @ columns.contiguous()).reshape(self.grid, self.grid, batch, 2)
         spectrum = torch.view_as_complex(grid.permute(2, 0, 1, 3).contiguous())
         half = self.size // 2
         image = torch.fft.ifft2(spectrum, norm="forward").real.roll((half, half), (1, 2))
@@ -71,16 +71,16 @@ class Gridding:
 
 
 class GriddedBeam:
-    """:class:`~ipv2_bench.physics.projector.ParallelBeam`'s two operators on an accelerator, for whole batches.
+    """The two operators of :class:`~ipv2_bench.physics.projector.ParallelBeam` on an accelerator, for whole batches.
 
     Parameters
     ----------
     size, row, column
         See :class:`Gridding`.
     phase, weights
-        What the spectrum of a view is multiplied with after reading and before spreading, [views, detectors/2 + 1].
+        Factors of the spectrum of a view after the forward transform and before the adjoint, [views, detectors/2 + 1].
     device
-        Where the work is done.
+        Device of images and sinograms.
     """
 
     def __init__(
@@ -97,29 +97,30 @@ class GriddedBeam:
         self.detectors = 2 * (phase.shape[1] - 1)
 
     def project(self, image: Tensor) -> Tensor:
-        """[B, N, N] → [B, views, detectors]."""
-        spectrum = self.transform.read(image).reshape(len(image), *self.phase.shape) * self.phase
+        """Sinogram of an image, [B, N, N] → [B, views, detectors]."""
+        spectrum = self.transform.forward(image).reshape(len(image), *self.phase.shape) * self.phase
         return torch.fft.fftshift(torch.fft.irfft(spectrum, n=self.detectors), dim=-1)
 
     def backproject(self, sinogram: Tensor, response: Tensor) -> Tensor:
-        """[B, views, detectors] → [B, N, N]; ``response`` of the filter at twice the length."""
+        """Filtered back-projection, [B, views, detectors] → [B, N, N]; ``response`` is the filter's at twice the length."""
         spectrum = torch.fft.rfft(sinogram, n=2 * self.detectors) * response.to(sinogram.device)
         filtered = torch.fft.irfft(spectrum, n=2 * self.detectors)[..., : self.detectors]
         half = torch.fft.rfft(torch.fft.ifftshift(filtered, dim=-1)) * self.weights
-        return self.transform.spread(half.reshape(len(sinogram), -1))
+        return self.transform.adjoint(half.reshape(len(sinogram), -1))
 
 
 def _beta() -> float:
+    """Shape parameter of the Kaiser-Bessel kernel."""
     return math.pi * math.sqrt((WIDTH / 2) ** 2 * 1.5**2 - 0.8)
 
 
 def _taps(omega: Tensor, grid: int) -> tuple[Tensor, Tensor]:
     """Grid indices and kernel weights, [P, WIDTH] each, of points at ``omega`` radians per pixel."""
-    place = omega * (grid / (2.0 * math.pi))
-    first = torch.ceil(place - WIDTH / 2)
+    position = omega * (grid / (2.0 * math.pi))
+    first = torch.ceil(position - WIDTH / 2)
     taps = first[:, None] + torch.arange(WIDTH, device=omega.device)
-    away = (2.0 / WIDTH) * (place[:, None] - taps)
-    weight = torch.special.i0(_beta() * torch.sqrt((1.0 - away**2).clamp_min(0.0)))
+    distance = (2.0 / WIDTH) * (position[:, None] - taps)
+    weight = torch.special.i0(_beta() * torch.sqrt((1.0 - distance**2).clamp_min(0.0)))
     return taps.long() % grid, weight
 
 

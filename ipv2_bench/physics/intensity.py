@@ -1,14 +1,19 @@
-"""Every conversion of intensity: HU, attenuation, unit range, network range, 8 and 16 bit. Nowhere else."""
+"""Every conversion of intensity: Hounsfield units (HU), attenuation, unit range, network range, 8 and 16 bit.
+
+No other file converts intensities. Only annotations name torch, so that this is imported without it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from torch import Tensor
 
-Array = TypeVar("Array", Tensor, np.ndarray)
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = TypeVar("Array", "Tensor", np.ndarray)
 
 MU_WATER_PER_MM = {80: 0.0227, 120: 0.0193}
 """Linear attenuation of water in 1/mm by tube voltage in kV, taken at the beam's effective energy: 50 keV for

@@ -2,9 +2,9 @@
 
 A slice and its sinogram are related exactly by their spectra: the 1-D spectrum of the projection at angle θ is
 the 2-D spectrum of the slice along the line at θ (Kak & Slaney, Principles of Computerized Tomographic Imaging,
-§3.2). A non-uniform FFT reads that line to a chosen tolerance, so nothing is interpolated in image or sinogram and
+§3.2). A non-uniform FFT computes that line to a chosen tolerance, so nothing is interpolated in image or sinogram and
 the cost is N² log N instead of the N³ of ray sums. On the CPU it is FINUFFT, on an accelerator
-:mod:`ipv2_bench.physics.gridding`, which needs nothing but torch and does a whole batch at once.
+:mod:`ipv2_bench.physics.gridding`, which needs nothing but torch and transforms a whole batch at once.
 
 Geometry, with the side of a pixel as the unit of length: pixel centres at ``i − (N−1)/2``, x to the right along
 columns and y up along falling rows; detector cell ``j`` at ``s = j − (M−1)/2``; the ray at angle θ measures
@@ -23,10 +23,9 @@ import scipy.fft
 import torch
 from torch import Tensor
 
+from ipv2_bench.physics.filters import ramp_response
 from ipv2_bench.physics.gridding import GriddedBeam
 from ipv2_bench.processes import in_threads
-
-FILTERS = ("ram-lak", "shepp-logan", "cosine", "hann")
 
 
 class ParallelBeam:
@@ -39,7 +38,7 @@ class ParallelBeam:
     views
         Number of angles over [0, π).
     tolerance
-        Relative accuracy asked of the non-uniform FFT.
+        Relative accuracy of the non-uniform FFT.
 
     Raises
     ------
@@ -74,13 +73,13 @@ class ParallelBeam:
         row = -np.sin(self.angles)[:, None] * k
         column = np.cos(self.angles)[:, None] * k
         image_shift = 0.5 if self.size % 2 == 0 else 0.0
-        # The slice's centre lies between pixels for even sizes and the detector's always does (M is even).
+        # The slice's centre is between pixels for even sizes and the detector's always is (M is even).
         phase = np.exp(-1j * (image_shift * (row + column) - 0.5 * k))
         return row.ravel().astype(np.float32), column.ravel().astype(np.float32), phase.astype(np.complex64)
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        """What a line's spectrum is multiplied with before it is spread: the conjugate phase and the measure."""
+        """Factors of a line's spectrum before the adjoint transform: the conjugate phase and the area of its points."""
         weights = np.conj(self._lines[2]) * (np.pi / self.views / self.detectors)
         weights[:, 1:-1] *= 2.0  # the conjugate half of a real signal's spectrum
         return weights.astype(np.complex64)
@@ -89,33 +88,33 @@ class ParallelBeam:
         """Line integrals of ``image`` [B, N, N] (per pixel) → sinogram [B, views, detectors] (dimensionless), float32."""
         self._check(image, (self.size, self.size))
         if image.device.type != "cpu":
-            return self._on(image.device).project(image.float())
-        return self._each(self._project, image)
+            return self._gridded_on(image.device).project(image.float())
+        return self._slice_by_slice(self._project, image)
 
     def backproject(self, sinogram: Tensor, filter_name: str = "ram-lak") -> Tensor:
         """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), float32."""
         self._check(sinogram, (self.views, self.detectors))
         response = ramp_response(2 * self.detectors, filter_name).astype(np.float32)
         if sinogram.device.type != "cpu":
-            return self._on(sinogram.device).backproject(sinogram.float(), torch.from_numpy(response))
-        return self._each(lambda one: self._backproject(one, response), sinogram)
+            return self._gridded_on(sinogram.device).backproject(sinogram.float(), torch.from_numpy(response))
+        return self._slice_by_slice(lambda one: self._backproject(one, response), sinogram)
 
-    def _on(self, device: torch.device) -> GriddedBeam:
-        """The same operators in torch on an accelerator, made once for each."""
+    def _gridded_on(self, device: torch.device) -> GriddedBeam:
+        """The same operators in torch on an accelerator, built once per device."""
         if device not in self._gridded:
             row, column, phase = self._lines
             self._gridded[device] = GriddedBeam(self.size, row, column, phase, self._weights, device)
         return self._gridded[device]
 
     @staticmethod
-    def _each(function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
-        # Slice by slice, each on one thread: the rounding of a batched or threaded transform depends on the batch and on
-        # chance, and a count that is drawn from it may too.
+    def _slice_by_slice(function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
+        # Each slice on one thread: the rounding of a batched or threaded transform depends on the batch and on the
+        # threads' timing, and so may a photon count that is drawn from the result.
         slices = np.ascontiguousarray(batch.detach().numpy(), dtype=np.float32)
         return torch.from_numpy(np.stack(in_threads(function, list(slices))))
 
     def _plan(self, kind: int) -> Any:
-        """FINUFFT's plan of type 1 or 2 with its points sorted; one per thread, since a plan works for one at a time."""
+        """FINUFFT's plan of type 1 or 2 with its points sorted; one per thread, since a plan serves one thread at a time."""
         import finufft
 
         plans = self._plans.__dict__.setdefault("by_kind", {})
@@ -134,7 +133,7 @@ class ParallelBeam:
 
     def _project(self, image: np.ndarray) -> np.ndarray:
         spectrum = self._plan(2).execute(image.astype(np.complex64)).reshape(self.views, -1) * self._lines[2]
-        # Detector cell 0 of the inverse FFT stands at s = 0; roll it to the middle.
+        # Detector cell 0 of the inverse FFT is at s = 0; roll it to the middle.
         return np.fft.fftshift(scipy.fft.irfft(spectrum, n=self.detectors, axis=-1), axes=-1)
 
     def _backproject(self, sinogram: np.ndarray, response: np.ndarray) -> np.ndarray:
@@ -146,39 +145,6 @@ class ParallelBeam:
     def _check(self, data: Tensor, shape: tuple[int, int]) -> None:
         if data.ndim != 3 or tuple(data.shape[1:]) != shape:
             raise ValueError(f"got shape {tuple(data.shape)}: expected [batch, {shape[0]}, {shape[1]}]")
-
-
-def ramp_response(length: int, filter_name: str) -> np.ndarray:
-    """Frequency response of the FBP filter for rfft bins, [length/2 + 1], per sample spacing.
-
-    The ramp is the transform of its band-limited kernel (Kak & Slaney, eq. 3.29), which keeps the mean exact; the
-    window is the usual one of the name.
-
-    Raises
-    ------
-    ValueError
-        For a filter that does not exist; the valid ones are listed.
-    """
-    n = np.concatenate([np.arange(0, length // 2 + 1), np.arange(-length // 2 + 1, 0)])
-    kernel = np.zeros(length)
-    odd = n % 2 == 1
-    kernel[odd] = -1.0 / (np.pi * n[odd]) ** 2
-    kernel[0] = 0.25
-    response = np.fft.rfft(kernel).real
-    return response * filter_window(np.fft.rfftfreq(length), filter_name)
-
-
-def filter_window(frequency: np.ndarray, filter_name: str) -> np.ndarray:
-    """What an FBP filter multiplies the ramp with at ``frequency`` in cycles per sample, 0 to 0.5."""
-    windows: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "ram-lak": np.ones_like,
-        "shepp-logan": np.sinc,
-        "cosine": lambda nu: np.cos(np.pi * nu),
-        "hann": lambda nu: 0.5 + 0.5 * np.cos(2.0 * np.pi * nu),
-    }
-    if filter_name not in windows:
-        raise ValueError(f"filter '{filter_name}' is unknown: use one of {', '.join(FILTERS)}")
-    return windows[filter_name](frequency)
 
 
 def _fast_even(n: int) -> int:

@@ -1,11 +1,14 @@
-"""Random numbers that depend on what is drawn, never on who draws it or in which order."""
+"""Seeds derived from what is drawn, so that neither the order of the draws nor the process changes them."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(*key: int | str) -> int:
@@ -15,10 +18,12 @@ def derive_seed(*key: int | str) -> int:
 
 
 def torch_generator(*key: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh ``torch.Generator`` on ``device``, seeded by the key."""
+    """A new ``torch.Generator`` on ``device``, seeded by the key."""
+    import torch
+
     return torch.Generator(device=device).manual_seed(derive_seed(*key))
 
 
 def numpy_generator(*key: int | str) -> np.random.Generator:
-    """A fresh NumPy generator, seeded by the key."""
+    """A new NumPy generator, seeded by the key."""
     return np.random.default_rng(derive_seed(*key))

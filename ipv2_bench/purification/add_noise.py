@@ -1,33 +1,43 @@
-"""Module 2 (Add Noise, §3.2): simulated noise in the NDCT, as strong as the uLDCT's."""
+"""Module 2 (Add Noise, §3.2): simulated noise in the NDCT, as strong as that of the uLDCT."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ipv2_bench.data.slices import SliceSet
-from ipv2_bench.fingerprint import code, digest
+from ipv2_bench import physics
+from ipv2_bench.fingerprint import digest
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition, line_integrals, published_low_dose, scan_noise
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from ipv2_bench.data.slices import SliceSet
 
 
 @dataclass(frozen=True)
 class AddNoise:
-    """A(n).
+    """A(n), the NDCT with simulated low-dose noise.
 
     Attributes
     ----------
     window
-        HU of the slices.
+        HU window of the slices.
     acquisition
         The simulated scan: cosine filter, no bow-tie, no electronic noise, so not the scanner of the second scan. Its
-        noise is inserted at 2 % dose into the NDCT, which carries its own.
+        noise is inserted at 2 % dose into the NDCT, which has noise of its own.
     dose_model
         ``physical`` (in HU, calibrated), or ``published`` (the public script: fixed flux, each slice stretched).
+
+    Raises
+    ------
+    ValueError
+        For an unknown ``dose_model``.
     """
 
     window: Window
@@ -45,10 +55,26 @@ class AddNoise:
         generators: Sequence[torch.Generator],
         integrals: Tensor | None = None,
     ) -> Tensor:
-        """NDCT [B, 1, N, N] in [0, 1] → the same with noise, clipped to [0, 1]; one generator per slice.
+        """NDCT with noise, clipped to [0, 1].
 
-        ``integrals`` are rows of :meth:`integrals` where they are at hand.
+        Parameters
+        ----------
+        normal
+            NDCT, [B, 1, N, N] in [0, 1].
+        pixel_mm
+            Side of a pixel in mm, [B].
+        generators
+            One per slice, on the slices' device.
+        integrals
+            Rows of :meth:`integrals` for these slices where they are known, [B, views, detectors].
+
+        Returns
+        -------
+        Tensor
+            [B, 1, N, N], float32 in [0, 1].
         """
+        from ipv2_bench.physics.scanner import published_low_dose, scan_noise
+
         if self.dose_model == "published":
             return published_low_dose(normal[:, 0], generators)[:, None]
         hu = self.window.hu(normal[:, 0])
@@ -60,14 +86,18 @@ class AddNoise:
         if self.dose_model == "published":
             return None
 
-        def make(i: int) -> np.ndarray:
+        import torch
+
+        from ipv2_bench.physics.scanner import line_integrals
+
+        def of_slice(i: int) -> np.ndarray:
             hu = self.window.hu(torch.from_numpy(np.array(slices.normal[i]))[None])
             mm = torch.tensor([slices.pixel_mm[i]], dtype=torch.float32)
             return line_integrals(hu, mm, self.acquisition)[0].numpy()
 
-        what = [asdict(self.window), self.acquisition.views, self.acquisition.kilovolt, code("physics")]
-        return slices.derive(f"integrals-{digest(what)}", make)
+        settings = [asdict(self.window), self.acquisition.views, self.acquisition.kilovolt, physics.VERSION]
+        return slices.derive(f"integrals-{digest(settings)}", of_slice)
 
     def identity(self) -> dict:
-        """What determines A(n), as plain JSON values."""
+        """Settings that determine A(n), as plain JSON values."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""How many photons make module 2's noise as strong as that of the uLDCT."""
+"""Calibration of module 2: the number of photons at which its noise is as strong as that of the uLDCT."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from scipy import ndimage
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 from ipv2_bench.purification.add_noise import AddNoise
-from ipv2_bench.purification.masks import MaskRule, background_mask, common_mask, dark_mask
+from ipv2_bench.purification.mask_rule import MaskRule
+from ipv2_bench.purification.masks import background_mask, common_mask, dark_mask
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a calibration found.
+    """Result of a calibration.
 
     Attributes
     ----------
     add_noise
-        Module 2 with the photons found.
+        Module 2 with the calibrated photons.
     interval
-        Photons, 95 % of a bootstrap over patients (over slices where there are fewer than three patients).
+        95 % interval of the photons, from a bootstrap over patients (over slices where there are fewer than three patients).
     levels
         Region → noise level of the uLDCT and of A(n) in HU, fine texture alone (:func:`noise_level`), anatomy included.
     slices
@@ -46,25 +47,25 @@ def calibrate(
     rounds: int = 6,
     patient: Sequence[str] | None = None,
 ) -> Calibration:
-    """Find the photons that give A(n) the lung noise of the uLDCT.
+    """Calibrate the photons, so that A(n) has the lung noise of the uLDCT.
 
     Parameters
     ----------
     add_noise
-        Where to start; only its photons change, and nothing for the published model.
+        Starting point; only its photons change, and nothing for the published model.
     low, normal
         Training pairs [n, N, N] in [0, 1]; a few dozen are enough. Without ``normal`` the uLDCT is smoothed (a Gaussian
         of 1 px, which keeps its line integrals) and noise is added to that, as if it were free of it. Fine anatomy then
-        counts as noise: photons came out 9 % too low on the phantom and 2 % too high on a virtual scan, and 5 to 22 % too
+        counts as noise: the photons were 9 % too low on the phantom and 2 % too high on a virtual scan, and 5 to 22 % too
         low where less noise (90 and 56 HU in the lung) let more anatomy show.
     pixel_mm
-        [n].
+        Side of a pixel in mm, [n].
     seed
-        Of the noise.
+        Seed of the noise and of the bootstrap.
     rounds
-        Of the fixed-point search, and draws of its last step.
+        Rounds of the fixed-point search, and draws of its last step.
     patient
-        Whose slices they are, for the interval.
+        Patient of each slice, n labels, for the interval.
 
     Raises
     ------
@@ -78,50 +79,59 @@ def calibrate(
     keep = [i for i, r in enumerate(regions) if r.sum() >= 50]
     if not keep:
         raise InputError("no training pair shows lung to calibrate module 2 in: check the HU window and the masks")
-    use = [regions[i] for i in keep]
-    weight = np.array([r.sum() for r in use], float)
+    lungs = [regions[i] for i in keep]
+    weight = np.array([r.sum() for r in lungs], float)
     # Anatomy has fine texture of its own, in the uLDCT as in the NDCT.
-    texture, target = _squares(normal[keep], use), _squares(low[keep], use)
+    texture, target = _squares(normal[keep], lungs), _squares(low[keep], lungs)
     clean = torch.from_numpy(np.ascontiguousarray(normal[keep], dtype=np.float32))[:, None]
     mm = torch.from_numpy(np.ascontiguousarray(pixel_mm[keep])).float()
 
-    def simulated(at: AddNoise, draw: int) -> np.ndarray:
+    def simulated(module: AddNoise, draw: int) -> np.ndarray:
         generators = [torch_generator(seed, "calibration", draw, i) for i in keep]
-        return at(clean, mm, generators)[:, 0].numpy()
+        return module(clean, mm, generators)[:, 0].numpy()
 
-    def ratio(made: np.ndarray, share: np.ndarray) -> float:
-        return max(share @ (made - texture), 1e-12) / max(share @ (target - texture), 1e-12)
+    def variance_ratio(simulated_squares: np.ndarray, weights: np.ndarray) -> float:
+        return max(weights @ (simulated_squares - texture), 1e-12) / max(weights @ (target - texture), 1e-12)
 
-    def moved(at: AddNoise, factor: float) -> AddNoise:
-        photons = float(f"{at.acquisition.photons * float(np.clip(factor, 0.1, 10.0)):.6g}")
-        return replace(at, acquisition=replace(at.acquisition, photons=photons))
+    def with_photons_times(module: AddNoise, factor: float) -> AddNoise:
+        photons = float(f"{module.acquisition.photons * float(np.clip(factor, 0.1, 10.0)):.6g}")
+        return replace(module, acquisition=replace(module.acquisition, photons=photons))
 
     if add_noise.dose_model != "published":
-        # The variance of the noise goes with 1/photons; clipping and starvation bend this, so it is repeated.
+        # The variance of the noise is proportional to 1/photons but for clipping and starvation, so this is repeated.
         for draw in range(rounds):
-            add_noise = moved(add_noise, ratio(_squares(simulated(add_noise, draw), use), weight))
-    # One draw jitters by some percent, so the last step is the mean of many.
-    last = np.mean([_squares(simulated(add_noise, rounds + draw), use) for draw in range(rounds)], axis=0)
+            squares = _squares(simulated(add_noise, draw), lungs)
+            add_noise = with_photons_times(add_noise, variance_ratio(squares, weight))
+    # One draw varies by some percent, so the last step is the mean of several.
+    last = np.mean([_squares(simulated(add_noise, rounds + draw), lungs) for draw in range(rounds)], axis=0)
     groups = np.asarray([patient[i] for i in keep] if patient is not None and len(set(patient)) > 2 else keep)
-    shares = _bootstrap_weights(groups, weight, numpy_generator(seed, "calibration", "bootstrap"))
-    spread = np.percentile([ratio(last, share) for share in shares], (2.5, 97.5)) * add_noise.acquisition.photons
+    resampled = _bootstrap_weights(groups, weight, numpy_generator(seed, "calibration", "bootstrap"))
+    factors = [variance_ratio(last, weights) for weights in resampled]
+    interval = np.percentile(factors, (2.5, 97.5)) * add_noise.acquisition.photons
     if add_noise.dose_model != "published":
-        add_noise = moved(add_noise, ratio(last, weight))
+        add_noise = with_photons_times(add_noise, variance_ratio(last, weight))
     final = simulated(add_noise, 2 * rounds)
     outside = [outside_region(low[i], normal[i]) for i in keep]
     levels = {
-        name: (_level_hu(low[keep], where, add_noise), _level_hu(final, where, add_noise))
-        for name, where in (("lung", use), ("background", outside))
-        if any(r.sum() >= 50 for r in where)
+        name: (_level_hu(low[keep], region, add_noise), _level_hu(final, region, add_noise))
+        for name, region in (("lung", lungs), ("background", outside))
+        if any(r.sum() >= 50 for r in region)
     }
-    return Calibration(add_noise, (float(f"{spread[0]:.4g}"), float(f"{spread[1]:.4g}")), levels, len(keep))
+    return Calibration(add_noise, (float(f"{interval[0]:.4g}"), float(f"{interval[1]:.4g}")), levels, len(keep))
 
 
 def noise_level(image: np.ndarray, region: np.ndarray) -> float:
-    """Standard deviation of the fine texture in ``region``, hardly moved by anatomy.
+    """Standard deviation of the fine texture in ``region``, hardly affected by anatomy.
 
-    The slice less its Gaussian mean (σ = 2 px) is measured by the biweight midvariance, which is as robust as the
+    The slice minus its Gaussian mean (σ = 2 px) is measured by the biweight midvariance, which is as robust as the
     median absolute deviation and nearly as efficient as the standard deviation (Beers, Flynn & Gebhardt 1990, eq. 9).
+
+    Parameters
+    ----------
+    image
+        [N, N] in any unit, which is that of the result.
+    region
+        Pixels to measure, boolean [N, N].
     """
     fine = image - ndimage.gaussian_filter(image, 2.0)
     deviation = (fine[region] - np.median(fine[region])).astype(np.float64)
@@ -136,12 +146,12 @@ def noise_level(image: np.ndarray, region: np.ndarray) -> float:
 
 
 def lung_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Where both slices are lung for certain: CM₁ less a rim of three pixels, [N, N]."""
+    """Pixels that are lung in both slices for certain, boolean [N, N]: CM₁ without a rim of three pixels."""
     return ndimage.binary_erosion(common_mask(low, normal, remove_background=True) > 0, iterations=3)
 
 
 def outside_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Where both slices are air outside of the body for certain, less a rim of three pixels, [N, N]."""
+    """Pixels that are air outside of the body in both slices for certain, boolean [N, N], without a rim of three pixels."""
     rule = MaskRule(background="both_outside")
     outside = background_mask(low, normal, dark_mask(low), dark_mask(normal), rule)
     return ndimage.binary_erosion(outside, iterations=3)
@@ -153,10 +163,10 @@ def _squares(images: np.ndarray, regions: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _level_hu(images: np.ndarray, regions: Sequence[np.ndarray], add_noise: AddNoise) -> float:
-    """Root of the mean squared noise level in HU, each slice counting by its region."""
-    shown = [i for i, r in enumerate(regions) if r.sum() >= 50]
-    squares = _squares(images[shown], [regions[i] for i in shown])
-    mean = np.average(squares, weights=[regions[i].sum() for i in shown])
+    """Root of the mean squared noise level in HU, slices weighted by the size of their region."""
+    large = [i for i, r in enumerate(regions) if r.sum() >= 50]
+    squares = _squares(images[large], [regions[i] for i in large])
+    mean = np.average(squares, weights=[regions[i].sum() for i in large])
     return float(f"{np.sqrt(mean) * add_noise.window.width:.4g}")
 
 

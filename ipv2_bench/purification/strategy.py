@@ -1,18 +1,24 @@
-"""The lattice of strategies: which of the three modules are on, and what that makes of a pair."""
+"""The lattice of strategies: which of the three modules are on, and the training input and test label that follow.
+
+Strategies are named and compared without torch and scipy: what computes with images imports them inside.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-from torch import Tensor
-
-from ipv2_bench.data.pair import Pair, TrainingPair
-from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.errors import InputError
-from ipv2_bench.fingerprint import code, digest
-from ipv2_bench.purification.masks import MaskRule, background_mask, common_mask, dark_mask
+from ipv2_bench.fingerprint import digest, settings_of
+from ipv2_bench.purification.mask_rule import MaskRule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from ipv2_bench.data.pair import Pair, TrainingPair
+    from ipv2_bench.data.slices import SliceSet
 
 STRATEGIES: dict[str, tuple[bool, bool, bool] | None] = {
     "raw": None,
@@ -26,12 +32,12 @@ STRATEGIES: dict[str, tuple[bool, bool, bool] | None] = {
     "IPv2": (True, True, True),
     "simulated": None,
 }
-"""The eight points of the lattice by the paper's names, and the two that use no mask."""
+"""Which of modules 1, 2 and 3 are on, by the paper's names of the lattice's eight points; ``None`` for the two without masks."""
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A point of the lattice with its options.
+    """A point of the lattice of strategies with its options.
 
     Attributes
     ----------
@@ -73,7 +79,7 @@ class Strategy:
         Raises
         ------
         InputError
-            For an unknown name or option; the valid ones are listed.
+            For an unknown name, an unknown option or a value that is refused; the valid ones are listed.
         """
         if name not in STRATEGIES:
             raise InputError(f"strategy '{name}' is unknown: use one of {', '.join(STRATEGIES)}")
@@ -93,7 +99,7 @@ class Strategy:
 
     @property
     def name(self) -> str:
-        """The paper's name, followed by the options that differ from the defaults, in brackets."""
+        """The paper's name of the strategy, followed by the options that differ from the defaults, in brackets."""
         if self.kind != "purified":
             base = self.kind
         else:
@@ -106,35 +112,50 @@ class Strategy:
 
     @property
     def modules(self) -> str:
-        """Which modules are on, as ``"1+2"``; empty for none."""
+        """Numbers of the modules that are on, as ``"1+2"``; empty for none."""
         flags = (self.remove_background, self.add_noise, self.remove_noise)
         return "+".join(str(i) for i, on in enumerate(flags, 1) if on)
 
     @property
+    def training_name(self) -> str:
+        """Name of the strategy as far as training goes: IPv1+1+2 and IPv2 train on the same pairs, and so do IPv1 and IPv1+3."""
+        return replace(self, remove_noise=self.remove_background and self.add_noise).name
+
+    @property
+    def has_options(self) -> bool:
+        """Whether an option differs from the paper's: such a strategy is ours, and no number is published for it."""
+        return self.rule != MaskRule() or bool(self.texture_mix) or self.anatomy != "lung"
+
+    @property
     def label_modules(self) -> str:
-        """Those of :attr:`modules` that shape the test label."""
+        """Numbers of the modules that shape the test label, like :attr:`modules`."""
         return replace(self, add_noise=False).modules
 
     @property
     def needs_noise(self) -> bool:
-        """Whether the training input holds A(n)."""
+        """Whether the training input holds A(n), the NDCT with simulated noise."""
         return self.add_noise or self.kind == "simulated"
 
     def training_identity(self) -> dict:
-        """What of the strategy determines the training input; module 3 does not, and without module 1 its rule does not."""
+        """Settings that determine the training input, as plain JSON values.
+
+        Module 3 does not, and without module 1 the rule of its background does not.
+        """
         if self.kind != "purified":
             return {"kind": self.kind}
         rule = self.rule if self.remove_background else MaskRule(union=self.rule.union)
-        return asdict(replace(self, remove_noise=False, rule=rule))
+        return settings_of(replace(self, remove_noise=False, rule=rule))
 
     def training_pair(self, pair: Pair, add_noise: Callable[[Tensor], Tensor] | None = None) -> TrainingPair:
-        """The purified pair ``M·x + (1−M)·u → n`` with x = A(n) or n; ``pair.mask`` holds M.
+        """The purified pair ``M·x + (1−M)·u → n`` with x = A(n) or n; ``pair.mask`` holds M of :meth:`training_masks`.
 
         Raises
         ------
         ValueError
             When module 2 is on and no ``add_noise`` is given.
         """
+        from ipv2_bench.data.pair import TrainingPair
+
         u, n = pair.low, pair.normal
         if self.kind == "raw":
             return TrainingPair(u, n)
@@ -163,24 +184,34 @@ class Strategy:
         return pair.mask * y + (1.0 - pair.mask) * pair.normal
 
     def training_masks(self, slices: SliceSet) -> np.ndarray | None:
-        """M of the training input for every slice, uint8 [n, N, N]; kept on disk. ``None`` where no mask is used."""
+        """Mask M of the training input for every slice, uint8 [n, N, N] with 255 for 1; kept on disk.
+
+        ``None`` where the strategy uses no mask.
+        """
         if self.kind != "purified":
             return None
         if self.anatomy == "all":
-            return slices.derive(
-                self._mask_name("anatomy"), lambda i: self._anatomy_mask(slices.low[i], slices.normal[i])
-            )
+            return self._masks_on_disk(slices, "anatomy", self._anatomy_mask)
         return self.label_masks(slices)
 
     def label_masks(self, slices: SliceSet) -> np.ndarray:
-        """M of the test label for every slice, uint8 [n, N, N] with 255 for 1; kept on disk."""
-        return slices.derive(
-            self._mask_name("mask"),
-            lambda i: common_mask(slices.low[i], slices.normal[i], self.remove_background, self.rule),
-        )
+        """Mask M of the test label for every slice, uint8 [n, N, N] with 255 for 1; kept on disk."""
+        return self._masks_on_disk(slices, "mask", self._common_mask)
+
+    def _common_mask(self, low: np.ndarray, normal: np.ndarray) -> np.ndarray:
+        from ipv2_bench.purification.masks import common_mask
+
+        return common_mask(low, normal, self.remove_background, self.rule)
 
     def _anatomy_mask(self, low: np.ndarray, normal: np.ndarray) -> np.ndarray:
-        return 255 * (~background_mask(low, normal, dark_mask(low), dark_mask(normal), self.rule)).astype(np.uint8)
+        from ipv2_bench.purification.masks import anatomy_mask
 
-    def _mask_name(self, kind: str) -> str:
-        return f"{kind}-{digest([self.remove_background, asdict(self.rule), code('purification/masks.py')])}"
+        return anatomy_mask(low, normal, self.rule)
+
+    def _masks_on_disk(
+        self, slices: SliceSet, kind: str, mask: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        from ipv2_bench.purification import VERSION
+
+        name = f"{kind}-{digest([self.remove_background, asdict(self.rule), VERSION])}"
+        return slices.derive(name, lambda i: mask(slices.low[i], slices.normal[i]))

@@ -82,5 +82,5 @@ def test_a_training_that_ends_before_the_start_keeps_its_weights(phantom: SliceS
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_without_a_decay_nothing_is_averaged(decay: float) -> None:
-    made = CoreDiff(width=8, ema_decay=decay).configure_callbacks()
-    assert [type(c) for c in made] == ([Averaging] if decay else [])
+    callbacks = CoreDiff(width=8, ema_decay=decay).configure_callbacks()
+    assert [type(c) for c in callbacks] == ([Averaging] if decay else [])

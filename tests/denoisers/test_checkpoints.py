@@ -19,9 +19,9 @@ from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
-from tests.denoisers.test_contract import LEARNED, a_pair, build
-from tests.denoisers.test_contract import SMALL as OPTIONS
-from tests.denoisers.test_contract import trained as trained_denoiser
+from tests.denoisers.small import LEARNED, a_pair, build
+from tests.denoisers.small import SMALL as OPTIONS
+from tests.denoisers.small import trained as trained_denoiser
 from tests.denoisers.test_training import SMALL, spec_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -79,13 +79,13 @@ def test_a_loss_that_is_not_finite_names_step_slices_and_checkpoint(
     original = FlowMatching.loss
 
     def loss(self: FlowMatching, pair: object, generator: torch.Generator) -> torch.Tensor:
-        made = original(self, pair, generator)  # type: ignore[arg-type]
-        return made * float("nan") if self.global_step == 7 else made
+        loss_value = original(self, pair, generator)  # type: ignore[arg-type]
+        return loss_value * float("nan") if self.global_step == 7 else loss_value
 
     monkeypatch.setattr(FlowMatching, "loss", loss)
-    with pytest.raises(InputError, match=r"is nan at step 8, on slices \[\d+.*\].*last.ckpt of step 7") as found:
+    with pytest.raises(InputError, match=r"is nan at step 8, on slices \[\d+.*\].*last.ckpt of step 7") as refused:
         train(spec, lambda *_: None)
-    assert str(tmp_path) not in str(found.value)
+    assert str(tmp_path) not in str(refused.value)
     assert_finite(spec.folder / "last.ckpt")
 
 
@@ -142,9 +142,9 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_refused_by_name(
         held["state_dict"].popitem()
         torch.save(held, last)
     said = "holds another network" if content == "another" else "is cut off or none"
-    with pytest.raises(InputError, match=rf"checkpoint cells/{tmp_path.name}/last.ckpt {said}.*: remove it") as found:
+    with pytest.raises(InputError, match=rf"checkpoint cells/{tmp_path.name}/last.ckpt {said}.*: remove it") as refused:
         train(spec, lambda *_: None)
-    assert str(tmp_path) not in str(found.value)
+    assert str(tmp_path) not in str(refused.value)
 
 
 def test_nothing_is_unpickled_when_a_training_goes_on(
@@ -182,8 +182,8 @@ def saved(folder: Path, **notes: str) -> Path:
     save_denoiser(FlowMatching(**SMALL), path, "fm", SMALL, window_hu="-1000 400")
     if notes:
         with safe_open(path, framework="pt") as file:
-            told = file.metadata()
-        save_file(load_file(path), path, metadata={**told, **notes})
+            metadata = file.metadata()
+        save_file(load_file(path), path, metadata={**metadata, **notes})
     return path
 
 

@@ -28,7 +28,7 @@ DISTRIBUTED = """
 import json, sys
 import lightning as L, numpy as np, torch
 from ipv2_bench.data.datamodule import PairedCTDataModule
-from ipv2_bench.data.slices import _opened
+from ipv2_bench.data.slices import open_slices
 from ipv2_bench.data.split import Split
 from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff
@@ -38,7 +38,7 @@ from ipv2_bench.purification import Strategy
 from pathlib import Path
 
 
-class Told(L.Callback):
+class Recorder(L.Callback):
     def __init__(self):
         self.train, self.validated, self.predicted = [], [], []
 
@@ -56,25 +56,25 @@ class Told(L.Callback):
 if __name__ == "__main__":
     folder, out, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     split = Split(np.array([0, 1, 2, 3]), np.array([1, 4, 5]), np.array([0, 2, 3, 4, 5]))
-    data = PairedCTDataModule(_opened(folder), split, Strategy.from_name("IPv1"), batch_size=1, batches=2)
+    data = PairedCTDataModule(open_slices(folder), split, Strategy.from_name("IPv1"), batch_size=1, batches=2)
     torch.manual_seed(0)
-    made = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
+    classes = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
     if name == "corediff":  # of two steps, so that the last, which has no modulation, is drawn
         denoiser = CoreDiff(width=8, modulator=4, steps=2, lr=1e-2, ema_start=1, ema_every=1)
     else:
-        denoiser = made[name](widths=(8, 16), steps=1, lr=1e-2)
-    told = Told()
+        denoiser = classes[name](widths=(8, 16), steps=1, lr=1e-2)
+    recorder = Recorder()
     trainer = L.Trainer(
         max_steps=4 if name == "corediff" else 2,
         accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, callbacks=[told],
+        enable_progress_bar=False, enable_model_summary=False, callbacks=[recorder],
         use_distributed_sampler=False, val_check_interval=2, check_val_every_n_epoch=None, num_sanity_val_steps=0,
     )
     trainer.fit(denoiser, data)
     trainer.predict(denoiser, data, return_predictions=False)
     total = float(sum(p.detach().double().sum() for p in denoiser.parameters()))
-    found = {"train": told.train, "validated": told.validated, "predicted": told.predicted, "weights": total}
-    (out / f"rank{trainer.global_rank}.json").write_text(json.dumps(found))
+    record = {"train": recorder.train, "validated": recorder.validated, "predicted": recorder.predicted, "weights": total}
+    (out / f"rank{trainer.global_rank}.json").write_text(json.dumps(record))
 """
 
 
@@ -94,13 +94,13 @@ def distributed(phantom: SliceSet, tmp_path: Path, name: str) -> subprocess.Comp
 def test_two_processes_share_batches_and_slices(name: str, phantom: SliceSet, tmp_path: Path) -> None:
     done = distributed(phantom, tmp_path, name)
     assert done.returncode == 0, done.stderr[-3000:]
-    told = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
+    records = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
     # Two batches of each process are the four of one epoch, each slice once.
-    assert sorted(i for t in told for batch in t["train"][:2] for i in batch) == [0, 1, 2, 3]
+    assert sorted(i for t in records for batch in t["train"][:2] for i in batch) == [0, 1, 2, 3]
     validations = 2 if name == "corediff" else 1
-    assert sorted(told[0]["validated"] + told[1]["validated"]) == sorted([1, 4, 5] * validations)
-    assert sorted(told[0]["predicted"] + told[1]["predicted"]) == [0, 2, 3, 4, 5]
-    assert told[0]["weights"] == told[1]["weights"]
+    assert sorted(records[0]["validated"] + records[1]["validated"]) == sorted([1, 4, 5] * validations)
+    assert sorted(records[0]["predicted"] + records[1]["predicted"]) == [0, 2, 3, 4, 5]
+    assert records[0]["weights"] == records[1]["weights"]
 
 
 def among_two(phantom: SliceSet, lightnings_sampler: bool) -> PairedCTDataModule:
@@ -134,8 +134,8 @@ def test_predictions_of_a_plain_trainer(phantom: SliceSet) -> None:
         "enable_progress_bar": False,
         "enable_model_summary": False,
     }
-    made = L.Trainer(accelerator="cpu", devices=1, **quiet).predict(denoiser, data)
-    places, images = (torch.cat(parts) for parts in zip(*made, strict=True))
+    predictions = L.Trainer(accelerator="cpu", devices=1, **quiet).predict(denoiser, data)
+    places, images = (torch.cat(parts) for parts in zip(*predictions, strict=True))
     assert places.tolist() == [3, 5, 4]
     expected = denoiser.restore(torch.from_numpy(phantom.low[[3, 5, 4]])[:, None])
     torch.testing.assert_close(images, expected, rtol=0, atol=1e-5)

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipv2_bench.benchmark.literal import LiteralCoreDiffUNet, LiteralUNet
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff
@@ -19,6 +18,7 @@ from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.physics.seeding import torch_generator
 from tests.denoisers.test_parity import independent_alpha, leaves, random_weights
+from tests.literal.networks import LiteralCoreDiffUNet, LiteralUNet
 
 WIDTHS = (8, 16)
 STEPS = 5
@@ -33,19 +33,19 @@ def pair() -> TrainingPair:
 
 def both(name: str, **options: object) -> tuple[torch.nn.Module, Callable[..., Tensor], dict[str, Tensor]]:
     """A denoiser with random weights, the literal network, and its own leaves of the same weights."""
-    made: torch.nn.Module
+    denoiser: torch.nn.Module
     if name == "corediff":
-        made = CoreDiff(width=8, modulator=4, steps=STEPS, **options)
+        denoiser = CoreDiff(width=8, modulator=4, steps=STEPS, **options)
     else:
-        made = UNETS[name](widths=WIDTHS, steps=STEPS, dropout=0.0, **options)
-    made = made.double().eval()
-    random_weights(made)
+        denoiser = UNETS[name](widths=WIDTHS, steps=STEPS, dropout=0.0, **options)
+    denoiser = denoiser.double().eval()
+    random_weights(denoiser)
     with torch.no_grad():  # small outputs, so that no clamp hides them
-        for p in made.network.leave.parameters():
+        for p in denoiser.network.leave.parameters():
             p.mul_(0.2)
-    weights = leaves(made.network)
+    weights = leaves(denoiser.network)
     literal = LiteralCoreDiffUNet(weights) if name == "corediff" else LiteralUNet(weights, WIDTHS, name == "ffm")
-    return made, literal, weights
+    return denoiser, literal, weights
 
 
 def column(t: Tensor) -> Tensor:
@@ -132,12 +132,12 @@ def core_sampler(r: Callable, low: Tensor) -> Tensor:
     alpha = independent_alpha(STEPS)
     x, estimate = low, None
     for t in reversed(range(STEPS)):
-        made = r(x, torch.tensor([t, t]), estimate, low)
+        restored = r(x, torch.tensor([t, t]), estimate, low)
         if t == 0:
-            return made.clamp(0, 1)
-        end = (x - alpha[t] * made) / (1 - alpha[t])
-        x = x - (alpha[t] * made + (1 - alpha[t]) * end) + (alpha[t - 1] * made + (1 - alpha[t - 1]) * end)
-        estimate = made
+            return restored.clamp(0, 1)
+        end = (x - alpha[t] * restored) / (1 - alpha[t])
+        x = x - (alpha[t] * restored + (1 - alpha[t]) * end) + (alpha[t - 1] * restored + (1 - alpha[t - 1]) * end)
+        estimate = restored
     raise AssertionError
 
 
@@ -149,32 +149,32 @@ def test_sampler(name: str) -> None:
     denoiser, literal, _ = both(name)
     low = pair().input
     with torch.no_grad():
-        made, expected = denoiser.denoise(low), SAMPLERS[name](literal, low)
-    assert float((made - low).abs().mean()) > 0.02 and float(((made > 0) & (made < 1)).double().mean()) > 0.2
-    torch.testing.assert_close(made, expected, rtol=0, atol=1e-10)
+        sampled, expected = denoiser.denoise(low), SAMPLERS[name](literal, low)
+    assert float((sampled - low).abs().mean()) > 0.02 and float(((sampled > 0) & (sampled < 1)).double().mean()) > 0.2
+    torch.testing.assert_close(sampled, expected, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_defaults_are_the_published_ones(name: str) -> None:
     with torch.device("meta"):
-        made = CoreDiff() if name == "corediff" else UNETS[name]()
+        denoiser = CoreDiff() if name == "corediff" else UNETS[name]()
     norms = {"cold_diffusion": torch.nn.functional.l1_loss}
-    assert made.error is norms.get(name, torch.nn.functional.mse_loss)
-    assert made.steps == made.network_calls == (50 if name == "cold_diffusion" else 10)
-    assert (made.lr, made.schedule, made.warmup) == (2e-4 if name == "corediff" else 1e-4, "constant", 0)
-    averaging = (made.ema_decay, made.ema_every, made.ema_start)
+    assert denoiser.error is norms.get(name, torch.nn.functional.mse_loss)
+    assert denoiser.steps == denoiser.network_calls == (50 if name == "cold_diffusion" else 10)
+    assert (denoiser.lr, denoiser.schedule, denoiser.warmup) == (2e-4 if name == "corediff" else 1e-4, "constant", 0)
+    averaging = (denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start)
     assert averaging == ((0.995, 10, 2000) if name == "corediff" else (0.0, 1, 0))
     if name == "corediff":
-        assert made.modulate_stage_one is False and made.context == 1
-        torch.testing.assert_close(made.alphas(10).double(), independent_alpha(10), rtol=0, atol=1e-7)
+        assert denoiser.modulate_stage_one is False and denoiser.context == 1
+        torch.testing.assert_close(denoiser.alphas(10).double(), independent_alpha(10), rtol=0, atol=1e-7)
     else:
-        drops = [m.p for m in made.modules() if isinstance(m, torch.nn.Dropout)]
-        assert drops == [0.1] * len(drops) and len(drops) == 14 and made.channels == 1
-        assert made.network.time[0].scale == 1.0
+        drops = [m.p for m in denoiser.modules() if isinstance(m, torch.nn.Dropout)]
+        assert drops == [0.1] * len(drops) and len(drops) == 14 and denoiser.channels == 1
+        assert denoiser.network.time[0].scale == 1.0
 
 
 def test_sizes_are_those_of_the_public_code() -> None:
     """39.5 M and 4.83 M (FFM with the 3 channels of its public code, CoreDiff with its 3 slices)."""
     with torch.device("meta"):
-        found = [FrequencyFlowMatching(channels=3), FlowMatching(channels=3), CoreDiff(context=3), CoreDiff()]
-    assert [sum(p.numel() for p in made.parameters()) for made in found] == [39521859, 38651587, 4825953, 4824801]
+        denoisers = [FrequencyFlowMatching(channels=3), FlowMatching(channels=3), CoreDiff(context=3), CoreDiff()]
+    assert [sum(p.numel() for p in d.parameters()) for d in denoisers] == [39521859, 38651587, 4825953, 4824801]

@@ -16,7 +16,8 @@ from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
 from ipv2_bench.denoisers.fm import SOLVERS, FlowMatching
 from ipv2_bench.physics.intensity import to_network
 from ipv2_bench.physics.seeding import torch_generator
-from tests.denoisers.test_contract import a_pair, with_network
+from tests.denoisers.small import a_pair
+from tests.denoisers.test_samplers import with_network
 
 
 def solution_error(solver: str, steps: int) -> float:

@@ -7,12 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipv2_bench.benchmark.literal import (
-    LiteralCoreDiffUNet,
-    LiteralUNet,
-    literal_corediff_sampler,
-    literal_euler_sampler,
-)
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
@@ -22,6 +16,12 @@ from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.denoisers.networks.winograd import has_channels_last
 from ipv2_bench.physics.intensity import from_network, to_network
 from ipv2_bench.physics.seeding import torch_generator
+from tests.literal.networks import (
+    LiteralCoreDiffUNet,
+    LiteralUNet,
+    literal_corediff_sampler,
+    literal_euler_sampler,
+)
 
 
 def random_weights(network: nn.Module) -> None:
@@ -98,7 +98,7 @@ def test_corediff_unet_samples_as_it_trains(context: int, width: int) -> None:
     random_weights(network)
     x, estimate, x_end = (torch.rand(2, n, 64, 128, dtype=torch.float64) for n in (context, 1, 1))
     t, seen = torch.tensor([7, 2]), []
-    network.level1[0].register_forward_hook(lambda _, inputs, made: seen.append((inputs[0], made)))
+    network.level1[0].register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
     for known in (estimate, None):
         seen.clear()
         expected = network(x, t, known, x_end).detach()
@@ -175,10 +175,10 @@ def test_norm_act_and_its_gradient(activation: str) -> None:
 def test_norm_act_in_half_precision(dtype: torch.dtype) -> None:
     norm = nn.GroupNorm(2, 6)
     x = torch.randn(2, 6, 8, 8, generator=torch_generator(0)).to(dtype).requires_grad_(True)
-    made = norm_act(x, norm)
-    assert made.dtype == dtype
-    torch.testing.assert_close(made.float(), F.silu(norm(x.float())), rtol=2e-2, atol=2e-2)
-    made.float().square().sum().backward()
+    ours = norm_act(x, norm)
+    assert ours.dtype == dtype
+    torch.testing.assert_close(ours.float(), F.silu(norm(x.float())), rtol=2e-2, atol=2e-2)
+    ours.float().square().sum().backward()
     assert x.grad is not None and x.grad.dtype == dtype and norm.weight.grad is not None
 
 
@@ -230,10 +230,10 @@ def test_gradients_of_the_way_back(size: tuple[int, int]) -> None:
 def test_hermitian_spectra_are_those_of_real_images(size: tuple[int, int]) -> None:
     z = torch.randn(2, *size[:1], size[1] // 2 + 1, 2, dtype=torch.float64, generator=torch_generator(0))
     z = torch.view_as_complex(z)
-    made = make_hermitian_(z.clone(), size[1])
-    assert not torch.equal(made, z)
-    torch.testing.assert_close(torch.fft.rfft2(torch.fft.irfft2(made, s=size)), made)
-    torch.testing.assert_close(torch.fft.irfft2(made, s=size), torch.fft.irfft2(z, s=size))  # as the CPU does it
+    hermitian = make_hermitian_(z.clone(), size[1])
+    assert not torch.equal(hermitian, z)
+    torch.testing.assert_close(torch.fft.rfft2(torch.fft.irfft2(hermitian, s=size)), hermitian)
+    torch.testing.assert_close(torch.fft.irfft2(hermitian, s=size), torch.fft.irfft2(z, s=size))  # as the CPU does it
 
 
 @pytest.mark.parametrize("size", [(4, 6), (3, 5)])

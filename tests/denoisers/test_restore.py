@@ -13,7 +13,7 @@ from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
-from tests.denoisers.test_contract import a_pair, trained
+from tests.denoisers.small import a_pair, trained
 
 FM = {"widths": [8, 16], "steps": 2}
 

@@ -55,15 +55,15 @@ def history(spec: CellSpec) -> list[dict[str, str]]:
 def rates(schedule: str, warmup: int, steps: int) -> list[float]:
     denoiser = FlowMatching(widths=(8,), lr=0.5, schedule=schedule, warmup=warmup)
     denoiser.trainer = type("T", (), {"estimated_stepping_batches": steps})()  # type: ignore[assignment]
-    made = denoiser.configure_optimizers()
-    if not isinstance(made, dict):
-        return [made.param_groups[0]["lr"]] * steps
-    found = []
+    configured = denoiser.configure_optimizers()
+    if not isinstance(configured, dict):
+        return [configured.param_groups[0]["lr"]] * steps
+    rates = []
     for _ in range(steps):
-        found.append(made["optimizer"].param_groups[0]["lr"])
-        made["optimizer"].step()
-        made["lr_scheduler"]["scheduler"].step()
-    return found
+        rates.append(configured["optimizer"].param_groups[0]["lr"])
+        configured["optimizer"].step()
+        configured["lr_scheduler"]["scheduler"].step()
+    return rates
 
 
 def test_courses_of_the_learning_rate() -> None:
@@ -130,9 +130,9 @@ def test_bf16_trains_through_the_benchmark(work: Path, tmp_path: Path, monkeypat
     forward = torch.nn.Conv2d.forward
 
     def watched(self: torch.nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
-        made = forward(self, x)
-        seen.add(made.dtype)
-        return made
+        output = forward(self, x)
+        seen.add(output.dtype)
+        return output
 
     monkeypatch.setattr(torch.nn.Conv2d, "forward", watched)
     weights = trained(spec)
@@ -154,14 +154,14 @@ def test_gradients_are_clipped(clip: float, work: Path, tmp_path: Path, monkeypa
     original = FlowMatching.configure_optimizers
 
     def watched(self: FlowMatching) -> object:
-        made = original(self)
-        optimizer = made["optimizer"] if isinstance(made, dict) else made
+        configured = original(self)
+        optimizer = configured["optimizer"] if isinstance(configured, dict) else configured
         optimizer.register_step_post_hook(
             lambda *_: norms.append(
                 float(torch.stack([p.grad.norm() for p in self.parameters() if p.grad is not None]).norm())
             )
         )
-        return made
+        return configured
 
     monkeypatch.setattr(FlowMatching, "configure_optimizers", watched)
     train(spec, lambda *_: None)
@@ -215,8 +215,8 @@ def stacked(phantom: SliceSet) -> SliceSet:
 
 def test_neighbours_end_with_their_stack(phantom: SliceSet) -> None:
     slices = stacked(phantom)
-    found = [slices.neighbourhood(i, 3) for i in range(6)]
-    assert found == [[0, 0, 1], [0, 1, 2], [1, 2, 2], [3, 3, 4], [3, 4, 5], [4, 5, 5]]
+    neighbourhoods = [slices.neighbourhood(i, 3) for i in range(6)]
+    assert neighbourhoods == [[0, 0, 1], [0, 1, 2], [1, 2, 2], [3, 3, 4], [3, 4, 5], [4, 5, 5]]
     assert slices.neighbourhood(2, 1) == [2]
     near = slices.with_neighbours(slices.low, np.array([2, 4]), 3)
     assert near.shape == (2, 3, 128, 128) and np.array_equal(near[1], slices.low[3:6])
@@ -240,11 +240,11 @@ def test_neighbours_are_purified_like_the_slice(phantom: SliceSet, strategy: str
         batch = next(iter(data.train_dataloader()))
         whole[i] = data.purify(batch, 0)
     for batch in wide.train_dataloader():
-        made = wide.on_after_batch_transfer(batch, 0)
-        assert made.input.shape == (2, 3, 128, 128) and made.target.shape == (2, 1, 128, 128)
+        purified = wide.on_after_batch_transfer(batch, 0)
+        assert purified.input.shape == (2, 3, 128, 128) and purified.target.shape == (2, 1, 128, 128)
         for k, near in enumerate(batch.slice_index.tolist()):
             assert wide.latest[k] == near[1]
-            torch.testing.assert_close(made.target[k], wide_target(whole, near[1], slices), rtol=0, atol=1e-6)
+            torch.testing.assert_close(purified.target[k], wide_target(whole, near[1], slices), rtol=0, atol=1e-6)
 
 
 def wide_target(whole: dict, i: int, slices: SliceSet) -> torch.Tensor:

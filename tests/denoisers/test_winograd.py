@@ -26,25 +26,28 @@ def test_it_is_the_convolution(
     monkeypatch.setattr(winograd, "BLOCK", block)
     x, weight, bias = drawn(batch, inside, height, width), drawn(outside, inside, 3, 3), drawn(outside)
     for b in (bias, None):
-        made = winograd.winograd(x, transformed_weight(weight), b)
-        torch.testing.assert_close(made, F.conv2d(x, weight, b, padding=1), rtol=0, atol=1e-12)
+        ours = winograd.winograd(x, transformed_weight(weight), b)
+        torch.testing.assert_close(ours, F.conv2d(x, weight, b, padding=1), rtol=0, atol=1e-12)
     last = winograd.winograd(x.to(memory_format=torch.channels_last), transformed_weight(weight), None)
-    torch.testing.assert_close(last, made, rtol=0, atol=1e-12)
-    assert made.is_contiguous() and last.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(last, ours, rtol=0, atol=1e-12)
+    assert ours.is_contiguous() and last.is_contiguous(memory_format=torch.channels_last)
     strided = drawn(batch, inside, 2 * height, width)[:, :, ::2]
-    made = winograd.winograd(strided, transformed_weight(weight), bias)
-    torch.testing.assert_close(made, F.conv2d(strided, weight, bias, padding=1), rtol=0, atol=1e-12)
+    ours = winograd.winograd(strided, transformed_weight(weight), bias)
+    torch.testing.assert_close(ours, F.conv2d(strided, weight, bias, padding=1), rtol=0, atol=1e-12)
 
 
 def test_rounding_in_float32_stays_near_that_of_the_direct_sum() -> None:
+    torch.manual_seed(0)
     conv, x = Conv3x3(64, 64), drawn(1, 64, 32, 32, dtype=torch.float32)
     conv.requires_grad_(False)
     exact = F.conv2d(x.double(), conv.weight.double(), conv.bias.double(), padding=1)
-    direct = float((F.conv2d(x, conv.weight, conv.bias, padding=1) - exact).abs().max())
+    direct = F.conv2d(x, conv.weight, conv.bias, padding=1)
     with torch.no_grad():
-        made = conv(x)
-    assert not torch.equal(made, F.conv2d(x, conv.weight, conv.bias, padding=1))  # the other form was taken
-    assert float((made - exact).abs().max()) < 20 * direct
+        winograd_sum = conv(x)
+    assert not torch.equal(winograd_sum, direct)  # the other form was taken
+    # Root mean squares, since largest errors vary; 4.3 times with AVX2, 8.5 times with AVX-512, whose direct sum is better.
+    ratio = (winograd_sum - exact).square().mean().sqrt() / (direct - exact).square().mean().sqrt()
+    assert float(ratio) < 12
 
 
 def test_the_direct_form_is_taken_where_it_must_be() -> None:
@@ -80,7 +83,7 @@ def test_new_weights_count_at_once() -> None:
         conv.weight.data = conv.weight.data * 3
         torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, conv.bias, padding=1), rtol=0, atol=1e-12)
     other = copy.deepcopy(conv)
-    assert other._kept is None and conv._kept is not None
+    assert other._transformed is None and conv._transformed is not None
     assert list(conv.state_dict()) == ["weight", "bias"]
 
 
@@ -99,6 +102,6 @@ def test_weights_written_past_their_version_are_seen() -> None:
 def test_weights_made_in_inference_mode() -> None:
     with torch.inference_mode():
         conv, x = Conv3x3(64, 64), drawn(1, 64, 32, 32, dtype=torch.float32)
-        made = conv(x)
+        before = conv(x)
     with torch.no_grad():
-        torch.testing.assert_close(conv(x.clone()), made)
+        torch.testing.assert_close(conv(x.clone()), before)

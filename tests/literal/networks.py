@@ -1,7 +1,7 @@
-"""The networks once more, layer by layer as the papers and their public code have them: slow, plain, and independent.
+"""Literal implementations of the networks, layer by layer as in the papers and their public code: slow and independent.
 
-Only the names of the weights are shared with ``ipv2_bench.denoisers.networks``. The tests hold the fast networks to these,
-and ``make bench-denoisers`` measures both side by side.
+Only the names of the weights are shared with ``ipv2_bench.denoisers.networks``. Tests compare the fast networks with these,
+and ``make bench-denoisers`` measures both.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LiteralUNet:
     weights
         State of a :class:`~ipv2_bench.denoisers.networks.unet.UNet` with the same widths.
     widths, frequency, dropout, time_scale, unshuffle
-        As there; dropout acts where ``training`` is set.
+        See that class; dropout is on where ``training`` is set.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class LiteralUNet:
     def _spectral(self, name: str, x: Tensor) -> Tensor:
         spectrum = torch.fft.rfft2(x)
         amplitude, phase = torch.abs(spectrum), torch.angle(spectrum)
-        # The argument lies in (−π, π]: a negative real number has π, whatever the sign of its rounded imaginary part.
+        # The argument is in (−π, π]: π for a negative real number, whatever the sign of its rounded imaginary part.
         phase = torch.where(phase < -math.pi + 1e-6, math.pi, phase)
         amplitude = F.leaky_relu(self._conv(f"{name}.amplitude.0", amplitude, 0), 0.1)
         amplitude = self._conv(f"{name}.amplitude.2", amplitude, 0)
@@ -117,13 +117,13 @@ class LiteralUNet:
 
 
 class LiteralCoreDiffUNet:
-    """CoreDiff's restoration network (arXiv 2304.01814) with the state of the fast one."""
+    """CoreDiff's restoration network (arXiv 2304.01814) with the weights of the fast network."""
 
     def __init__(self, weights: Weights, context: int = 1) -> None:
         self.w, self.context = weights, context
 
     def __call__(self, x: Tensor, t: Tensor, estimate: Tensor | None, x_end: Tensor) -> Tensor:
-        """As the fast one's ``forward``."""
+        """Estimate of x_0, with the arguments of the fast network's ``forward``."""
         time = sines(t.to(x.dtype), 32, 10000.0, last=True)
         time = F.linear(time, self.w["time.1.weight"], self.w["time.1.bias"])
         time = F.linear(F.gelu(time), self.w["time.3.weight"], self.w["time.3.bias"])
@@ -135,8 +135,8 @@ class LiteralCoreDiffUNet:
         middle = x[:, self.context // 2][:, None]
         return middle + F.conv2d(h, self.w["leave.weight"], self.w["leave.bias"])
 
-    def _modulation(self, place: int, time: Tensor, estimate: Tensor | None, x_end: Tensor) -> Tensor:
-        name = f"modulation.{place}"
+    def _modulation(self, index: int, time: Tensor, estimate: Tensor | None, x_end: Tensor) -> Tensor:
+        name = f"modulation.{index}"
         tau = F.linear(F.gelu(time), self.w[f"{name}.time.1.weight"], self.w[f"{name}.time.1.bias"])
         tau = tau[:, :, None, None]
         if estimate is None:
@@ -159,7 +159,7 @@ class LiteralCoreDiffUNet:
 
 
 def swish(x: Tensor) -> Tensor:
-    """``x·σ(x)``, written out as public code has it."""
+    """``x·σ(x)``, written out as in public code."""
     return x * torch.sigmoid(x)
 
 
@@ -174,7 +174,7 @@ def sines(t: Tensor, width: int, max_period: float, last: bool) -> Tensor:
 
 
 def literal_corediff_sampler(network: LiteralCoreDiffUNet, low: Tensor, alpha: Tensor) -> Tensor:
-    """CoreDiff's sampling (its algorithm 2 with x_T re-estimated), keeping all states as public samplers do.
+    """CoreDiff's sampling (its algorithm 2 with x_T re-estimated), storing all states as public samplers do.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def literal_corediff_sampler(network: LiteralCoreDiffUNet, low: Tensor, alpha: T
 
 
 def literal_euler_sampler(network: LiteralUNet, x: Tensor, steps: int) -> Tensor:
-    """Explicit Euler in the network's range from t = 0 to 1, keeping all states."""
+    """Explicit Euler in the network's range from t = 0 to 1, storing all states."""
     states = [x]
     for i in range(steps):
         t = torch.full((len(x),), i / steps, device=x.device, dtype=x.dtype)

@@ -10,7 +10,8 @@ import torch
 from skimage.transform import iradon, radon
 
 from ipv2_bench.physics.closed_form import ellipse_image, ellipse_sinogram
-from ipv2_bench.physics.projector import FILTERS, ParallelBeam, ramp_response
+from ipv2_bench.physics.filters import FILTERS, ramp_response
+from ipv2_bench.physics.projector import ParallelBeam
 
 BLOBS = [(1.0, 0.1, 0.2, 0.06), (0.7, -0.4, 0.3, 0.03), (-0.5, 0.3, -0.5, 0.02)]  # value, x, y, σ
 
@@ -31,8 +32,8 @@ def blob_sinogram(size: int, angles: np.ndarray, s: np.ndarray) -> np.ndarray:
 
 def reconstruct(size: int, views: int, sinogram: Callable, name: str = "ram-lak") -> np.ndarray:
     beam = ParallelBeam(size, views)
-    made = torch.from_numpy(sinogram(size, beam.angles, beam.detector_px)).float()
-    return beam.backproject(made[None], name)[0].numpy()
+    integrals = torch.from_numpy(sinogram(size, beam.angles, beam.detector_px)).float()
+    return beam.backproject(integrals[None], name)[0].numpy()
 
 
 def inner(size: int) -> np.ndarray:
@@ -74,16 +75,16 @@ def test_slices_of_a_batch_do_not_mix() -> None:
 def test_neither_threads_nor_batch_change_a_bit() -> None:
     images, beam = torch.rand(5, 48, 48, generator=torch.Generator().manual_seed(1)), ParallelBeam(48, 40)
     threads = torch.get_num_threads()
-    made = []
+    results = []
     try:
         for n in (1, 4):
             torch.set_num_threads(n)
             sinograms = beam.project(images)
-            made.append((sinograms, beam.backproject(sinograms, "hann")))
+            results.append((sinograms, beam.backproject(sinograms, "hann")))
     finally:
         torch.set_num_threads(threads)
-    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
-    assert torch.equal(made[0][0][3:4], beam.project(images[3:4]))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    assert torch.equal(results[0][0][3:4], beam.project(images[3:4]))
 
 
 @pytest.mark.filterwarnings("ignore:Sparse")
@@ -91,7 +92,7 @@ def test_neither_threads_nor_batch_change_a_bit() -> None:
 def test_the_accelerators_operators_are_the_processors(size: int, views: int) -> None:
     images = torch.rand(3, size, size, generator=torch.Generator().manual_seed(2))
     beam = ParallelBeam(size, views, tolerance=1e-6)
-    gridded = beam._on(torch.device("cpu"))  # the same torch code, run here
+    gridded = beam._gridded_on(torch.device("cpu"))  # the same torch code, run here
     sinograms = beam.project(images)
     assert (gridded.project(images) - sinograms).norm() < 3e-5 * sinograms.norm()
     for name in FILTERS:

@@ -10,8 +10,8 @@ import torch
 
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.thorax import Patient, draw_section
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification.add_noise import AddNoise
 
@@ -52,11 +52,11 @@ def test_kept_line_integrals_change_nothing(phantom: SliceSet) -> None:
     kept = model.integrals(phantom)
     assert kept is not None and kept.dtype == np.float32 and len(kept) == len(phantom)
     normal, mm = torch.from_numpy(np.array(phantom.normal))[:, None], torch.from_numpy(phantom.pixel_mm).float()
-    made = [
+    noisy = [
         model(normal, mm, [torch_generator(i) for i in range(len(phantom))], integrals)
         for integrals in (None, torch.from_numpy(np.array(kept)))
     ]
-    assert torch.equal(*made)
+    assert torch.equal(*noisy)
     assert replace(model, dose_model="published").integrals(phantom) is None
 
 

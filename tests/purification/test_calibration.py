@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from ipv2_bench.data.thorax import Patient, draw_section
 from ipv2_bench.errors import InputError
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification.add_noise import AddNoise
 from ipv2_bench.purification.calibration import calibrate, lung_region, noise_level, outside_region
@@ -42,32 +42,32 @@ def low_dose(normal: np.ndarray, photons: float, *key: int | str) -> np.ndarray:
 @pytest.mark.parametrize("photons", [1000.0, 4000.0])
 def test_calibration_recovers_known_photons(normal: np.ndarray, photons: float) -> None:
     many = np.tile(normal, (4, 1, 1))  # one draw of twelve slices is itself some percent off
-    found = calibrate(MODEL, low_dose(many, photons, "low"), many, np.full(len(many), PIXEL_MM), seed=0)
-    acquisition = found.add_noise.acquisition
+    calibration = calibrate(MODEL, low_dose(many, photons, "low"), many, np.full(len(many), PIXEL_MM), seed=0)
+    acquisition = calibration.add_noise.acquisition
     assert acquisition.photons == pytest.approx(photons, rel=0.03)
     assert replace(acquisition, photons=1.0) == replace(MODEL.acquisition, photons=1.0)
-    assert found.interval[0] < photons < found.interval[1]
-    assert found.interval[1] < 1.2 * found.interval[0]
-    assert found.slices == len(many)
+    assert calibration.interval[0] < photons < calibration.interval[1]
+    assert calibration.interval[1] < 1.2 * calibration.interval[0]
+    assert calibration.slices == len(many)
     for region in ("lung", "background"):
-        low, simulated = found.levels[region]
+        low, simulated = calibration.levels[region]
         assert simulated == pytest.approx(low, rel=0.05) and 10 < low < 400
 
 
 def test_calibration_by_dose_is_that_by_photons(normal: np.ndarray) -> None:
     many = np.tile(normal, (4, 1, 1))
     inserted = replace(MODEL, acquisition=replace(MODEL.acquisition, photons=4e4, dose=0.02, inserted=True))
-    found = calibrate(inserted, low_dose(many, 1000.0, "low"), many, np.full(len(many), PIXEL_MM), seed=0)
+    calibration = calibrate(inserted, low_dose(many, 1000.0, "low"), many, np.full(len(many), PIXEL_MM), seed=0)
     # The slices are free of noise, so to insert 98 % of the variance takes fewer photons.
-    assert found.add_noise.acquisition.photons * 0.02 == pytest.approx(0.98 * 1000.0, rel=0.03)
+    assert calibration.add_noise.acquisition.photons * 0.02 == pytest.approx(0.98 * 1000.0, rel=0.03)
 
 
 # Fine anatomy counts as noise then: the fewer noise, the more too few photons.
 @pytest.mark.parametrize(("photons", "least"), [(1000.0, 0.88), (4000.0, 0.70)])
 def test_a_set_of_uldct_alone_gives_a_rough_answer(normal: np.ndarray, photons: float, least: float) -> None:
     many = np.tile(normal, (4, 1, 1))
-    found = calibrate(MODEL, low_dose(many, photons, "low"), None, np.full(len(many), PIXEL_MM), seed=0)
-    assert least * photons < found.add_noise.acquisition.photons < 1.05 * photons
+    calibration = calibrate(MODEL, low_dose(many, photons, "low"), None, np.full(len(many), PIXEL_MM), seed=0)
+    assert least * photons < calibration.add_noise.acquisition.photons < 1.05 * photons
 
 
 def test_intervals_are_wider_over_few_patients(normal: np.ndarray) -> None:
@@ -79,18 +79,18 @@ def test_intervals_are_wider_over_few_patients(normal: np.ndarray) -> None:
 
 
 def test_calibration_on_other_noise_is_right_on_average(normal: np.ndarray) -> None:
-    found = [
+    calibrations = [
         calibrate(MODEL, low_dose(normal, 1000.0, "low", i), normal, np.full(len(normal), PIXEL_MM), seed=i)
         for i in range(5)
     ]
-    ratios = np.array([one.add_noise.acquisition.photons for one in found]) / 1000.0
+    ratios = np.array([one.add_noise.acquisition.photons for one in calibrations]) / 1000.0
     assert ratios.mean() == pytest.approx(1.0, rel=0.05)
 
 
 def test_calibration_leaves_the_published_model_alone(normal: np.ndarray) -> None:
     model = AddNoise(Window(), dose_model="published")
-    found = calibrate(model, normal, normal, np.ones(len(normal)), seed=0, rounds=1)
-    assert found.add_noise == model
+    calibration = calibrate(model, normal, normal, np.ones(len(normal)), seed=0, rounds=1)
+    assert calibration.add_noise == model
 
 
 def test_calibration_without_lung_is_refused() -> None:

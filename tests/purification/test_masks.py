@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from ipv2_bench.data.dicom import read_tree
+from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.physics.scanner import Acquisition, scan_noise
+from ipv2_bench.physics.scanner import scan_noise
 from ipv2_bench.physics.seeding import torch_generator
-from ipv2_bench.purification.masks import MaskRule, body_mask, common_mask, connected_to_corners, dark_mask
+from ipv2_bench.purification.mask_rule import MaskRule
+from ipv2_bench.purification.masks import body_mask, common_mask, connected_to_corners, dark_mask
 
 
 def opencv_dark(image: np.ndarray) -> np.ndarray:
@@ -74,8 +76,8 @@ def real_slices() -> np.ndarray:
         pytest.skip("IPV2_BENCH_CT is not set: no real CT to read")
     folder = min(path.parent for path in Path(root).rglob("*.dcm"))
     series = read_tree(folder)[0]
-    found = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, 0.05))
-    chosen = found[np.linspace(0, len(found) - 1, 6).astype(int)[1:-1]]
+    shows_lung = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, 0.05))
+    chosen = shows_lung[np.linspace(0, len(shows_lung) - 1, 6).astype(int)[1:-1]]
     return Window().unit(series.hu[chosen].astype(np.float32))
 
 

@@ -45,8 +45,8 @@ def pair_with(slices: SliceSet, masks: np.ndarray | None) -> Pair:
 def common(phantom: SliceSet) -> tuple[Tensor, Tensor]:
     """CM and CM₁ of every slice, [n, 1, N, N] in {0, 1}."""
     both = zip(phantom.low, phantom.normal, strict=True)
-    made = [[torch.from_numpy(common_mask(u, n, on)).double() / 255 for on in (False, True)] for u, n in both]
-    plain, without_background = (torch.stack(masks)[:, None] for masks in zip(*made, strict=True))
+    masks_of_pairs = [[torch.from_numpy(common_mask(u, n, on)).double() / 255 for on in (False, True)] for u, n in both]
+    plain, without_background = (torch.stack(masks)[:, None] for masks in zip(*masks_of_pairs, strict=True))
     assert not torch.equal(plain, without_background)
     return plain, without_background
 
@@ -57,10 +57,10 @@ def test_training_pair_and_label_are_the_tables(name: str, phantom: SliceSet, co
     strategy = Strategy.from_name(name)
     assert (strategy.name, strategy.modules) == (name, modules)
     pair = pair_with(phantom, strategy.training_masks(phantom))
-    made = strategy.training_pair(pair, add_noise)
+    purified = strategy.training_pair(pair, add_noise)
     u, n = pair.low.double(), pair.normal.double()
-    torch.testing.assert_close(made.input.double(), formula(u, n, add_noise(n), *common), rtol=0, atol=1e-6)
-    assert torch.equal(made.target, pair.normal)
+    torch.testing.assert_close(purified.input.double(), formula(u, n, add_noise(n), *common), rtol=0, atol=1e-6)
+    assert torch.equal(purified.target, pair.normal)
     pair = pair_with(phantom, strategy.label_masks(phantom))
     expected = label(u, n, remove_noise(u), *common)
     torch.testing.assert_close(strategy.test_label(pair, remove_noise).double(), expected, rtol=0, atol=1e-6)
@@ -77,8 +77,8 @@ def test_raw_and_simulated(phantom: SliceSet) -> None:
     raw, simulated = Strategy.from_name("raw"), Strategy.from_name("simulated")
     assert raw.training_masks(phantom) is None and simulated.training_masks(phantom) is None
     assert raw.training_pair(pair) == (pair.low, pair.normal)
-    made = simulated.training_pair(pair, add_noise)
-    assert torch.equal(made.input, add_noise(pair.normal)) and torch.equal(made.target, pair.normal)
+    purified = simulated.training_pair(pair, add_noise)
+    assert torch.equal(purified.input, add_noise(pair.normal)) and torch.equal(purified.target, pair.normal)
     assert (raw.name, raw.modules, raw.needs_noise) == ("raw", "", False)
     assert (simulated.name, simulated.modules, simulated.needs_noise) == ("simulated", "", True)
     for strategy in (raw, simulated):
@@ -148,9 +148,9 @@ def test_all_anatomy_comes_from_the_ndct_but_the_background(phantom: SliceSet, c
     strategy = Strategy.from_name("IPv2", anatomy="all")
     background = common[0] * (1 - common[1])  # what module 1 takes out of CM
     pair = pair_with(phantom, strategy.training_masks(phantom))
-    made = strategy.training_pair(pair, add_noise).input.double()
+    purified = strategy.training_pair(pair, add_noise).input.double()
     expected = background * pair.low + (1 - background) * add_noise(pair.normal)
-    torch.testing.assert_close(made, expected.double(), rtol=0, atol=1e-6)
+    torch.testing.assert_close(purified, expected.double(), rtol=0, atol=1e-6)
     assert 0.1 < background.mean() < 0.9
     # The label is the plain one.
     np.testing.assert_array_equal(strategy.label_masks(phantom)[:, None], 255 * common[1].numpy())
@@ -170,9 +170,9 @@ def test_wrapped_union_weighs_254(phantom: SliceSet) -> None:
     strategy = Strategy.from_name("IPv1", union="uint8_wrap")
     pair = pair_with(phantom, strategy.training_masks(phantom))
     assert pair.mask.unique().tolist() == pytest.approx([0, 254 / 255, 1])
-    made = strategy.training_pair(pair).input
+    purified = strategy.training_pair(pair).input
     where = (pair.mask > 0) & (pair.mask < 1)
-    torch.testing.assert_close(made[where], (254 * pair.normal[where] + pair.low[where]) / 255, rtol=0, atol=1e-6)
+    torch.testing.assert_close(purified[where], (254 * pair.normal[where] + pair.low[where]) / 255, rtol=0, atol=1e-6)
 
 
 def test_masks_of_different_rules_are_kept_apart_on_disk(phantom: SliceSet) -> None:

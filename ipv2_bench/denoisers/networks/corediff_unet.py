@@ -11,7 +11,7 @@ from ipv2_bench.denoisers.networks.winograd import Conv3x3, channels_last
 
 
 class CoreDiffUNet(nn.Module):
-    """Three levels of plain convolutions; time, modulated by the error of the last estimate, enters at four places.
+    """Three levels of plain convolutions; time, modulated by the error of the last estimate, is added at four layers.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class CoreDiffUNet(nn.Module):
         self.modulation = nn.ModuleList([Modulation(embedded, w, modulator) for w in (w1, w2, w2, w1)])
 
     def forward(self, x: Tensor, t: Tensor, estimate: Tensor | None, x_end: Tensor) -> Tensor:
-        """Restore x_t.
+        """Estimate x_0 from x_t.
 
         Parameters
         ----------
@@ -58,7 +58,7 @@ class CoreDiffUNet(nn.Module):
         t
             Steps, [B].
         estimate
-            The last estimate of x_0, [B, 1, H, W], that modulates; ``None`` turns modulation off.
+            The last estimate of x_0, [B, 1, H, W], input of the modulation; ``None`` turns modulation off.
         x_end
             x_T, [B, 1, H, W].
 
@@ -67,7 +67,7 @@ class CoreDiffUNet(nn.Module):
         Tensor
             The new estimate of x_0, [B, 1, H, W].
         """
-        # Without a gradient a CPU is faster with channels last and place by place; the backward pass is slower so.
+        # Without gradient a CPU is faster with channels last and one modulation at a time; a backward pass would be slower.
         sampling = not torch.is_grad_enabled() and x.device.type == "cpu" and not torch.compiler.is_compiling()
         middle = x[:, self.context // 2 : self.context // 2 + 1]
         error = None if estimate is None else torch.cat([estimate, x_end], dim=1)
@@ -82,50 +82,50 @@ class CoreDiffUNet(nn.Module):
         return middle + self.leave(h)
 
     def _modulated(self, time: Tensor, error: Tensor | None, together: bool) -> list[Tensor]:
-        """``γ·τ + β`` of each place; ``together`` runs the four stacks of convolutions as one of groups."""
-        places = [m for m in self.modulation if isinstance(m, Modulation)]
-        taus = [m.time(time)[:, :, None, None] for m in places]
+        """``γ·τ + β`` of each modulation; ``together`` runs their convolutions as grouped ones."""
+        modulations = [m for m in self.modulation if isinstance(m, Modulation)]
+        taus = [m.time(time)[:, :, None, None] for m in modulations]
         if error is None:
             return taus
-        stacks = [places] if together else [[m] for m in places]
+        stacks = [modulations] if together else [[m] for m in modulations]
         features = [feature for stack in stacks for feature in _features(stack, error)]
-        made = []
-        for m, tau, feature in zip(places, taus, features, strict=True):
+        modulated = []
+        for m, tau, feature in zip(modulations, taus, features, strict=True):
             gamma, beta = m.error[-1](feature).chunk(2, dim=1)
-            made.append(gamma * tau + beta)
-        return made
+            modulated.append(gamma * tau + beta)
+        return modulated
 
 
 class Modulation(nn.Module):
     """``γ·τ + β``: the time embedding τ, scaled and shifted by features of the last estimate and x_T (eq. 9)."""
 
     convolutions = (0, 3, 6)
-    """Places of the 3×3 convolutions in :attr:`error`."""
+    """Indices of the 3×3 convolutions in :attr:`error`."""
 
     def __init__(self, embedded: int, width: int, first: int) -> None:
         super().__init__()
         self.time = nn.Sequential(nn.GELU(), nn.Linear(embedded, width))
         layers: list[nn.Module] = []
-        for inside, outside in ((2, first), (first, 2 * first), (2 * first, 4 * first)):
-            layers += [nn.Conv2d(inside, outside, 3, padding=1), nn.ReLU(inplace=True), nn.AvgPool2d(2)]
+        for in_channels, out_channels in ((2, first), (first, 2 * first), (2 * first, 4 * first)):
+            layers += [nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(inplace=True), nn.AvgPool2d(2)]
         self.error = nn.Sequential(*layers, nn.Conv2d(4 * first, 2 * width, 1))
 
 
-def _features(places: list[Modulation], error: Tensor) -> tuple[Tensor, ...]:
-    """What the stacks of some places see in the error, [B, 4·first, 1, 1] each; they run as one stack of groups."""
+def _features(modulations: list[Modulation], error: Tensor) -> tuple[Tensor, ...]:
+    """Mean features of the error for each modulation, [B, 4·first, 1, 1]; their convolutions run as grouped ones."""
     h = error
     for i in Modulation.convolutions:
-        layers = [m.error[i] for m in places]
+        layers = [m.error[i] for m in modulations]
         weight, bias = (torch.cat([getattr(layer, k) for layer in layers]) for k in ("weight", "bias"))
-        h = F.relu(F.conv2d(h, weight, bias, padding=1, groups=1 if h is error else len(places)), inplace=True)
+        h = F.relu(F.conv2d(h, weight, bias, padding=1, groups=1 if h is error else len(modulations)), inplace=True)
         if i != Modulation.convolutions[-1]:
             h = F.avg_pool2d(h, 2)
-    # A mean over space needs no pooling before it, and a 1×1 convolution may come behind it.
-    return h.mean(dim=(2, 3), keepdim=True).chunk(len(places), dim=1)
+    # Linear operations commute: the last pooling is part of the mean, and the 1×1 convolution may follow the mean.
+    return h.mean(dim=(2, 3), keepdim=True).chunk(len(modulations), dim=1)
 
 
-def _convolutions(inside: int, width: int, n: int) -> nn.Sequential:
+def _convolutions(in_channels: int, width: int, n: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for i in range(n):
-        layers += [Conv3x3(inside if i == 0 else width, width), nn.ReLU(inplace=True)]
+        layers += [Conv3x3(in_channels if i == 0 else width, width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

@@ -1,4 +1,4 @@
-"""Time as a vector."""
+"""Embeddings of time: t as a vector."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ class SinusoidalEmbedding(nn.Module):
     def __init__(self, width: int, scale: float = 1.0, max_period: float = 10000.0, last: bool = False) -> None:
         super().__init__()
         half = width // 2
-        # CoreDiff's spacing reaches max_period itself, FM's stops one step before.
+        # CoreDiff's spacing reaches max_period itself, FM's ends one step before.
         self.step = -math.log(max_period) / (half - 1 if last else half)
         self.pairs, self.scale = half, scale
 
     def forward(self, t: Tensor) -> Tensor:
-        # No buffer: averaging the weights would average it too, and round it a little each time.
+        # Not a buffer: averaging the weights would average it too, with a rounding error each time.
         frequencies = torch.exp(self.step * torch.arange(self.pairs, device=t.device, dtype=t.dtype))
         phase = self.scale * t[:, None] * frequencies[None]
         return torch.cat([phase.sin(), phase.cos()], dim=1)
 
 
 class TimeEmbedding(nn.Sequential):
-    """A sinusoidal embedding and the layers behind it; sines are taken in float32, or in float64 where the weights are."""
+    """A sinusoidal embedding and the layers after it; sines are computed in float32, or in float64 where the weights are."""
 
     def __init__(self, embedding: SinusoidalEmbedding, first: nn.Linear, *layers: nn.Module) -> None:
         super().__init__(embedding, first, *layers)
 
     def forward(self, t: Tensor) -> Tensor:
-        """Times [B] → [B, width of the last layer]."""
+        """Embedding of times, [B] → [B, width of the last layer]."""
         embedding, *layers = self
         dtype = layers[0].weight.dtype
         h = embedding(t.to(torch.float64 if dtype == torch.float64 else torch.float32)).to(dtype)

@@ -1,4 +1,4 @@
-"""FFM's frequency mixer (arXiv 2510.07492): local and pooled branches, then space beside spectrum."""
+"""FFM's frequency mixer (arXiv 2510.07492): local and pooled branches, then a spatial and a spectral branch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ipv2_bench.denoisers.networks.winograd import Conv3x3
 
 
 class FrequencyMixer(nn.Module):
-    """Takes the place of a 3×3 convolution: [B, width, H, W] → the same, H and W even.
+    """Replacement of a 3×3 convolution: [B, width, H, W] → the same shape, H and W even.
 
-    The parameters are the paper's layers; :meth:`forward` folds those that follow each other without a non-linearity.
+    The parameters are the paper's layers; :meth:`forward` merges layers with no non-linearity in between.
     """
 
     def __init__(self, width: int) -> None:
@@ -42,10 +42,10 @@ class FrequencyMixer(nn.Module):
         pool, conv, norm, _ = self.pooled
         coarse = norm_act(conv(pool(b)), norm, "gelu")
         h = torch.cat([self.local(a), F.interpolate(coarse, scale_factor=2.0, mode="nearest")], dim=1)
-        # Depthwise plus residual: one more in the middle of each kernel.
+        # Depthwise plus residual: the middle of each kernel is increased by one.
         middle = F.pad(self.depthwise.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))
         h = F.conv2d(h, self.depthwise.weight + middle, self.depthwise.bias, padding=1, groups=h.shape[1])
-        # fuse([spatial(h), s]) + h = (F₁·S + 1)·h + F₂·s + (F₁·b + f): two products for three, and nothing to concatenate.
+        # fuse([spatial(h), s]) + h = (F₁·S + 1)·h + F₂·s + (F₁·b + f): two products instead of three, no concatenation.
         spatial, fuse = self.spatial.weight[:, :, 0, 0], self.fuse.weight[:, :, 0, 0]
         assert self.spatial.bias is not None and self.fuse.bias is not None
         with torch.autocast(x.device.type, enabled=False):
@@ -57,7 +57,7 @@ class FrequencyMixer(nn.Module):
 
 
 class SpectralBranch(nn.Module):
-    """rfft2 → amplitude and phase, each through 1×1–LeakyReLU–1×1 → irfft2; in float32 whatever the precision."""
+    """rfft2 → amplitude and phase, each through 1×1–LeakyReLU–1×1 → irfft2; in float32 at any precision of the rest."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -67,8 +67,8 @@ class SpectralBranch(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             amplitude, phase = amplitude_and_phase(x if x.dtype == torch.float64 else x.float())
-            made = from_amplitude_and_phase(self.amplitude(amplitude), self.phase(phase), x.shape[-1])
-            return made.to(x.dtype)
+            image = from_amplitude_and_phase(self.amplitude(amplitude), self.phase(phase), x.shape[-1])
+            return image.to(x.dtype)
 
 
 def _pointwise(width: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Cheaper forms of parts of the networks: equal in exact arithmetic, with fewer passes and less kept for the gradient."""
+"""Cheaper forms of parts of the networks: equal in exact arithmetic, with fewer passes and less memory for the gradient."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch.autograd.function import once_differentiable
 
 
 def norm_act(x: Tensor, norm: nn.Module, activation: str = "silu") -> Tensor:
-    """``silu(norm(x))`` or ``gelu(norm(x))``, [B, C, H, W], keeping ``x`` alone for the gradient.
+    """``silu(norm(x))`` or ``gelu(norm(x))``, [B, C, H, W], with only ``x`` stored for the gradient.
 
-    The activation works in place on the normalised map, which the backward pass computes again from ``x``.
+    The activation works in place on the normalised map, which the backward pass recomputes from ``x``.
     """
     assert isinstance(norm, nn.GroupNorm)
     if torch.compiler.is_compiling():  # the compiler fuses it by itself
@@ -32,11 +32,11 @@ class _NormAct(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float, activation: str) -> Tensor:
         wide = x if x.dtype == weight.dtype else x.to(weight.dtype)  # half precision under autocast
         shape = (x.shape[0], x.shape[1], x[0, 0].numel(), groups)
-        y, mean, rstd = torch.native_group_norm(wide, weight, bias, *shape, eps)
+        y, mean, rstd = torch.native_group_norm(_for_group_norm(wide), weight, bias, *shape, eps)
         ctx.save_for_backward(x, weight, bias, mean, rstd)
         ctx.shape, ctx.activation = shape, activation
-        made = _ACTIVATIONS[activation][1](y)
-        return made.to(x.dtype)
+        activated = _ACTIVATIONS[activation][1](y)
+        return activated.to(x.dtype)
 
     @staticmethod
     @once_differentiable
@@ -49,14 +49,21 @@ class _NormAct(torch.autograd.Function):
         shift = bias - mean.repeat_interleave(channels // groups, dim=1) * scale
         y = torch.addcmul(shift[:, :, None, None], wide, scale[:, :, None, None])
         inner = _ACTIVATIONS[ctx.activation][2](gradient.contiguous(), y)
-        wanted = list(ctx.needs_input_grad[:3])
-        found = torch.ops.aten.native_group_norm_backward(inner, wide, mean, rstd, weight, *ctx.shape, wanted)
-        first = None if found[0] is None else found[0].to(x.dtype)
-        return first, *found[1:], None, None, None
+        needed = list(ctx.needs_input_grad[:3])
+        gradients = torch.ops.aten.native_group_norm_backward(
+            inner, _for_group_norm(wide), mean, rstd, weight, *ctx.shape, needed
+        )
+        by_x = None if gradients[0] is None else gradients[0].to(x.dtype)
+        return by_x, *gradients[1:], None, None, None
+
+
+def _for_group_norm(x: Tensor) -> Tensor:
+    """The map in the order of memory that the kernel takes: on a GPU it refuses channels last."""
+    return x.contiguous() if x.is_cuda else x
 
 
 def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Nearest ×2 and a 3×3 convolution, as one transposed convolution: 16 products for 36, and no fine map in between.
+    """Nearest ×2 and a 3×3 convolution, as one transposed convolution: 16 products instead of 36, no fine map in between.
 
     Parameters
     ----------
@@ -70,7 +77,7 @@ def upsample_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Tensor
         [B, D, 2H, 2W].
     """
-    # An even fine row sees the coarse rows i−1 and i with weights (w0, w1 + w2), an odd one i and i+1 with (w0 + w1, w2):
+    # An even fine row is a sum of the coarse rows i−1 and i with weights (w0, w1 + w2), an odd one i and i+1 with (w0 + w1, w2):
     # a transposed convolution of stride 2 with the kernel (w2, w1 + w2, w0 + w1, w0).
     kernel = _four_taps(_four_taps(weight, 2), 3).transpose(0, 1)
     return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)

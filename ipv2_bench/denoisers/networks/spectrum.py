@@ -1,4 +1,4 @@
-"""Amplitude and phase of real images and the way back, with gradients that hold where autograd's own do not."""
+"""Amplitude and phase of real images and the inverse, with correct gradients where those of autograd are wrong."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 def amplitude_and_phase(x: Tensor) -> tuple[Tensor, Tensor]:
     """|z| and arg z of ``z = rfft2(x)``: [B, C, H, W] → twice [B, C, H, W/2+1]; float32 or float64.
 
-    The phase lies in (−π, π]. At the bins that are real for a real image rounding leaves an imaginary part of either sign,
-    so that a plain ``angle`` would give π or −π there by chance, and what follows would differ between machines.
+    The phase is in (−π, π]. At the bins that are real for a real image, rounding gives an imaginary part of either sign,
+    so that a plain ``angle`` would be π or −π there by chance, and results would differ between machines.
     """
     z = torch.fft.rfft2(x)
     phase = z.angle()
@@ -32,7 +32,7 @@ def _amplitude_and_phase_backward(
     across = torch.where(amplitude > 0, by_phase / amplitude, 0.0)
     cos, sin = phase.cos(), phase.sin()
     g = torch.complex(by_amplitude * cos - across * sin, by_amplitude * sin + across * cos)
-    # Adjoint of rfft2: every stored column stands for itself, irfft2 counts those inside twice.
+    # Adjoint of rfft2: every stored column counts once, but irfft2 counts those inside twice.
     g[..., 1 : (width + 1) // 2] *= 0.5
     return torch.fft.irfft2(make_hermitian_(g, width), s=(g.shape[-2], width), norm="forward").contiguous()
 
@@ -57,7 +57,7 @@ def _from_amplitude_and_phase_backward(gradient: Tensor, amplitude: Tensor, phas
     return along.contiguous(), (amplitude * across).contiguous()
 
 
-# What the operators return is contiguous whatever they are given, and the compiler is told so.
+# The operators return contiguous tensors for any input; these shapes and strides are for the compiler.
 @amplitude_and_phase.register_fake
 def _(x: Tensor) -> tuple[Tensor, Tensor]:
     half = (*x.shape[:-1], x.shape[-1] // 2 + 1)
@@ -79,32 +79,32 @@ def _(gradient: Tensor, amplitude: Tensor, phase: Tensor) -> tuple[Tensor, Tenso
     return amplitude.new_empty(amplitude.shape), amplitude.new_empty(amplitude.shape)
 
 
-def _keep_forth(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*output)  # the layers behind keep both anyway
+def _save_of_amplitude_and_phase(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*output)  # the next layers store both anyway
     ctx.width = inputs[0].shape[-1]
 
 
-def _back_through_forth(ctx: Any, by_amplitude: Tensor, by_phase: Tensor) -> Tensor:
+def _gradient_of_amplitude_and_phase(ctx: Any, by_amplitude: Tensor, by_phase: Tensor) -> Tensor:
     return _amplitude_and_phase_backward(by_amplitude, by_phase, *ctx.saved_tensors, ctx.width)
 
 
-def _keep_back(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+def _save_of_inverse(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:2])
 
 
-def _back_through_back(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+def _gradient_of_inverse(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
     return *_from_amplitude_and_phase_backward(gradient, *ctx.saved_tensors), None
 
 
-amplitude_and_phase.register_autograd(_back_through_forth, setup_context=_keep_forth)
-from_amplitude_and_phase.register_autograd(_back_through_back, setup_context=_keep_back)
+amplitude_and_phase.register_autograd(_gradient_of_amplitude_and_phase, setup_context=_save_of_amplitude_and_phase)
+from_amplitude_and_phase.register_autograd(_gradient_of_inverse, setup_context=_save_of_inverse)
 
 
 def make_hermitian_(z: Tensor, width: int) -> Tensor:
     """Make the columns 0 and W/2 of a half spectrum [..., H, W/2+1] those of a real image, in place.
 
-    irfft2 leaves open what it does with the part that is not; averaging with the mirrored conjugate is what the CPU
-    does, and so all devices agree.
+    The result of irfft2 for other columns is not defined; averaging with the mirrored conjugate is what the CPU does, so
+    that all devices agree.
     """
     for column in _edges(width):
         edge = z[..., column]

@@ -22,15 +22,15 @@ class UNet(nn.Module):
     widths
         Channels of each level; the paper's are 64, 128, 256, 512.
     frequency
-        Make the second convolution of each block a frequency mixer (FFM).
+        Use a frequency mixer for the second convolution of each block (FFM).
     dropout
-        Of each block.
+        Dropout rate of each block.
     time_scale
         Factor of t before the sinusoidal embedding.
     unshuffle
-        Fold blocks of this many pixels into channels first, which cuts the cost by its square; 1 for the paper's.
+        Side of the blocks of pixels that are first folded into channels, which divides the cost by its square; 1 in the paper.
     channels
-        Of image in and out.
+        Channels of the input and of the output.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class UNet(nn.Module):
             SinusoidalEmbedding(first, time_scale), nn.Linear(first, embedded), nn.SiLU(), nn.Linear(embedded, embedded)
         )
 
-        def block(inside: int, outside: int) -> ResidualBlock:
-            return ResidualBlock(inside, outside, embedded, dropout, frequency)
+        def block(in_channels: int, out_channels: int) -> ResidualBlock:
+            return ResidualBlock(in_channels, out_channels, embedded, dropout, frequency)
 
         self.enter = nn.Conv2d(folded, first, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -82,7 +82,7 @@ class UNet(nn.Module):
         self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, folded, 3, padding=1)))
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Images [B, channels, H, W] and times [B] → [B, channels, H, W]."""
+        """Output of the network, images [B, channels, H, W] and times [B] → [B, channels, H, W]."""
         h = self.enter(F.pixel_unshuffle(x, self.unshuffle) if self.unshuffle > 1 else x)
         t = self.time(t)
         skips = [h]
@@ -100,13 +100,13 @@ class UNet(nn.Module):
 class ResidualBlock(nn.Module):
     """Norm–SiLU–convolution, plus time, norm–SiLU–dropout–convolution or frequency mixer, plus the input."""
 
-    def __init__(self, inside: int, outside: int, embedded: int, dropout: float, frequency: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, embedded: int, dropout: float, frequency: bool) -> None:
         super().__init__()
-        self.first = nn.Sequential(norm(inside), nn.SiLU(), Conv3x3(inside, outside))
-        self.time = nn.Sequential(nn.SiLU(), nn.Linear(embedded, outside))
-        mix = FrequencyMixer(outside) if frequency else Conv3x3(outside, outside)
-        self.second = nn.Sequential(norm(outside), nn.SiLU(), nn.Dropout(dropout), mix)
-        self.skip = nn.Conv2d(inside, outside, 1) if inside != outside else nn.Identity()
+        self.first = nn.Sequential(norm(in_channels), nn.SiLU(), Conv3x3(in_channels, out_channels))
+        self.time = nn.Sequential(nn.SiLU(), nn.Linear(embedded, out_channels))
+        mix = FrequencyMixer(out_channels) if frequency else Conv3x3(out_channels, out_channels)
+        self.second = nn.Sequential(norm(out_channels), nn.SiLU(), nn.Dropout(dropout), mix)
+        self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         h = self.first[2](norm_act(x, self.first[0]))
@@ -127,12 +127,12 @@ class Upsample(nn.Module):
 
 
 def norm(width: int) -> nn.GroupNorm:
-    """The paper's group norm."""
+    """Group norm of the paper: 8 groups."""
     return nn.GroupNorm(8, width, eps=1e-6)
 
 
 def zeroed(conv: nn.Conv2d) -> nn.Conv2d:
-    """A last layer that starts at zero, so that the network starts at its mean prediction."""
+    """``conv`` with weights and bias set to zero: a last layer that starts with the output zero."""
     nn.init.zeros_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

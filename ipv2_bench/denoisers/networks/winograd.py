@@ -1,7 +1,8 @@
-"""3×3 convolutions by Winograd's minimal filtering F(4×4, 3×3): 36 products for 144, for sampling on a CPU.
+"""3×3 convolutions by Winograd's minimal filtering F(4×4, 3×3): 36 products instead of 144, for sampling on a CPU.
 
 Lavin and Gray, arXiv 1509.09308. In exact arithmetic it is the convolution; in float32 its rounding error is about four times
-that of the direct sum. All of the work is matrix products, which the CPU's BLAS does at full speed.
+that of the direct sum on a CPU with AVX2, and eight times with AVX-512, whose direct sum is more exact. All of the work is
+matrix products, which run at full speed in the CPU's BLAS.
 """
 
 from __future__ import annotations
@@ -30,37 +31,39 @@ _WEIGHT = torch.tensor(
 ) / torch.tensor(24.0, dtype=torch.float64)
 _BOTH = {name: torch.kron(m, m) for name, m in (("output", _OUTPUT), ("input", _INPUT), ("weight", _WEIGHT))}
 
-WORTH = 64
-"""Smallest geometric mean of channels in and out at which it was measured to be faster."""
+MIN_CHANNELS = 64
+"""Smallest geometric mean of input and output channels at which this form was measured to be faster."""
 
-WORTH_LAST = 128
-"""Fewest channels out at which it was, with channels last: there the direct sum is faster as well."""
+MIN_OUT_CHANNELS_LAST = 128
+"""Fewest output channels at which it was faster with channels last, where the direct sum is faster as well."""
 
-TILES = 64
-"""Smallest number of tiles: below, reading the transformed weights, four times as large, costs more than it saves."""
+MIN_TILES = 64
+"""Smallest number of tiles: below it, reading the transformed weights, four times as large, costs more than it saves."""
 
 BLOCK = 128
-"""Tiles that are worked on at once: enough for the matrix product, few enough to stay in the cache."""
+"""Tiles per matrix product: enough for its speed, few enough to stay in the cache."""
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3×3 convolution with padding 1 that takes Winograd's form where that is faster: without gradient, on a CPU."""
+    """A 3×3 convolution with padding 1 that uses Winograd's form where that is faster: without gradient, on a CPU."""
 
-    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
-        super().__init__(inside, outside, 3, stride=stride, padding=1)
-        self._kept: tuple[Tensor, Tensor] | None = None  # weights, and the same transformed
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__(in_channels, out_channels, 3, stride=stride, padding=1)
+        self._transformed: tuple[Tensor, Tensor] | None = None  # weights, and the same transformed
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, inside, H, W] → [B, outside, H, W]."""
-        if not self._worthwhile(x):
+        """Convolution, [B, in_channels, H, W] → [B, out_channels, H, W]."""
+        if not self._winograd_is_faster(x):
             return super().forward(x)
         weight = self.weight.detach()
-        # Averaging writes through ``.data``, which no version counts; comparing is little beside the convolution.
-        if self._kept is None or self._kept[0].dtype != weight.dtype or not torch.equal(self._kept[0], weight):
-            self._kept = (weight.clone(), transformed_weight(weight))
-        return winograd(x, self._kept[1], self.bias)
+        # Averaging of weights writes through ``.data``, which torch's version counter does not count, so values are
+        # compared; that costs little beside the convolution.
+        known = self._transformed
+        if known is None or known[0].dtype != weight.dtype or not torch.equal(known[0], weight):
+            known = self._transformed = (weight.clone(), transformed_weight(weight))
+        return winograd(x, known[1], self.bias)
 
-    def _worthwhile(self, x: Tensor) -> bool:
+    def _winograd_is_faster(self, x: Tensor) -> bool:
         return (
             not torch.is_grad_enabled()
             and not torch.compiler.is_compiling()
@@ -70,27 +73,27 @@ class Conv3x3(nn.Conv2d):
             and self.stride == (1, 1)
             and x.shape[-1] % 4 == 0
             and x.shape[-2] % 4 == 0
-            and x.shape[0] * x.shape[2] * x.shape[3] >= 16 * TILES
-            and self.in_channels * self.out_channels >= WORTH**2
-            and (self.out_channels >= WORTH_LAST or not has_channels_last(x))
+            and x.shape[0] * x.shape[2] * x.shape[3] >= 16 * MIN_TILES
+            and self.in_channels * self.out_channels >= MIN_CHANNELS**2
+            and (self.out_channels >= MIN_OUT_CHANNELS_LAST or not has_channels_last(x))
         )
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_kept": None}
+        return {**self.__dict__, "_transformed": None}
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """A copy in the order of memory [B, H, W, C], also where one channel makes the orders alike but for the strides."""
+    """A copy with memory order [B, H, W, C], also for one channel, where the orders differ in the strides alone."""
     return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)
 
 
 def has_channels_last(x: Tensor) -> bool:
-    """Whether ``x`` lies in memory as [B, H, W, C]; with one channel both orders are the same, and this is ``False``."""
+    """Whether the memory order of ``x`` is [B, H, W, C]; with one channel both orders are the same, and this is ``False``."""
     return x.shape[1] > 1 and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def transformed_weight(weight: Tensor) -> Tensor:
-    """Weights [D, C, 3, 3] → [36, D, C]."""
+    """Weights in Winograd's form, [D, C, 3, 3] → [36, D, C]."""
     flat = weight.flatten(2).permute(2, 0, 1).reshape(9, -1)
     return (_BOTH["weight"].to(weight.dtype) @ flat).view(36, *weight.shape[:2])
 
@@ -110,42 +113,44 @@ def winograd(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Returns
     -------
     Tensor
-        [B, D, H, W], in the order of memory of ``x``.
+        [B, D, H, W], in the memory order of ``x``.
     """
-    batch, inside, height, width = x.shape
-    outside, high, wide = weight.shape[1], height // 4, width // 4
+    batch, in_channels, height, width = x.shape
+    out_channels, high, wide = weight.shape[1], height // 4, width // 4
     last = has_channels_last(x)
     out = torch.empty(
-        (batch, outside, height, width),
+        (batch, out_channels, height, width),
         dtype=x.dtype,
         memory_format=torch.channels_last if last else torch.contiguous_format,
     )
     source, target = _tiles(F.pad(x, (1, 1, 1, 1)), 6, high, wide, last), _tiles(out, 4, high, wide, last)
-    shift = x.new_zeros(outside) if bias is None else bias
+    shift = x.new_zeros(out_channels) if bias is None else bias
     if not last:
         shift = shift[:, None, None, None]
-    forth, back = _BOTH["input"].to(x.dtype), _BOTH["output"].to(x.dtype)
+    to_frequencies, to_pixels = _BOTH["input"].to(x.dtype), _BOTH["output"].to(x.dtype)
     rows = max(1, BLOCK // (batch * wide))
     for first in range(0, high, rows):
         count = min(rows, high - first)
         block, into = (tiles.narrow(3 if last else 4, first, count) for tiles in (source, target))
         if first == 0 or count < rows:  # the same memory for all blocks, but for a smaller last one
             n = batch * count * wide
-            gathered, made = x.new_empty(block.shape), x.new_empty(into.shape)
-            frequencies, products = (x.new_empty((36, n, c) if last else (36, c, n)) for c in (inside, outside))
+            gathered, pixels = x.new_empty(block.shape), x.new_empty(into.shape)
+            frequencies, products = (
+                x.new_empty((36, n, c) if last else (36, c, n)) for c in (in_channels, out_channels)
+            )
         gathered.copy_(block)
-        torch.mm(forth, gathered.view(36, -1), out=frequencies.view(36, -1))
+        torch.mm(to_frequencies, gathered.view(36, -1), out=frequencies.view(36, -1))
         if last:
             torch.bmm(frequencies, weight.transpose(1, 2), out=products)
         else:
             torch.bmm(weight, frequencies, out=products)
-        torch.mm(back, products.view(36, -1), out=made.view(16, -1))
-        torch.add(made, shift, out=into)
+        torch.mm(to_pixels, products.view(36, -1), out=pixels.view(16, -1))
+        torch.add(pixels, shift, out=into)
     return out
 
 
 def _tiles(x: Tensor, size: int, high: int, wide: int, last: bool) -> Tensor:
-    """Tiles of an image, one every 4 pixels, as a view: [size, size, C, B, high, wide], or with C behind if ``last``."""
+    """Tiles of an image, one every 4 pixels, as a view: [size, size, C, B, high, wide], or with C last if ``last``."""
     b, c, r, k = x.stride()
     if last:
         return x.as_strided((size, size, len(x), high, wide, x.shape[1]), (r, k, b, 4 * r, 4 * k, c))

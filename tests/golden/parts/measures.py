@@ -1,0 +1,213 @@
+"""Every measure on a small fixed image set, each guarded by its own version."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ipv2_bench.metrics import offline_features
+from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace, LabelMeasure
+from ipv2_bench.metrics.catalogue import Catalogue, catalogue
+from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
+from ipv2_bench.metrics.image_set import Measurements, Measuring, distance_replicates, distances
+from ipv2_bench.metrics.measures import image_error, lung_edge, nodules, noise_texture, region_noise, structure
+from ipv2_bench.metrics.weights import CLIP, INCEPTION
+from tests.golden.chests import PIXEL_MM, SLICES, chests
+from tests.golden.golden import Part, summary
+from tests.metrics.small_extractors import write_small_clip, write_small_inception
+
+SHARED = "ipv2_bench.metrics.VERSION"
+PHYSICS = "ipv2_bench.physics.VERSION"
+PURIFICATION = "ipv2_bench.purification.VERSION"
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+MEASURES = catalogue().measures
+COUNTS = np.array([[2.0, 0, 1, 1, 0, 3, 1, 0], [0, 1, 1, 0, 2, 2, 0, 2], [1, 1, 1, 1, 1, 1, 1, 1]])
+"""How often each slice is taken in three resampled sets."""
+
+
+def _against_truth(key: str) -> dict[str, Any]:
+    """Columns of the uLDCT and of denoised images, resampled too, and the statistics that they are computed from."""
+    measure = MEASURES[key]
+    measuring = Measuring(Catalogue({key: measure}), chests().slice_truths(), chests().normal)
+    numbers: dict[str, Any] = {}
+    for name in ("low", "denoised"):
+        measurements = measuring.measure(getattr(chests(), name), PIXEL_MM)
+        numbers |= {f"{column}, {name}": value for column, value in measurements.fidelity().items()}
+        replicates = measurements.fidelity_replicates(COUNTS)
+        numbers |= {f"{column}, {name}, resampled": value for column, value in replicates.items()}
+        for statistic, values in measurements.statistics[key].items():
+            finite = values[np.isfinite(values).reshape(SLICES, -1).all(1)]
+            numbers[f"statistic {statistic}, {name}"] = [len(finite), *np.ravel(finite.mean(0))]
+    return numbers
+
+
+def _lung_edge() -> dict[str, Any]:
+    """As the others, and the frequencies of which the column is the ratio."""
+    measure = lung_edge.LungEdge()
+    slices = [measure.of_slice(x, truth) for x, truth in zip(chests().low, chests().slice_truths(), strict=True)]
+    total = {name: np.sum([s[name] for s in slices], axis=0) for name in ("edge", "edge_truth", "edge_count")}
+    frequencies = [lung_edge.mtf50(total[name], total["edge_count"]) for name in ("edge", "edge_truth")]
+    return {**_against_truth("lung_edge"), "MTF50": frequencies}
+
+
+def _against_label() -> dict[str, Any]:
+    """Values of two slices, which are enlarged so that the metrics of many scales apply too."""
+    measure = MEASURES["structure"]
+    assert isinstance(measure, LabelMeasure)
+    images, labels = (np.repeat(np.repeat(x[:2], 2, axis=1), 2, axis=2) for x in (chests().denoised, chests().normal))
+    return measure.of_images(images, labels)
+
+
+def _in_feature_space(key: str, build: Callable[[], FeatureExtractor]) -> dict[str, Any]:
+    """Features of the label, and all distances of denoised images to it."""
+    space = MEASURES[key]
+    assert isinstance(space, FeatureSpace)
+    extract = build()
+    features = {name: extract(getattr(chests(), name)) for name in ("denoised", "normal")}
+    images, label = (Measurements(Catalogue({key: space}), {key: f}) for f in features.values())
+    numbers = {f"{column} of {space.scale:g}": value for column, value in distances(images, label).items()}
+    numbers |= {f"{column}, resampled": value for column, value in distance_replicates(images, label, COUNTS).items()}
+    for member, array in enumerate(features["normal"]):
+        numbers[f"features, member {member}"] = summary(array)
+    return numbers
+
+
+def _randconv() -> FeatureExtractor:
+    return offline_features.RandomConvFeatures(chests().normal[:3])
+
+
+def _inception() -> FeatureExtractor:
+    """The real preparation and a small network, since the real weights are seldom there."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _on_cpu(InceptionFeatures(write_small_inception(Path(folder)), Path(folder) / INCEPTION.file))
+
+
+def _clip() -> FeatureExtractor:
+    with tempfile.TemporaryDirectory() as folder:
+        return _on_cpu(ClipFeatures(write_small_clip(Path(folder)), Path(folder) / CLIP.file))
+
+
+def _on_cpu(extractor: Any) -> Any:
+    extractor.device, extractor.network = torch.device("cpu"), extractor.network.cpu()
+    return extractor
+
+
+def _error_in(module: Any) -> Patch:
+    """The error in HU times 1.001, as one measure sees it."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        original = image_error.error_hu
+        monkeypatch.setattr(module, "error_hu", lambda image, truth: 1.001 * original(image, truth))
+
+    return patch
+
+
+def _range_of_ssim(monkeypatch: pytest.MonkeyPatch) -> None:
+    import skimage.metrics
+
+    original = skimage.metrics.structural_similarity
+    monkeypatch.setattr(
+        skimage.metrics, "structural_similarity", lambda x, y, **rest: original(x, y, **{**rest, "data_range": 1.01})
+    )
+
+
+def _transfer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transfer at which the frequency is read, 0.5005 instead of one half, by way of the transform's first value."""
+    original = np.fft.rfft
+
+    def other(*given: Any) -> np.ndarray:
+        transform = original(*given)
+        transform[0] *= 1.001
+        return transform
+
+    monkeypatch.setattr(lung_edge.np.fft, "rfft", other)
+
+
+def _spectrum(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = noise_texture.noise_power
+    monkeypatch.setattr(noise_texture, "noise_power", lambda error, mask: 1.001 * original(error, mask))
+
+
+def _lowest_bin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise_texture, "LOWEST_BIN", 4)
+
+
+def _contrast(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = nodules.Nodules.of_slice
+
+    def higher(self: nodules.Nodules, image: np.ndarray, truth: Any) -> dict[str, Any]:
+        return {name: 1.001 * value for name, value in original(self, image, truth).items()}
+
+    monkeypatch.setattr(nodules.Nodules, "of_slice", higher)
+
+
+def _label_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images times 0.999, as every metric sees them."""
+    original = structure._metrics()
+    darker = {name: partial(_darker, metric) for name, metric in original.items()}
+    monkeypatch.setattr(structure, "_metrics", lambda: darker)
+
+
+def _darker(metric: Callable[[Tensor, Tensor], Any], image: Tensor, label: Tensor) -> Any:
+    return metric(0.999 * image, label)
+
+
+def _standardisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = offline_features._activate
+    monkeypatch.setattr(offline_features, "_activate", lambda y, mean, std: original(y, mean, 1.001 * std))
+
+
+def _networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline_features, "MEMBERS", 2)
+
+
+def _scaling(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = InceptionFeatures.forward
+    monkeypatch.setattr(InceptionFeatures, "forward", lambda self, batch: original(self, 1.001 * batch))
+
+
+def _means(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClipFeatures, "mean", tuple(1.001 * x for x in ClipFeatures.mean))
+
+
+def _part(key: str, values: Callable[[], dict[str, Any]], cases: dict[str, Patch], others: tuple[str, ...]) -> Part:
+    cls = type(MEASURES[key])
+    # Features and structure metrics are computed in float32.
+    return Part(f"measure_{key}", f"{cls.__module__}.{cls.__qualname__}.version", values, cases, others, rtol=1e-4)
+
+
+TRUTH_CASES: dict[str, dict[str, Patch]] = {
+    "image_error": {"error": _error_in(image_error), "range of SSIM": _range_of_ssim},
+    "region_noise": {"error": _error_in(region_noise)},
+    "noise_texture": {"spectrum": _spectrum, "lowest bin": _lowest_bin},
+    "nodules": {"error": _error_in(nodules), "contrast": _contrast},
+}
+SPACES: dict[str, tuple[Callable[[], FeatureExtractor], dict[str, Patch]]] = {
+    "randconv": (_randconv, {"standardisation": _standardisation, "networks": _networks}),
+    "inception": (_inception, {"scaling": _scaling}),
+    "clip": (_clip, {"means": _means}),
+}
+
+
+PARTS = [
+    *(
+        _part(key, partial(_against_truth, key), cases, (SHARED, PURIFICATION, PHYSICS))
+        for key, cases in TRUTH_CASES.items()
+    ),
+    _part("lung_edge", _lung_edge, {"transfer": _transfer}, (SHARED, PURIFICATION, PHYSICS)),
+    _part("structure", _against_label, {"images": _label_metrics}, (SHARED,)),
+    *(
+        _part(key, partial(_in_feature_space, key, build), cases, (SHARED, PHYSICS))
+        for key, (build, cases) in SPACES.items()
+    ),
+]

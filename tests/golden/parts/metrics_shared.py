@@ -1,0 +1,112 @@
+"""What measures share: anatomy of a slice, distances, and intervals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ipv2_bench.metrics import anatomy, distances, uncertainty
+from ipv2_bench.metrics.distances import (
+    frechet_at_infinity,
+    frechet_by_size,
+    frechet_distance,
+    frechet_replicates,
+    kernel_distance,
+    kernel_replicates,
+)
+from ipv2_bench.metrics.uncertainty import draw_slices, interval
+from tests.golden.chests import chests
+from tests.golden.golden import Part, counts, summary
+
+VERSION = "ipv2_bench.metrics.VERSION"
+
+
+def _anatomy() -> dict[str, Any]:
+    """Regions and rim by sums of their pixels, distances to the lung's border, nodules."""
+    numbers: dict[str, Any] = {}
+    for i, truth in enumerate(chests().slice_truths()[:4]):
+        numbers |= {f"{name}, slice {i}": counts(mask) for name, mask in truth.anatomy.regions.items()}
+        numbers[f"rim, slice {i}"] = counts(truth.anatomy.rim)
+        near, bins = truth.anatomy.edge_pixels, truth.anatomy.edge_bins
+        numbers[f"lung border, slice {i}"] = [bins.sum(), (bins**2).sum(), len(near)]
+        nodules = truth.anatomy.nodules
+        numbers[f"nodules, slice {i}"] = [len(nodules), *(x.sum() for n in nodules for x in (n.inside, n.around))]
+    return numbers
+
+
+def _features() -> tuple[np.ndarray, np.ndarray]:
+    """Two sets of correlated features in whole numbers, so that products and sums are exact."""
+    rng = np.random.default_rng(5)
+    mix = rng.integers(-2, 3, (6, 6))
+    return rng.integers(-9, 10, (16, 6)) @ mix, rng.integers(-9, 10, (16, 6)) @ mix + rng.integers(0, 5, 6)
+
+
+def _distances() -> dict[str, Any]:
+    a, b = _features()
+    few, others = a[:5], b[:4]
+    drawn = np.random.default_rng(3).integers(0, 4, (4, 16))
+    sizes, by_size = frechet_by_size(a, b, subsets=4)
+    return {
+        "Fréchet": [frechet_distance(a, b), frechet_distance(few, others)],
+        "kernel": kernel_distance(a, b, subsets=10, subset_size=6),
+        "Fréchet, resampled": frechet_replicates(a, b, drawn),
+        "kernel, resampled": kernel_replicates(a, b, drawn),
+        "sizes": sizes,
+        "Fréchet by size": by_size,
+        "Fréchet of infinitely many": frechet_at_infinity(sizes, by_size),
+    }
+
+
+def _intervals() -> dict[str, Any]:
+    patients = [f"{i // 3}" for i in range(12)]
+    draws, single = draw_slices(patients, 40), draw_slices(["a"] * 6, 40)
+    values = np.arange(24.0).reshape(2, 12) ** 1.5
+    weight = draws.counts / draws.counts.sum(1, keepdims=True)
+    numbers: dict[str, Any] = {
+        "draws": summary(draws.counts),
+        "draws of one patient": summary(single.counts),
+        "draws of other seed": summary(draw_slices(patients, 40, seed=1).counts),
+        "units": [draws.units, draws.patients, single.units, single.patients],
+    }
+    for name, seeds, units in (("two seeds", [0, 1], None), ("one seed", [0], None), ("few units", [0, 1], 3)):
+        chosen = values[seeds]
+        one = interval(chosen.mean(1).tolist(), chosen @ weight.T, draws.sample, units)
+        numbers[f"interval, {name}"] = [one.mean, one.low, one.high, one.over_seeds, one.over_patients]
+    return numbers
+
+
+def _bin_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anatomy, "EDGE_STEP", 1.001 * anatomy.EDGE_STEP)
+
+
+def _bone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(anatomy, "BONE_ABOVE_HU", anatomy.BONE_ABOVE_HU + 4.0)  # the least that 8-bit slices allow
+
+
+def _covariance(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = distances._features
+    monkeypatch.setattr(distances, "_features", lambda x: 1.0005 * original(x))
+
+
+def _level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uncertainty, "LEVEL", 1.001 * uncertainty.LEVEL)
+
+
+def _freedom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uncertainty, "WELCH", 1.001 * uncertainty.WELCH)
+
+
+PARTS = [
+    Part(
+        "metrics_anatomy",
+        VERSION,
+        _anatomy,
+        {"width of a bin": _bin_width, "threshold of bone": _bone},
+        ("ipv2_bench.purification.VERSION", "ipv2_bench.physics.VERSION"),
+        rtol=1e-5,
+    ),
+    Part("metrics_distances", VERSION, _distances, {"scale of features": _covariance}, rtol=1e-8),
+    Part("metrics_intervals", VERSION, _intervals, {"level": _level, "degrees of freedom": _freedom}, rtol=1e-6),
+]
