@@ -1,1 +1,4 @@
-"""From images to features to distances; and, where the truth is known, fidelity to it."""
+"""Image sets and the truth → features, distances, fidelity: measures, their catalogue, and how sure they are."""
+
+VERSION = 1
+"""Version of what all measures share (anatomy, distances, bootstrap): raise when the same images give other numbers."""

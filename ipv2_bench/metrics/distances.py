@@ -1,4 +1,4 @@
-"""Distances between two sets of features, in float64: Fréchet and kernel (KID)."""
+"""Distances between two sets of features, in float64: Fréchet distance and kernel distance (KID)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     ValueError
         For wrong shapes or values that are not finite.
     """
-    a, b = _features(a), _features(b)
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"{a.shape[1]} features against {b.shape[1]}: expected the same extractor for both sets")
+    a, b = _of_one_extractor(a, b)
     mean_a, mean_b = a.mean(0), b.mean(0)
     a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
     if min(len(a), len(b)) > a.shape[1]:
@@ -43,18 +41,21 @@ def kernel_distance(
     a, b
         [n, d] and [m, d], at least four rows each.
     seed
-        Of the subsets.
+        Seed of the subsets.
     subsets, subset_size
-        How many, and of how many images; never more than half of a set, so that they differ.
+        Number of subsets, and images in each: never more than half of a set, so that subsets differ.
 
     Returns
     -------
     tuple of float
         The distance, and its standard error over the subsets.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, values that are not finite, or fewer than four images on a side.
     """
-    a, b = _features(a), _features(b)
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"{a.shape[1]} features against {b.shape[1]}: expected the same extractor for both sets")
+    a, b = _of_one_extractor(a, b)
     size = min(subset_size, len(a) // 2, len(b) // 2)
     if size < 2:
         raise ValueError(f"{len(a)} and {len(b)} images: KID needs at least 4 on each side")
@@ -78,19 +79,24 @@ def frechet_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.n
     a, b
         [n, d] each; row i of both belongs to the same slice.
     counts
-        How often each slice is taken, whole numbers [B, n], at least two in all.
+        How often each slice is taken, whole numbers [B, n], at least two in each resampled set.
 
     Returns
     -------
     numpy.ndarray
-        [B].
+        Distances, [B].
+
+    Raises
+    ------
+    ValueError
+        When the sets differ in shape, or values are not finite.
     """
     a, b = _paired(a, b)
-    # Products of features are formed once; what a replicate needs follows from them. Centred first, for the digits.
+    # Products of features are formed once; what a replicate needs follows from them. Centred first, against cancellation.
     centre = b.mean(0)
     a, b = a - centre, b - centre
     cross, within_a, within_b = a @ b.T, a @ a.T, b @ b.T
-    found = np.empty(len(counts))
+    distances = np.empty(len(counts))
     for k, count in enumerate(np.asarray(counts, dtype=np.float64)):
         use = np.flatnonzero(count)
         w, size = count[use], count.sum()
@@ -101,13 +107,14 @@ def frechet_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.n
         centred = root[:, None] * (g - g_right[:, None] - g_left + mean_ab) * root
         spread = w @ np.diag(ga) + w @ np.diag(gb) - size * (mean_aa + mean_bb)
         nuclear = np.linalg.svd(centred, compute_uv=False).sum()
-        found[k] = mean_aa + mean_bb - 2.0 * mean_ab + (spread - 2.0 * nuclear) / (size - 1.0)
-    return found
+        distances[k] = mean_aa + mean_bb - 2.0 * mean_ab + (spread - 2.0 * nuclear) / (size - 1.0)
+    return distances
 
 
 def kernel_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Unbiased squared MMD of :func:`kernel_distance` over whole resampled sets; arguments as in
-    :func:`frechet_replicates`. A slice is never paired with its own copy.
+    """Unbiased squared MMD of :func:`kernel_distance` over whole resampled sets, [B].
+
+    Arguments and errors are those of :func:`frechet_replicates`. A slice is never paired with its own copy.
     """
     a, b = _paired(a, b)
     d = a.shape[1]
@@ -118,32 +125,37 @@ def kernel_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.nd
     size = w.sum(1)
     pairs = size**2 - (w**2).sum(1)
     summed = np.einsum("ki,ij,kj->k", w, aa + bb, w, optimize=True)
-    # A draw of one slice alone has no pair, and no value.
+    # A resampled set that repeats one slice has no pair, and so no value.
     within = np.divide(summed, pairs, out=np.full(len(w), np.nan), where=pairs > 0)
     return within - 2.0 * np.einsum("ki,ij,kj->k", w, ab, w, optimize=True) / size**2
 
 
 def frechet_by_size(a: np.ndarray, b: np.ndarray, seed: int = 0, subsets: int = 20) -> tuple[np.ndarray, np.ndarray]:
-    """How the Fréchet distance moves with the number of images: a small set makes it too large.
+    """Mean Fréchet distance of subsets of several sizes: a small set makes the distance too large.
 
     Parameters
     ----------
     a, b
         [n, d] each, at least eight rows; row i of both belongs to the same slice.
     seed
-        Of the subsets.
+        Seed of the subsets.
     subsets
-        Random subsets of each size.
+        Number of random subsets of each size.
 
     Returns
     -------
     tuple of numpy.ndarray
         Sizes [k], evenly spaced in 1/N from n/4 to n, and the mean distance at each.
+
+    Raises
+    ------
+    ValueError
+        For fewer than eight images, or as in :func:`frechet_replicates`.
     """
     a, b = _paired(a, b)
     n = len(a)
     if n < 8:
-        raise ValueError(f"{n} images: how a distance moves with their number needs at least 8")
+        raise ValueError(f"{n} images: expected at least 8, to see how the distance depends on their number")
     sizes = np.unique(np.rint(1.0 / np.linspace(1.0 / n, 4.0 / n, 7)).astype(int))
     rng = np.random.default_rng(seed)
     means = []
@@ -156,11 +168,28 @@ def frechet_by_size(a: np.ndarray, b: np.ndarray, seed: int = 0, subsets: int = 
 
 
 def frechet_at_infinity(sizes: np.ndarray, distances: np.ndarray) -> float:
-    """Where a straight line through distance against 1/N meets N = ∞ (Chong & Forsyth 2020, FID∞)."""
+    """Fréchet distance of infinitely many images: intercept of a line fitted to distance against 1/N.
+
+    FID∞ of Chong & Forsyth 2020.
+
+    Parameters
+    ----------
+    sizes, distances
+        Numbers of images and distances at each, both [k], as :func:`frechet_by_size` returns them.
+    """
     return float(np.polyfit(1.0 / np.asarray(sizes, dtype=np.float64), distances, 1)[1])
 
 
+def _of_one_extractor(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sets of features in float64, checked: any numbers of images, equal numbers of features."""
+    a, b = _features(a), _features(b)
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"{a.shape[1]} features against {b.shape[1]}: expected the same extractor for both sets")
+    return a, b
+
+
 def _paired(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sets of features in float64, checked: row i of both belongs to the same slice."""
     a, b = _features(a), _features(b)
     if a.shape != b.shape:
         raise ValueError(f"features {a.shape} against {b.shape}: expected the same slices and extractor for both sets")
@@ -168,9 +197,10 @@ def _paired(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _features(x: np.ndarray) -> np.ndarray:
+    """Features in float64, checked: [images, features], at least two images, finite."""
     x = np.asarray(x, dtype=np.float64)
     if x.ndim != 2 or len(x) < 2:
         raise ValueError(f"features of shape {x.shape}: expected [images, features] with at least two images")
     if not np.isfinite(x).all():
-        raise ValueError("features hold NaN or infinity: an image of the set does")
+        raise ValueError("features hold NaN or infinity: look for such values in the images of the set")
     return x

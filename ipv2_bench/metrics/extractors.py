@@ -1,7 +1,7 @@
 """The paper's feature extractors: Inception v3 as clean-fid uses it, and CLIP ViT-B/32.
 
-One path leads from a slice to both: [0, 1] of the HU window → 8 bit (:func:`ipv2_bench.physics.intensity.to_8bit`) → three
-equal channels → the extractor's own resizing. Images are taken one by one on a CPU, since the rounding of a batched
+Both take slices in the same way: [0, 1] of the HU window → 8 bit (:func:`ipv2_bench.physics.intensity.to_8bit`) → three
+equal channels → the extractor's own resizing. On a CPU images are processed one by one, since the rounding of a batched
 convolution depends on the batch.
 """
 
@@ -9,49 +9,44 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ipv2_bench.metrics.offline_features import check_images
-from ipv2_bench.metrics.weights import CLIP, INCEPTION, Weights
+from ipv2_bench.metrics.weights import Weights
 from ipv2_bench.physics.intensity import to_8bit
 
 
-class FeatureExtractor(Protocol):
-    """From images to features."""
-
-    name: str
-    """In the names of columns and in rows."""
-
-    version: str
-    """Changes when equal images would give other features."""
-
-    sha256: str
-    """Of the weights."""
-
-    def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        """Images [n, N, N] in [0, 1] → features [n, d] float64 of each member network; most have one."""
-        ...
-
-
 class _Pretrained(ABC):
+    """Base of extractors with a network from a file; a :class:`~ipv2_bench.metrics.base.FeatureExtractor`.
+
+    Parameters
+    ----------
+    weights
+        Entry of the file.
+    path
+        The file.
+    batch
+        Images of a forward pass on an accelerator.
+    """
+
     version = "1"
 
     def __init__(self, weights: Weights, path: Path, batch: int = 32) -> None:
-        self.name, self.sha256, self.batch = weights.name, weights.sha256, batch
+        self.sha256, self.batch = weights.sha256, batch
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = self.load(path).to(self.device).eval()
 
     @abstractmethod
     def load(self, path: Path) -> Any:
-        """The network in the file."""
+        """The network in a file."""
 
     @abstractmethod
     def prepare(self, image: np.ndarray) -> Tensor:
-        """A slice, uint8 [N, N, 3] → what the network takes, [3, S, S]."""
+        """A slice, uint8 [N, N, 3] → input of the network, [3, S, S]."""
 
     @abstractmethod
     def forward(self, batch: Tensor) -> Tensor:
@@ -59,24 +54,25 @@ class _Pretrained(ABC):
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+        """Images [n, N, N] in [0, 1] → a list of one array of features [n, d], float64."""
         gray = to_8bit(check_images(images))
         step = 1 if self.device.type == "cpu" else self.batch
-        found = []
+        features = []
         for start in range(0, len(gray), step):
             prepared = [self.prepare(np.repeat(x[..., None], 3, axis=-1)) for x in gray[start : start + step]]
-            found.append(self.forward(torch.stack(prepared).to(self.device)).double().cpu().numpy())
-        return [np.concatenate(found)]
+            features.append(self.forward(torch.stack(prepared).to(self.device)).double().cpu().numpy())
+        return [np.concatenate(features)]
 
 
-class Inception(_Pretrained):
-    """The 2048 pooled features of clean-fid's Inception, behind clean-fid's bicubic resizing to 299×299 in float."""
+class InceptionFeatures(_Pretrained):
+    """The 2048 pooled features of clean-fid's Inception after clean-fid's bicubic resizing to 299×299 in float."""
 
     def load(self, path: Path) -> Any:
-        """Open the TorchScript file."""
+        """The network of a TorchScript file."""
         return torch.jit.load(path, map_location="cpu")
 
     def prepare(self, image: np.ndarray) -> Tensor:
-        """Resize as clean-fid does; values stay in [0, 255]."""
+        """The slice, resized as in clean-fid, in [0, 255]."""
         from cleanfid.resize import build_resizer
 
         return torch.from_numpy(build_resizer("clean")(image)).permute(2, 0, 1)
@@ -86,22 +82,22 @@ class Inception(_Pretrained):
         return self.network.layers((batch - 128.0) / 128.0).flatten(1)
 
 
-class ClipViTB32(_Pretrained):
+class ClipFeatures(_Pretrained):
     """The 512 image features of OpenAI's CLIP ViT-B/32 through open_clip, in float32, not normalised."""
 
     mean = (0.48145466, 0.4578275, 0.40821073)
     std = (0.26862954, 0.26130258, 0.27577711)
 
     def load(self, path: Path) -> Any:
-        """Take the weights out of the TorchScript file and put them into open_clip's model."""
+        """The image side of open_clip's model with the weights of a TorchScript file."""
         from open_clip.openai import build_model_from_openai_state_dict
 
         state = torch.jit.load(path, map_location="cpu").state_dict()
-        state.pop("attn_mask", None)  # a constant of the text side, which open_clip makes itself
+        state.pop("attn_mask", None)  # a constant of the text side, which open_clip computes itself
         return build_model_from_openai_state_dict(state, cast_dtype=torch.float32).float().visual
 
     def prepare(self, image: np.ndarray) -> Tensor:
-        """Resize (PIL's bicubic), scale to [0, 1], standardise with CLIP's means and deviations."""
+        """The slice, resized (PIL's bicubic), scaled to [0, 1] and standardised with CLIP's means and deviations."""
         from PIL import Image
 
         side = self.network.image_size
@@ -113,31 +109,3 @@ class ClipViTB32(_Pretrained):
     def forward(self, batch: Tensor) -> Tensor:
         """[B, 3, S, S] → [B, 512]."""
         return self.network(batch)
-
-
-PRETRAINED: tuple[tuple[Weights, type[_Pretrained]], ...] = ((INCEPTION, Inception), (CLIP, ClipViTB32))
-COLUMNS = {"inception": ("fid", "kid_x100"), "clip-vit-b-32": ("clip_fid_x100",)}
-"""What each extractor fills."""
-
-
-def pretrained() -> list[FeatureExtractor]:
-    """Those of the paper's extractors whose weights are here and verified, each loaded once.
-
-    Raises
-    ------
-    InputError
-        When a file has the name of the weights and another content.
-    """
-    found = [(weights, cls, weights.find()) for weights, cls in PRETRAINED]
-    for weights, cls, path in found:
-        if path is not None and (weights.sha256, path) not in _LOADED:
-            _LOADED[weights.sha256, path] = cls(weights, path)
-    return [_LOADED[weights.sha256, path] for weights, _, path in found if path is not None]
-
-
-_LOADED: dict[tuple[str, Path], FeatureExtractor] = {}
-
-
-def available() -> dict[str, str]:
-    """Name → SHA-256 of the extractors of :func:`pretrained`, without loading them."""
-    return {weights.name: weights.sha256 for weights, _ in PRETRAINED if weights.find() is not None}

@@ -1,4 +1,4 @@
-"""The distances as torchmetrics' classes, for those who collect features batch by batch."""
+"""The distances as classes of torchmetrics, for features that are collected batch by batch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
 
 
 class FeatureDistance(Metric):
-    """Keeps the features of two image sets; ``update`` takes a batch of either.
+    """Base class that collects the features of two image sets; ``update`` takes a batch of either.
 
-    All features are kept, since both distances need them exactly; 100 000 images of 2048 features are 1.6 GB.
+    All features are kept, since both distances need every one of them; 100 000 images of 2048 features are 1.6 GB.
     """
 
     is_differentiable = False
@@ -25,10 +25,10 @@ class FeatureDistance(Metric):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.add_state("real", default=[], dist_reduce_fx="cat")
-        self.add_state("made", default=[], dist_reduce_fx="cat")
+        self.add_state("tested", default=[], dist_reduce_fx="cat")
 
     def update(self, features: Tensor, real: bool) -> None:
-        """Add features [B, d] of the reference (``real``) or of the images to be judged.
+        """Add features [B, d] of the reference (``real``) or of the images that are tested against it.
 
         Raises
         ------
@@ -37,18 +37,19 @@ class FeatureDistance(Metric):
         """
         if features.ndim != 2:
             raise ValueError(f"features of shape {tuple(features.shape)}: expected [batch, features]")
-        getattr(self, "real" if real else "made").append(features.detach().double())
+        getattr(self, "real" if real else "tested").append(features.detach().double())
 
     def _sets(self) -> tuple[Any, Any]:
-        for name in ("real", "made"):
+        """Features of the tested images and of the reference, float64 [n, d] each."""
+        for name in ("real", "tested"):
             if not len(getattr(self, name)):
-                raise ValueError(f"no features with real={name == 'real'} yet: call update with both before compute")
-        made, real = (dim_zero_cat(getattr(self, name)).cpu().numpy() for name in ("made", "real"))
-        return made, real
+                raise ValueError(f"no features with real={name == 'real'} yet: call update for both sets before compute")
+        tested, real = (dim_zero_cat(getattr(self, name)).cpu().numpy() for name in ("tested", "real"))
+        return tested, real
 
 
 class FrechetDistance(FeatureDistance):
-    """:func:`~ipv2_bench.metrics.distances.frechet_distance` of the features given so far, a float64 scalar."""
+    """:func:`~ipv2_bench.metrics.distances.frechet_distance` of the collected features, a float64 scalar."""
 
     def compute(self) -> Tensor:
         """The distance."""
@@ -56,12 +57,12 @@ class FrechetDistance(FeatureDistance):
 
 
 class KernelDistance(FeatureDistance):
-    """:func:`~ipv2_bench.metrics.distances.kernel_distance` of the features given so far, mean and standard error.
+    """:func:`~ipv2_bench.metrics.distances.kernel_distance` of the collected features: the distance and its standard error.
 
     Parameters
     ----------
     seed, subsets, subset_size
-        See the function.
+        As in the function.
     """
 
     def __init__(self, seed: int = 0, subsets: int = 100, subset_size: int = 1000, **options: Any) -> None:

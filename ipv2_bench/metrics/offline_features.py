@@ -1,7 +1,7 @@
-"""The offline feature space: an untrained network that needs no weights from anywhere.
+"""The offline feature space: untrained convolutional networks, which need no file of weights.
 
-Its first kernels have zero mean, so they see texture and edges and no grey level, and each layer is standardised on
-the training NDCT. Distances in it are never called FID: their columns carry the name ``randconv``.
+Their first kernels have zero mean, so they respond to texture and edges and not to grey level, and each layer is
+standardised on the training NDCT. Distances in this space are never called FID: their columns carry the name ``randconv``.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from torch import Tensor
 
 from ipv2_bench.physics.seeding import torch_generator
 
-NAME = "randconv"
 WIDTHS = (32, 64, 128, 192)
+"""Channels of the four layers."""
+
 MEMBERS = 3
+"""Number of networks with kernels of their own; distances are means over them."""
 
 
 class RandomConvFeatures:
-    """Spatial means of layers 2–4 of random convolutional networks; a
-    :class:`~ipv2_bench.metrics.extractors.FeatureExtractor`.
+    """Features of random convolutional networks: spatial means of their layers 2–4.
+
+    A :class:`~ipv2_bench.metrics.base.FeatureExtractor` whose ``sha256`` is that of kernels, means and deviations.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ class RandomConvFeatures:
         Training NDCT that standardises the layers, [n, N, N] in [0, 1].
     """
 
-    name, version = NAME, "1"
+    version = "1"
 
     def __init__(self, reference: np.ndarray) -> None:
         self._members: list[list[tuple[Tensor, Tensor, Tensor]]] = []
@@ -38,9 +41,10 @@ class RandomConvFeatures:
         for member in range(MEMBERS):
             layers: list[tuple[Tensor, Tensor, Tensor]] = []
             x = images
-            for level, (inside, outside) in enumerate(zip((1, *WIDTHS), WIDTHS, strict=False)):
+            for level, (in_channels, out_channels) in enumerate(zip((1, *WIDTHS), WIDTHS, strict=False)):
                 side = 5 if level == 0 else 3
-                kernel = torch.randn(outside, inside, side, side, generator=torch_generator("randconv", member, level))
+                generator = torch_generator("randconv", member, level)
+                kernel = torch.randn(out_channels, in_channels, side, side, generator=generator)
                 if level == 0:
                     kernel = kernel - kernel.mean(dim=(1, 2, 3), keepdim=True)
                 kernel = kernel / kernel.flatten(1).norm(dim=1)[:, None, None, None]
@@ -65,25 +69,25 @@ class RandomConvFeatures:
         ValueError
             When the images are of another shape or type, not finite, or leave [0, 1].
         """
-        found: list[list[np.ndarray]] = [[] for _ in self._members]
+        features: list[list[np.ndarray]] = [[] for _ in self._members]
         for image in check_images(images):  # one by one: the rounding of a batched convolution depends on the batch
-            first = _batch(image[None])
-            for layers, out in zip(self._members, found, strict=True):
-                x, means = first, []
+            batch = _batch(image[None])
+            for layers, of_member in zip(self._members, features, strict=True):
+                x, means = batch, []
                 for kernel, mean, std in layers:
                     x = _activate(F.conv2d(x, kernel, padding=kernel.shape[-1] // 2), mean, std)
                     means.append(x.mean(dim=(2, 3)))
-                out.append(torch.cat(means[1:], dim=1).double().numpy())
-        return [np.concatenate(parts) for parts in found]
+                of_member.append(torch.cat(means[1:], dim=1).double().numpy())
+        return [np.concatenate(of_member) for of_member in features]
 
 
 def check_images(images: np.ndarray) -> np.ndarray:
-    """The images, if they are float [n, N, N], finite and in [0, 1].
+    """The same images, checked to be float [n, N, N], finite and in [0, 1].
 
     Raises
     ------
     ValueError
-        Otherwise.
+        When they are not, or there is none.
     """
     if images.ndim != 3 or len(images) == 0 or not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"got images {images.dtype} {images.shape}: expected float [n, N, N] in [0, 1], at least one")
@@ -94,9 +98,11 @@ def check_images(images: np.ndarray) -> np.ndarray:
 
 
 def _batch(images: np.ndarray) -> Tensor:
+    """Images [n, N, N] as a float32 batch [n, 1, N, N]."""
     return torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32))[:, None]
 
 
 def _activate(y: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """A layer's output [n, c, N, N], standardised by channel, rectified, and averaged to half of its side."""
     y = F.relu((y - mean[:, None, None]) / std[:, None, None])
     return F.avg_pool2d(y, 2)

@@ -1,21 +1,35 @@
-"""Weights of the feature extractors: where they may lie, that they are the right ones, and how they get there."""
+"""Weights of the feature extractors: where they are searched, their hashes, and their download."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import sha256_of
 
 VARIABLE = "IPV2_BENCH_WEIGHTS"
-"""Environment variable that names a folder with weights; ``run.weights`` of a configuration sets it."""
+"""Environment variable that names a folder with weights; ``run.weights`` of a configuration has precedence."""
+
+
+def weights_folder(setting: str | None) -> Path | None:
+    """The user's folder with weights: the setting ``run.weights``, or the environment variable; ``None`` without either.
+
+    Raises
+    ------
+    InputError
+        When ``run.weights`` names no folder.
+    """
+    if setting:
+        if not Path(setting).is_dir():
+            raise InputError(f"run.weights is '{setting}', which is no folder: name the folder that holds the weights")
+        return Path(setting).resolve()
+    return Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
 
 
 @dataclass(frozen=True)
@@ -25,15 +39,15 @@ class Weights:
     Attributes
     ----------
     name
-        Of the extractor.
+        Key of the feature space.
     file
         Name of the file.
     sha256
-        Of its bytes, 64 hex digits.
+        SHA-256 of its bytes, 64 hex digits.
     url
-        Where its makers publish it.
+        Address at which its authors publish it.
     elsewhere
-        Folders of other tools that keep the same file.
+        Folders in which other tools keep the same file.
     """
 
     name: str
@@ -42,62 +56,76 @@ class Weights:
     url: str
     elsewhere: tuple[str, ...] = ()
 
-    def places(self) -> list[Path]:
-        """Where the file is looked for, in this order."""
-        folders = [Path(os.environ[VARIABLE])] if os.environ.get(VARIABLE) else []
+    def places(self, folder: Path | None = None) -> list[Path]:
+        """Paths at which the file is searched, in this order; ``folder`` is the user's."""
+        folders = [folder] if folder is not None else []
         folders += [cache_folder(), *(Path(e).expanduser() for e in self.elsewhere)]
-        return [folder / self.file for folder in folders]
+        return [f / self.file for f in folders]
 
-    def find(self) -> Path | None:
-        """The file, verified; ``None`` where there is none.
+    def find(self, folder: Path | None = None) -> Path | None:
+        """Path of the file, its hash verified; ``None`` where it is absent.
 
         Raises
         ------
         InputError
-            When a file of this name has another hash: damaged, cut off, or something else.
+            When a file of this name has another hash: it is damaged, cut off, or something else.
         """
-        path = next((p for p in self.places() if p.is_file()), None)
+        path = next((p for p in self.places(folder) if p.is_file()), None)
         if path is not None:
             stat = path.stat()
-            found = _sha256(path, stat.st_size, stat.st_mtime_ns)
-            if found != self.sha256:
+            actual = _sha256(path, stat.st_size, stat.st_mtime_ns)
+            if actual != self.sha256:
                 raise InputError(
-                    f"{path} is not the {self.name} file: its SHA-256 is {found[:12]}…, expected {self.sha256[:12]}…; "
+                    f"{path} is not the {self.name} file: its SHA-256 is {actual[:12]}…, expected {self.sha256[:12]}…; "
                     f"remove it, and get it again with ipv2-bench check --download or from {self.url}"
                 )
         return path
 
-    def download(self, opened: Callable[[str], BinaryIO] = urllib.request.urlopen) -> Path:
-        """Fetch the file into the cache; it appears whole and verified, or not at all.
+    def need(self, folder: Path | None = None) -> Path:
+        """Path of the file, its hash verified.
 
         Raises
         ------
         InputError
-            When the network fails or something else arrives.
+            When it is absent, or a file of this name has another hash.
         """
-        target = cache_folder() / self.file
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{self.file}.")
+        path = self.find(folder)
+        if path is None:
+            raise InputError(f"the weights {self.file} are absent: get them with ipv2-bench check --download")
+        return path
+
+    def download(self, downloader: Callable[..., Any] | None = None) -> Path:
+        """Download the file into the cache by pooch and return its path; it appears whole and verified, or not at all.
+
+        Parameters
+        ----------
+        downloader
+            Called with address, path to write and ``None`` (see pooch); its own by HTTPS for ``None``.
+
+        Raises
+        ------
+        InputError
+            When the network fails, or the downloaded file has another hash.
+        """
+        import pooch
+
+        pooch.get_logger().setLevel("ERROR")
         try:
-            digest = hashlib.sha256()
-            with os.fdopen(handle, "wb") as file, opened(self.url) as stream:
-                while chunk := stream.read(1 << 20):
-                    digest.update(chunk)
-                    file.write(chunk)
-            if digest.hexdigest() != self.sha256:
-                raise InputError(
-                    f"{self.url} gave a file with SHA-256 {digest.hexdigest()[:12]}…, expected {self.sha256[:12]}…: "
-                    "the download was cut off or altered; nothing was kept"
-                )
-            os.replace(temporary, target)
-        except OSError as error:
+            path = pooch.retrieve(
+                self.url, f"sha256:{self.sha256}", self.file, cache_folder(), downloader=downloader, progressbar=False
+            )
+        except ValueError as error:  # pooch raises it for another hash
             raise InputError(
-                f"{self.file} could not be fetched from {self.url} ({error}): fetch it where there is a network and put "
-                f"it into a folder that {VARIABLE} names"
+                f"{self.url} gave another file than the one with SHA-256 {self.sha256[:12]}…: the download was cut off or "
+                "altered, and is not kept; try again"
             ) from error
-        finally:
-            Path(temporary).unlink(missing_ok=True)
-        return target
+        except Exception as error:  # a network fails with exceptions of several libraries
+            raise InputError(
+                f"{self.file} cannot be downloaded from {self.url} ({type(error).__name__}): download it on a machine with "
+                f"network and put it into a folder that {VARIABLE} names"
+            ) from error
+        Path(path).chmod(0o644)  # pooch's temporary files can be read by their owner alone
+        return Path(path)
 
 
 INCEPTION = Weights(
@@ -107,26 +135,25 @@ INCEPTION = Weights(
     "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
     (tempfile.gettempdir(),),
 )
-"""clean-fid's TorchScript Inception v3, which clean-fid keeps in the folder for temporary files."""
+"""TorchScript Inception v3 of clean-fid, which keeps it in the folder for temporary files."""
 
 CLIP = Weights(
-    "clip-vit-b-32",
+    "clip",
     "ViT-B-32.pt",
     "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
     "https://openaipublic.azureedge.net/clip/models/"
     "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af/ViT-B-32.pt",
     ("~/.cache/clip",),
 )
-"""OpenAI's CLIP ViT-B/32, which its makers' and open_clip's loaders keep in ``~/.cache/clip``."""
+"""CLIP ViT-B/32 of OpenAI, whose loader and that of open_clip keep it in ``~/.cache/clip``."""
 
 
 def cache_folder() -> Path:
-    """Where downloads go: ``ipv2-bench`` in the user's cache."""
+    """Folder of downloads: ``ipv2-bench`` in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ipv2-bench"
 
 
 @lru_cache(maxsize=16)
 def _sha256(path: Path, size: int, changed: int) -> str:
-    """Hash of a file; taken anew when its size or its time of change is another."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file, computed again when its size or time of change differs."""
+    return sha256_of(path)

@@ -32,6 +32,7 @@ def with_moments(n: int, mean: np.ndarray, factor: np.ndarray, seed: int) -> np.
 
 
 def definition(a: np.ndarray, b: np.ndarray) -> float:
+    """The Fréchet distance by covariances and a matrix root."""
     s, t = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # with fewer images than features it is singular
@@ -90,7 +91,7 @@ def test_frechet_of_equal_sets_is_zero(n: int) -> None:
     assert abs(frechet_distance(a, np.random.default_rng(0).permutation(a))) < 1e-6
 
 
-def test_frechet_is_symmetric_and_feels_neither_rotation_nor_shift() -> None:
+def test_frechet_is_symmetric_and_invariant_under_rotation_and_shift() -> None:
     a, b = features(30, 12, 5), features(50, 12, 6)
     turn = np.linalg.qr(np.random.default_rng(7).normal(size=(12, 12)))[0]
     distance = frechet_distance(a, b)
@@ -207,7 +208,7 @@ def test_kernel_replicates_are_the_unbiased_estimate_without_own_copies() -> Non
     assert abs(value - whole) < 5 * error + abs(cross)
 
 
-def test_a_small_set_makes_the_frechet_distance_too_large_and_extrapolation_mends_it() -> None:
+def test_a_small_set_makes_the_frechet_distance_too_large_and_extrapolation_corrects_it() -> None:
     rng = np.random.default_rng(5)
     shift = np.full(30, 0.2)
     small, infinite = [], []

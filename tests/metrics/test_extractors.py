@@ -1,8 +1,7 @@
-"""The whole path to the paper's features, with small TorchScript files in the places of the real ones."""
+"""The paper's features from file to column, with small TorchScript files instead of the real ones."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,64 +9,47 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor, nn
 
-from ipv2_bench.metrics import extractors
+from ipv2_bench.benchmark.measuring import measuring_version
+from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace
+from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.distances import frechet_distance, kernel_replicates
-from ipv2_bench.metrics.extractors import COLUMNS, ClipViTB32, Inception, available, pretrained
-from ipv2_bench.metrics.measure import Measures, distances, measure
-from ipv2_bench.metrics.offline_features import RandomConvFeatures
-from ipv2_bench.metrics.weights import CLIP, INCEPTION, VARIABLE, Weights
-from ipv2_bench.physics.intensity import Window, to_8bit
-
-
-class SmallInception(nn.Module):
-    """What clean-fid uses of the real file: ``layers`` from [B, 3, 299, 299] to 2048 features."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(16), nn.Flatten(), nn.Linear(2048, 2048)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
-
-
-def small_clip() -> nn.Module:
-    """CLIP with the names of OpenAI's file, tiny."""
-    from open_clip.model import CLIP as Model
-
-    model = Model(
-        embed_dim=16,
-        vision_cfg={"image_size": 32, "layers": 1, "width": 64, "patch_size": 8},
-        text_cfg={"context_length": 8, "vocab_size": 50, "width": 64, "heads": 1, "layers": 1},
-        quick_gelu=True,
-    )
-    return model.eval()
+from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
+from ipv2_bench.metrics.image_set import Measurements, Measuring, distances
+from ipv2_bench.metrics.measures import clip, inception
+from ipv2_bench.metrics.weights import CLIP, INCEPTION, Weights
+from ipv2_bench.physics.intensity import to_8bit
+from tests.metrics.small_extractors import CLIP_SIDE, write_small_clip, write_small_inception
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    torch.jit.script(SmallInception().eval()).save(folder / INCEPTION.file)
-    model = small_clip()
-    traced = torch.jit.trace(model, (torch.zeros(1, 3, 32, 32), torch.zeros(1, 8, dtype=torch.long)), strict=False)
-    traced.save(folder / CLIP.file)
-    return folder
+    return tmp_path_factory.mktemp("weights")
 
 
-def same(weights: Weights, folder: Path) -> Weights:
-    """The weights' entry with the hash of the small file."""
-    return replace(weights, sha256=hashlib.sha256((folder / weights.file).read_bytes()).hexdigest())
+@pytest.fixture(scope="module")
+def small_inception(folder: Path) -> Weights:
+    return write_small_inception(folder)
+
+
+@pytest.fixture(scope="module")
+def small_clip(folder: Path) -> Weights:
+    return write_small_clip(folder)
 
 
 @pytest.fixture
-def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = ((same(INCEPTION, folder), Inception), (same(CLIP, folder), ClipViTB32))
-    monkeypatch.setattr(extractors, "PRETRAINED", small)
-    monkeypatch.setenv(VARIABLE, str(folder))
+def measuring(
+    folder: Path, small_inception: Weights, small_clip: Weights, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> Measuring:
+    """Measuring whose catalogue takes the small files for the real ones."""
+    monkeypatch.setattr(inception, "INCEPTION", small_inception)
+    monkeypatch.setattr(clip, "CLIP", small_clip)
+    return Measuring(catalogue(), None, images, folder)
+
+
+@pytest.fixture
+def extractors(measuring: Measuring) -> dict[str, FeatureExtractor]:
+    return measuring.extractors
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +57,9 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).random((9, 40, 40)).astype(np.float32)
 
 
-def test_inception_features_are_clean_fids(folder: Path, images: np.ndarray, tmp_path: Path) -> None:
+def test_inception_features_are_clean_fids(
+    folder: Path, small_inception: Weights, images: np.ndarray, tmp_path: Path
+) -> None:
     from cleanfid.fid import get_files_features
     from cleanfid.inception_torchscript import InceptionV3W
 
@@ -90,19 +74,19 @@ def test_inception_features_are_clean_fids(folder: Path, images: np.ndarray, tmp
         mode="clean",
         verbose=False,
     )
-    ours = Inception(same(INCEPTION, folder), folder / INCEPTION.file)(images)[0]
+    ours = InceptionFeatures(small_inception, folder / INCEPTION.file)(images)[0]
     assert ours.shape == (9, 2048) and ours.dtype == np.float64
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_clip_features_are_open_clips(folder: Path, images: np.ndarray) -> None:
+def test_clip_features_are_open_clips(folder: Path, small_clip: Weights, images: np.ndarray) -> None:
     import open_clip
 
-    ours = ClipViTB32(same(CLIP, folder), folder / CLIP.file)
+    ours = ClipFeatures(small_clip, folder / CLIP.file)
     state = {k: v for k, v in torch.jit.load(folder / CLIP.file).state_dict().items() if k != "attn_mask"}
     model = open_clip.openai.build_model_from_openai_state_dict(state, cast_dtype=torch.float32)
     transform = open_clip.image_transform(
-        32, is_train=False, mean=ours.mean, std=ours.std, interpolation="bicubic", resize_mode="shortest"
+        CLIP_SIDE, is_train=False, mean=ours.mean, std=ours.std, interpolation="bicubic", resize_mode="shortest"
     )
     pictures = [Image.fromarray(x).convert("RGB") for x in to_8bit(images)]
     prepared = torch.stack([transform(p) for p in pictures])
@@ -114,44 +98,64 @@ def test_clip_features_are_open_clips(folder: Path, images: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])
-def test_features_are_bit_for_bit_the_same_at_any_batch(here: None, images: np.ndarray, batch: int) -> None:
-    for extractor in [*pretrained(), RandomConvFeatures(images)]:
+def test_features_are_bit_for_bit_the_same_at_any_batch(
+    extractors: dict[str, FeatureExtractor], images: np.ndarray, batch: int
+) -> None:
+    assert set(extractors) == {"inception", "clip", "randconv"}
+    for extractor in extractors.values():
         whole = extractor(images)
         parts = [extractor(images[i : i + batch]) for i in range(0, len(images), batch)]
         for member, of_parts in zip(whole, zip(*parts, strict=True), strict=True):
             np.testing.assert_array_equal(member, np.concatenate(of_parts))
 
 
-def test_columns_are_filled_by_the_real_extractors_alone(here: None, images: np.ndarray, tmp_path: Path) -> None:
-    offline = RandomConvFeatures(images)
-    one, other = (measure(x, None, Window(), offline) for x in (images, images[::-1] ** 2))
-    found = distances(one, other)
+def test_columns_are_filled_by_the_real_extractors_alone(
+    measuring: Measuring, images: np.ndarray, tmp_path: Path
+) -> None:
+    one, other = (measuring.measure(x) for x in (images, images[::-1] ** 2))
+    values = distances(one, other)
     measured = {"fid", "kid_x100", "clip_fid_x100", "fd_randconv", "kid_x100_randconv"}
     further = {"fid_inf", "clip_fid_inf_x100", "fd_inf_randconv", "kid_x100_se", "kid_x100_randconv_se"}
-    assert len(images) >= 8 and set(found) == measured | further
-    assert found["fid"] == frechet_distance(one.features["inception"][0], other.features["inception"][0])
-    clip = (x.features["clip-vit-b-32"][0] for x in (one, other))
-    assert found["clip_fid_x100"] == pytest.approx(100 * frechet_distance(*clip))
+    assert len(images) >= 8 and set(values) == measured | further
+    assert values["fid"] == frechet_distance(one.features["inception"][0], other.features["inception"][0])
+    of_clip = (x.features["clip"][0] for x in (one, other))
+    assert values["clip_fid_x100"] == pytest.approx(100 * frechet_distance(*of_clip))
     one.save(tmp_path / "m.npz")
-    again = Measures.load(tmp_path / "m.npz")
-    assert distances(again, other) == found
-    lacks = Measures({"randconv": one.features["randconv"]}, {})
-    assert {c for c in distances(lacks, other) if "_inf" not in c and "_se" not in c} == {
-        "fd_randconv",
-        "kid_x100_randconv",
-    }
-    assert all("randconv" in c for c in distances(lacks, other))
-    assert {c for columns in COLUMNS.values() for c in columns} == {"fid", "kid_x100", "clip_fid_x100"}
+    assert distances(Measurements.load(tmp_path / "m.npz", measuring.catalogue), other) == values
+    lacks = Measurements(measuring.catalogue, {"randconv": one.features["randconv"]})
+    assert set(distances(lacks, other)) == {name for name in values if "randconv" in name}
+    assert set(measuring.catalogue.published) == {"fid", "kid_x100", "clip_fid_x100"}
 
 
-def test_what_is_available_is_told_by_hash(here: None, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert available() == {w.name: same(w, folder).sha256 for w in (INCEPTION, CLIP)}
-    monkeypatch.setattr(extractors, "PRETRAINED", ((replace(INCEPTION, file="nowhere.pt"), Inception),))
-    assert available() == {} and pretrained() == []
+def test_only_spaces_whose_weights_are_verified_are_measured(
+    measuring: Measuring,
+    small_inception: Weights,
+    small_clip: Weights,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = {"inception": small_inception.sha256, "clip": small_clip.sha256}
+    assert {k: measuring.extractors[k].sha256 for k in expected} == expected
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(inception, "INCEPTION", replace(INCEPTION, elsewhere=()))
+    monkeypatch.setattr(clip, "CLIP", replace(CLIP, elsewhere=()))
+    without = Measuring(catalogue(), None, measuring.training, tmp_path)
+    assert set(without.extractors) == {"randconv"}
+    spaces = [m for m in without.catalogue.measures.values() if isinstance(m, FeatureSpace)]
+    assert sorted(space.sha256(tmp_path) is None for space in spaces) == [False, True, True]
+
+
+def test_measurements_are_named_by_the_weights_that_are_present(
+    measuring: Measuring, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = measuring_version(measuring.catalogue, folder)
+    assert measuring_version(catalogue(), folder) == both
+    monkeypatch.setattr(clip, "CLIP", replace(CLIP, file="absent.pt"))
+    assert measuring_version(measuring.catalogue, folder) != both
 
 
 @pytest.mark.parametrize(
-    "images",
+    "unusable",
     [
         np.zeros((3, 8, 8), np.uint8),
         np.zeros((8, 8)),
@@ -161,10 +165,11 @@ def test_what_is_available_is_told_by_hash(here: None, folder: Path, monkeypatch
     ],
     ids=["8 bit", "one image", "none", "NaN", "range"],
 )
-def test_unusable_images_are_refused(here: None, images: np.ndarray) -> None:
-    for extractor in pretrained():
+def test_unusable_images_are_refused(extractors: dict[str, FeatureExtractor], unusable: np.ndarray) -> None:
+    assert len(extractors) == 3
+    for extractor in extractors.values():
         with pytest.raises(ValueError, match="expected"):
-            extractor(images)
+            extractor(unusable)
 
 
 def test_the_real_inception_gives_clean_fids_own_fid(tmp_path: Path, images: np.ndarray) -> None:
@@ -182,7 +187,7 @@ def test_the_real_inception_gives_clean_fids_own_fid(tmp_path: Path, images: np.
     theirs = fid.compute_fid(
         str(tmp_path / "a"), str(tmp_path / "b"), num_workers=0, device=torch.device("cpu"), use_dataparallel=False
     )
-    extractor = Inception(INCEPTION, path)
+    extractor = InceptionFeatures(INCEPTION, path)
     ours = [extractor(s)[0] for s in sets]
     assert frechet_distance(*ours) == pytest.approx(theirs, rel=1e-3)
     # With fewer images than its subsets hold, clean-fid's KID is that of the whole sets.

@@ -1,4 +1,4 @@
-"""The distances as torchmetrics' classes."""
+"""The distances as classes of torchmetrics."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def filled(metric: FrechetDistance | KernelDistance) -> FrechetDistance | Kernel
     return metric
 
 
-def test_batches_give_the_functions_values() -> None:
+def test_batches_give_the_values_of_the_functions() -> None:
     assert float(filled(FrechetDistance()).compute()) == frechet_distance(*SETS)
     mean, error = filled(KernelDistance(seed=3, subsets=20, subset_size=10)).compute()
     assert (float(mean), float(error)) == kernel_distance(*SETS, seed=3, subsets=20, subset_size=10)
 
 
-def test_a_reset_forgets_and_an_empty_side_is_told() -> None:
+def test_after_a_reset_the_empty_side_is_named() -> None:
     metric = filled(FrechetDistance())
     metric.reset()
     metric.update(torch.from_numpy(SETS[0]), real=False)

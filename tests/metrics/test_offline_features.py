@@ -23,10 +23,10 @@ def extractor(phantom: SliceSet) -> RandomConvFeatures:
     return RandomConvFeatures(np.array(phantom.normal[:3]))
 
 
-def test_shapes(extractor: RandomConvFeatures, images: np.ndarray) -> None:
-    found = extractor(images)
-    assert len(found) == MEMBERS
-    for member in found:
+def test_features_of_every_member_have_one_shape(extractor: RandomConvFeatures, images: np.ndarray) -> None:
+    features = extractor(images)
+    assert len(features) == MEMBERS
+    for member in features:
         assert member.shape == (70, sum(WIDTHS[1:])) and member.dtype == np.float64
         assert np.isfinite(member).all() and (member.std(0) > 0).mean() > 0.9
 

@@ -1,4 +1,4 @@
-"""Intervals over seeds, patients and slices: how often they hold the truth, and what they do where they cannot tell."""
+"""Intervals over seeds, patients and slices: how often they contain the truth, and what they are where too little is known."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def drawn(
 ) -> np.ndarray:
     """Values [seeds, patients·slices] with mean 0 and deviations over seeds, patients, both together, and slices."""
     of_seed, of_patient, of_both, of_slice = spread
-    found = (
+    values = (
         of_seed * rng.normal(size=(seeds, 1, 1))
         + of_patient * rng.normal(size=(1, patients, 1))
         + of_both * rng.normal(size=(seeds, patients, 1))
         + of_slice * rng.normal(size=(seeds, patients, slices))
     )
-    return found.reshape(seeds, -1)
+    return values.reshape(seeds, -1)
 
 
 SPREADS = [(1.0, 1.0, 0.5, 1.0), (0.3, 1.0, 0.3, 2.0), (1.0, 0.3, 0.3, 1.0), (0.0, 1.0, 0.0, 1.0)]
@@ -35,33 +35,33 @@ def test_the_interval_holds_the_mean_as_often_as_it_says(
     draws = draw_slices([str(p) for p in range(patients) for _ in range(slices)])
     weight = draws.counts / draws.counts.sum(1, keepdims=True)
     if seeds == 1:
-        spread = (0.0, *spread[1:])  # it speaks of that seed alone, and says so
+        spread = (0.0, *spread[1:])  # it holds for that seed alone, and says so
     trials, hits = 1500, 0
     for _ in range(trials):
         x = drawn(rng, seeds, patients, slices, spread)
-        found = interval(x.mean(1).tolist(), x @ weight.T, draws.sample)
-        hits += found.low <= 0.0 <= found.high
-        assert found.over_seeds == (seeds > 1)
+        ends = interval(x.mean(1).tolist(), x @ weight.T, draws.sample)
+        hits += ends.low <= 0.0 <= ends.high
+        assert ends.over_seeds == (seeds > 1)
     assert 0.90 <= hits / trials <= 0.98
 
 
 def test_two_seeds_that_differ_more_than_six_patients_are_the_hardest_case() -> None:
-    # Two seeds may look alike by chance, and the patients then seem to tell it all: a little below 90 %.
+    # Two seeds may be alike by chance, and the spread over patients then seems to be all: a little below 90 %.
     rng = np.random.default_rng(3)
     draws = draw_slices([str(p) for p in range(6) for _ in range(6)])
     weight = draws.counts / draws.counts.sum(1, keepdims=True)
     values = [drawn(rng, 2, 6, 6, (1.0, 0.3, 0.3, 1.0)) for _ in range(1500)]
-    found = [interval(x.mean(1).tolist(), x @ weight.T, draws.sample) for x in values]
-    assert 0.86 <= np.mean([f.low <= 0.0 <= f.high for f in found]) <= 0.92
+    intervals = [interval(x.mean(1).tolist(), x @ weight.T, draws.sample) for x in values]
+    assert 0.86 <= np.mean([i.low <= 0.0 <= i.high for i in intervals]) <= 0.92
 
 
-def test_a_bootstrap_of_slices_alone_would_be_far_too_sure() -> None:
+def test_a_bootstrap_of_slices_alone_would_be_far_too_narrow() -> None:
     rng = np.random.default_rng(0)
     draws = draw_slices([str(i) for i in range(36)])
     weight = draws.counts / draws.counts.sum(1, keepdims=True)
     values = [drawn(rng, 2, 6, 6, (1.0, 1.0, 0.5, 1.0)) for _ in range(300)]
-    found = [interval([v.mean()], v.mean(0)[None] @ weight.T, draws.sample) for v in values]
-    assert np.mean([f.low <= 0.0 <= f.high for f in found]) < 0.6
+    intervals = [interval([v.mean()], v.mean(0)[None] @ weight.T, draws.sample) for v in values]
+    assert np.mean([i.low <= 0.0 <= i.high for i in intervals]) < 0.6
 
 
 def test_patients_are_drawn_with_all_of_their_slices() -> None:
@@ -76,16 +76,16 @@ def test_patients_are_drawn_with_all_of_their_slices() -> None:
     assert (again.counts == draws.counts).all() and (other.counts != draws.counts).any()
 
 
-def test_slices_of_a_single_patient_are_drawn_and_speak_of_no_other() -> None:
+def test_slices_of_a_single_patient_are_drawn_and_say_nothing_about_others() -> None:
     draws = draw_slices(["a"] * 8)
     assert (draws.units, draws.patients) == (8, 1) and (draws.counts.sum(1) == 8).all()
     unknown = draw_slices([""] * 8)
     assert (unknown.units, unknown.patients) == (8, 0) and (unknown.counts == draws.counts).all()
-    found = interval([0.0, 1.0], np.random.default_rng(0).normal(size=(2, 200)), draws.sample)
-    assert found.over_seeds and not found.over_patients and not found.tells
+    ends = interval([0.0, 1.0], np.random.default_rng(0).normal(size=(2, 200)), draws.sample)
+    assert ends.over_seeds and not ends.over_patients and not ends.tells
 
 
-def test_a_paired_difference_is_surer_than_the_difference_of_two_intervals() -> None:
+def test_a_paired_difference_has_a_narrower_interval_than_its_sides() -> None:
     rng = np.random.default_rng(1)
     draws = draw_slices([str(p) for p in range(6) for _ in range(6)])
     weight = draws.counts / draws.counts.sum(1, keepdims=True)
@@ -100,12 +100,12 @@ def test_a_paired_difference_is_surer_than_the_difference_of_two_intervals() -> 
 def test_what_only_one_patient_shows_has_no_interval() -> None:
     draws = draw_slices(["a", "b", "c"])
     only = np.where(draws.counts[:, 0] > 0, 5.0, np.nan)  # a measure that only patient a has
-    found = interval([5.0], only[None], draws.sample)
-    assert found.mean == 5.0 and np.isnan(found.low) and np.isnan(found.high) and not found.excludes_zero
+    ends = interval([5.0], only[None], draws.sample)
+    assert ends.mean == 5.0 and np.isnan(ends.low) and np.isnan(ends.high) and not ends.excludes_zero
 
 
 @pytest.mark.parametrize("shown", [2, 3])
-def test_what_few_patients_show_is_as_sure_as_few_patients_make_it(shown: int) -> None:
+def test_what_few_patients_show_has_the_interval_of_few_patients(shown: int) -> None:
     rng = np.random.default_rng(shown)
     patient = [str(p) for p in range(6) for _ in range(4)]
     draws = draw_slices(patient)
@@ -118,12 +118,12 @@ def test_what_few_patients_show_is_as_sure_as_few_patients_make_it(shown: int) -
         drawn_means = np.divide(
             draws.counts[:, has] @ x[has], number, out=np.full(len(number), np.nan), where=number > 0
         )
-        found = interval([x[has].mean()], drawn_means[None], draws.sample, draws.units_with(has))
-        hits += found.low <= 0.0 <= found.high
+        ends = interval([x[has].mean()], drawn_means[None], draws.sample, draws.units_with(has))
+        hits += ends.low <= 0.0 <= ends.high
     assert 0.88 <= hits / trials <= 0.99
 
 
-def test_shapes_that_do_not_fit_are_refused() -> None:
+def test_shapes_that_do_not_match_are_refused() -> None:
     draws = draw_slices(["a", "b"], replicates=20)
     with pytest.raises(ValueError, match=r"expected \[S\] and \[S, 20\]"):
         interval([1.0, 2.0], np.zeros((1, 20)), draws.sample)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from ipv2_bench.metrics.structure import EQUAL_DB, structure
+from ipv2_bench.metrics.measures.structure import EQUAL_DB, Structure
+
+structure = Structure().of_images
 
 SMALL = {"psnr_label_db", "ssim_label", "rmse_label", "vif_label", "fsim_label", "gmsd_label"}
 
@@ -21,22 +23,22 @@ def pair() -> tuple[np.ndarray, np.ndarray]:
 def test_psnr_and_rmse_by_hand_and_worse_images_score_worse(pair: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = pair
     noisier = (images + np.random.default_rng(1).normal(0, 0.2, images.shape)).clip(0, 1).astype(np.float32)
-    found, worse = structure(images, labels), structure(noisier, labels)
-    assert set(found) == SMALL | {"ms_ssim_label", "iw_ssim_label"}
+    columns, worse = structure(images, labels), structure(noisier, labels)
+    assert set(columns) == {c.name for c in Structure.columns} == SMALL | {"ms_ssim_label", "iw_ssim_label"}
     for i in range(2):
-        assert found["psnr_label_db"][i] == pytest.approx(
+        assert columns["psnr_label_db"][i] == pytest.approx(
             peak_signal_noise_ratio(labels[i], images[i], data_range=1), rel=1e-4
         )
-        assert found["rmse_label"][i] == pytest.approx(np.sqrt(((images[i] - labels[i]) ** 2).mean()), rel=1e-4)
-    for name, values in found.items():
-        higher_is_worse = name in ("rmse_label", "gmsd_label")
-        assert ((worse[name] > values) == higher_is_worse).all(), name
+        assert columns["rmse_label"][i] == pytest.approx(np.sqrt(((images[i] - labels[i]) ** 2).mean()), rel=1e-4)
+    for column in Structure.columns:
+        pairs = zip(columns[column.name], worse[column.name], strict=True)
+        assert all(column.better(value, than) for value, than in pairs), column.name
 
 
 def test_equal_images_are_perfect_and_finite(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    found = structure(pair[1], pair[1])
-    assert (found.pop("psnr_label_db") == EQUAL_DB).all()
-    for name, values in found.items():
+    columns = structure(pair[1], pair[1])
+    assert (columns.pop("psnr_label_db") == EQUAL_DB).all()
+    for name, values in columns.items():
         np.testing.assert_allclose(values, 0.0 if name in ("rmse_label", "gmsd_label") else 1.0, atol=1e-3)
 
 
@@ -44,6 +46,6 @@ def test_small_images_lack_the_metrics_of_many_scales(pair: tuple[np.ndarray, np
     assert set(structure(pair[0][:, :128, :128], pair[1][:, :128, :128])) == SMALL
 
 
-def test_sets_that_do_not_fit_are_refused(pair: tuple[np.ndarray, np.ndarray]) -> None:
+def test_sets_of_other_sizes_are_refused(pair: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(ValueError, match=r"\(2, 192, 192\) images against labels \(1, 192, 192\)"):
         structure(pair[0], pair[1][:1])

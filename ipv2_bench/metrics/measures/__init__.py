@@ -1,0 +1,1 @@
+"""One file per measure; the catalogue (:mod:`ipv2_bench.metrics.catalogue`) finds them."""
