@@ -1,7 +1,7 @@
 # Everything runs in a virtual environment of its own, made on first use. VENV=… lets several checkouts share one.
 VENV ?= .venv
 PYTHON ?= python3
-CONFIG ?= experiments/quick.yaml
+CONFIG ?= quick
 ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
@@ -40,19 +40,19 @@ reproduce: setup
 	$(BIN)/ipv2-bench reproduce --config $(CONFIG) $(ARGS)
 
 virtual-scan: setup
-	$(BIN)/ipv2-bench reproduce --config experiments/virtual_scan.yaml $(ARGS)
+	$(BIN)/ipv2-bench reproduce --config virtual_scan $(ARGS)
 
 bench-physics: setup
-	$(BIN)/python -m ipv2_bench.benchmark.bench_physics $(ARGS)
+	$(BIN)/python -m tests.benches.physics $(ARGS)
 
 bench-metrics: setup
-	$(BIN)/python -m ipv2_bench.benchmark.bench_metrics --config $(CONFIG) $(ARGS)
+	$(BIN)/python -m tests.benches.metrics --config $(CONFIG) $(ARGS)
 
 bench-denoisers: setup
-	$(BIN)/python -m ipv2_bench.benchmark.bench_denoisers --config $(CONFIG) $(ARGS)
+	$(BIN)/python -m tests.benches.denoisers --config $(CONFIG) $(ARGS)
 
 what-matters: setup
-	$(BIN)/ipv2-bench reproduce --config experiments/what_matters.yaml $(ARGS)
+	$(BIN)/ipv2-bench reproduce --config what_matters $(ARGS)
 
 tuned: setup
 	$(BIN)/ipv2-bench reproduce --config $(CONFIG) tables=[table_tuned.yaml] $(ARGS)

@@ -1,1 +1,1 @@
-"""From a configuration to cells, rows, tables and dashboards. Knows all the other packages."""
+"""Benchmarks: configuration and tables → data → cells → rows → views, and the tasks that commands call."""

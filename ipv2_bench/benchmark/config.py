@@ -1,203 +1,241 @@
-"""The configuration of a benchmark: YAML under ``experiments/``, overrides ``key=value``, everything checked at once."""
+"""The configuration of a benchmark: YAML with overrides ``key=value``, validated as a whole before anything is done."""
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from yaml import YAMLError
 
-from ipv2_bench.errors import InputError
+from ipv2_bench.benchmark.settings_errors import problem, top_level, unknown_setting
+from ipv2_bench.errors import InputError, refuse
+from ipv2_bench.installed import find_configuration
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-@dataclass(frozen=True)
-class DataConfig:
+class Settings(BaseModel):
+    """Base of all settings: immutable, strict about types, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataSettings(Settings):
     """Where slices come from and how they are split. Keys that are not listed here are options of the source.
 
-    ``source``: a file of ``ipv2_bench/data/sources``. ``size``: pixels along a side. ``window``: HU that map to 0 and 1.
-    ``split``: ``patient``, ``slice``, ``folder`` (what the source tells) or a file of ``ipv2-bench split``;
-    ``fractions``: train, validation, test; ``split_seed``: of their order.
+    ``source``: a data source. ``size``: pixels along a side. ``window``: HU that map to 0 and 1. ``split``: ``patient``,
+    ``slice``, ``folder`` (the parts that the source states) or a file of ``ipv2-bench split``; ``fractions``: train,
+    validation, test; ``split_seed``: of their order. ``options``: of the source.
     """
 
     source: str = "phantom"
-    size: int = 128
-    window: tuple[float, float] = (-1000.0, 400.0)
+    size: Annotated[int, Field(ge=16)] = 128
+    window: tuple[Finite, Finite] = (-1000.0, 400.0)
     split: str = "patient"
-    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    fractions: tuple[Finite, Finite, Finite] = (0.7, 0.15, 0.15)
     split_seed: int = 0
-    options: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        own = {k: v for k, v in values.items() if k in cls.model_fields}
+        rest = {k: v for k, v in values.items() if k not in cls.model_fields}
+        return {**own, "options": {**own.get("options", {}), **rest}}
 
 
-@dataclass(frozen=True)
-class TrainConfig:
+class TrainSettings(Settings):
     """Budget of every training run.
 
-    ``steps``: optimiser steps, or 0 to count ``epochs``. ``lr``: peak learning rate, or 0 for the denoiser's own.
-    ``schedule``: ``constant``, ``cosine`` or ``one_cycle``. ``clip``: gradient norm, 0 for none. ``precision``: Lightning's
-    word. ``accumulate``: batches for each step. ``compile``: let torch.compile take the networks. ``channels_last``: keep
-    images and weights in that order of memory.
+    ``steps``: optimiser steps; ``None`` to count ``epochs``. ``lr``: peak learning rate; ``None`` for the denoiser's own.
+    ``schedule``: of the learning rate. ``clip``: gradient norm; ``None`` for no clipping. ``precision``: Lightning's
+    word. ``accumulate``: batches for each step. ``compile``: compile the networks with torch.compile. ``channels_last``:
+    keep images and weights in that order of memory.
     """
 
-    steps: int = 0
-    epochs: int = 200
-    batch_size: int = 2
-    lr: float = 0.0
-    schedule: str = "constant"
-    clip: float = 0.0
-    precision: str = "32-true"
-    accumulate: int = 1
+    steps: Positive | None = None
+    epochs: Positive | None = 200
+    batch_size: Positive = 2
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    accumulate: Positive = 1
     compile: bool = False
     channels_last: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("steps") is not None:
+            return {**values, "epochs": None}
+        return values
+
+    @model_validator(mode="after")
+    def _some_length(self) -> Self:
+        if self.steps is None and self.epochs is None:
+            raise ValueError("train.steps and train.epochs are both null: set one of them")
+        return self
+
     @property
-    def budget(self) -> dict[str, Any]:
-        """What a row says of it; of clipping only where there is some."""
-        clipped = {"clip": self.clip} if self.clip else {}
-        return {
-            **clipped,
-            "steps": self.steps,
-            "epochs": self.epochs,
-            "batch_size": self.batch_size,
-            "lr": self.lr,
-            "schedule": self.schedule,
-            "precision": self.precision,
-            "accumulate": self.accumulate,
-            "compile": self.compile,
-            "channels_last": self.channels_last,
-        }
+    def length(self) -> str:
+        """The length of training in words."""
+        return f"{self.steps} steps" if self.steps is not None else f"{self.epochs} epochs"
 
 
-@dataclass(frozen=True)
-class NoiseConfig:
-    """Module 2.
+class NoiseSettings(Settings):
+    """Module 2, Add Noise.
 
     ``dose_model``: ``physical`` or ``published``. ``filter_name``, ``views``: of the simulated scan. ``dose``: fraction of
     the NDCT's dose. ``photons``: at full dose; where the calibration starts, and ``calibrate: false`` keeps it.
     ``quantum``: ``poisson`` or ``gaussian``.
     """
 
-    dose_model: str = "physical"
+    dose_model: Literal["physical", "published"] = "physical"
     filter_name: str = "cosine"
     views: int = 180
-    dose: float = 0.02
-    photons: float = 1.5e5
+    dose: Finite = 0.02
+    photons: Finite = 1.5e5
     quantum: str = "poisson"
     calibrate: bool = True
 
 
-@dataclass(frozen=True)
-class MetricsConfig:
-    """What is measured besides distances and fidelity.
+class MetricsSettings(Settings):
+    """What is measured besides the measures of the program.
 
-    ``structure``: SSIM, MS-SSIM, FSIM, VIF, GMSD and IW-SSIM against each row's label.
+    ``structure``: SSIM, MS-SSIM, FSIM, VIF, GMSD and IW-SSIM against each row's label. ``extra``: measures of your own,
+    ``package.module:Class``.
     """
 
     structure: bool = False
+    extra: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class RunConfig:
+class RunSettings(Settings):
     """How work is done; nothing here changes a result.
 
-    ``processes``: cells at once, 0 for one per core on a CPU and one on a GPU. ``accelerator``: Lightning's word.
+    ``processes``: cells at once; ``None`` for one per core on a CPU and one on a GPU. ``accelerator``: Lightning's word.
     ``eval_batch``: slices per network call when the test set is denoised. ``loader_workers``: of each data loader.
-    ``work``: folder for checkpoints and caches. ``out``: folder of the leaderboards. ``weights``: folder with weights of
-    feature extractors, besides the caches that ``ipv2-bench check`` lists.
+    ``checkpoint_seconds``: least time between two checkpoints. ``work``: folder of checkpoints and caches. ``out``:
+    folder of the leaderboards. ``weights``: folder with weights of feature extractors, besides the caches that
+    ``ipv2-bench check`` lists.
     """
 
-    processes: int = 0
-    accelerator: str = "auto"
-    eval_batch: int = 8
-    loader_workers: int = 0
+    processes: Positive | None = None
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    eval_batch: Positive = 8
+    loader_workers: Count = 0
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 15.0
     work: str = "runs"
     out: str = "leaderboards"
-    weights: str = ""
+    weights: str | None = None
 
 
-@dataclass(frozen=True)
-class WandbConfig:
-    """``mode``: ``auto`` (online when logged in, else offline), ``online``, ``offline`` or ``disabled``."""
+class WandbSettings(Settings):
+    """``mode``: ``auto`` (online when logged in, else offline), ``online``, ``offline`` or ``disabled``; ``project``: name."""
 
-    mode: str = "auto"
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
     project: str = "ipv2-bench"
 
 
-@dataclass(frozen=True)
-class Config:
+def _distinct(values: tuple) -> tuple:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{list(values)} names one of them twice")
+    return values
+
+
+class Config(Settings):
     """A whole benchmark.
 
-    ``name`` is its folder under ``leaderboards/``. ``meaningful: false`` marks sizes that only try every path.
-    ``denoisers`` maps each denoiser to its options. ``seeds`` are the training seeds. ``tables`` are files beside the
-    configuration; ``own_tables``: whether they are its file's, and not those of a setting.
+    ``name``: its folder under ``leaderboards/``. ``meaningful``: false for sizes that only try every path. ``denoisers``:
+    options of each denoiser, and variants of one (``variant_of``). ``weak_denoiser``: that of module 3. ``seeds``: of
+    training. ``tables``: files beside the configuration, or of the program. ``folder``: of the configuration's file;
+    ``own_tables``: whether ``tables`` are those of the file.
     """
 
-    name: str = "phantom"
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")] = "phantom"
     title: str = ""
     meaningful: bool = True
-    data: DataConfig = DataConfig()
-    train: TrainConfig = TrainConfig()
-    noise: NoiseConfig = NoiseConfig()
-    metrics: MetricsConfig = MetricsConfig()
-    denoisers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+    noise: NoiseSettings = NoiseSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    denoisers: dict[str, dict[str, Any]] = {}
     weak_denoiser: str = "fm"
-    seeds: tuple[int, ...] = (0,)
-    tables: tuple[str, ...] = ("table1.yaml", "table2.yaml", "table3.yaml")
-    run: RunConfig = RunConfig()
-    wandb: WandbConfig = WandbConfig()
-    folder: Path = Path("experiments")
-    own_tables: bool = True
+    seeds: Annotated[tuple[Count, ...], Field(min_length=1), AfterValidator(_distinct)] = (0,)
+    tables: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "table1.yaml",
+        "table2.yaml",
+        "table3.yaml",
+    )
+    run: RunSettings = RunSettings()
+    wandb: WandbSettings = WandbSettings()
+    folder: Path = Field(default=Path(), exclude=True)
+    own_tables: bool = Field(default=True, exclude=True)
+
+    @property
+    def heading(self) -> str:
+        """Its title, or its name where it has none."""
+        return self.title or self.name
+
+    @property
+    def out(self) -> Path:
+        """Folder of its leaderboard."""
+        return Path(self.run.out) / self.name
+
+    @property
+    def work(self) -> Path:
+        """Folder of its cells."""
+        return Path(self.run.work) / self.name
 
 
-SECTIONS = {
-    "data": DataConfig,
-    "train": TrainConfig,
-    "noise": NoiseConfig,
-    "metrics": MetricsConfig,
-    "run": RunConfig,
-    "wandb": WandbConfig,
-}
+def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration, by the name of one of the program's or by path, and apply overrides.
 
-
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a configuration and apply ``key=value`` overrides, such as ``train.steps=100`` or ``data.root=scans``.
+    Parameters
+    ----------
+    name
+        Such as ``quick``, or ``my/config.yaml``.
+    overrides
+        ``key=value``, such as ``train.steps=100`` or ``data.root=scans``.
 
     Raises
     ------
     InputError
         For a missing or unreadable file, an unknown key (the valid ones are listed) or a value of the wrong type.
     """
-    path = Path(path)
+    path = find_configuration(str(name))
     tree = read_yaml(path)
     own = tree.get("tables")
-    for override in overrides:
-        if "=" not in override or override.startswith("="):
-            raise InputError(f"'{override}' is no setting: write key=value, for example train.steps=100")
-    try:
-        given = OmegaConf.from_dotlist(list(overrides))
-        for key in given:
-            if OmegaConf.is_dict(OmegaConf.create(tree).get(key)) and not OmegaConf.is_dict(given[key]):
-                raise InputError(f"{key!s} is '{given[key]}': expected settings such as {key!s}.NAME=value")
-        merged = OmegaConf.merge(OmegaConf.create(tree), given)
-        tree = OmegaConf.to_container(merged, resolve=True)  # type: ignore[assignment]
-    except (OmegaConfBaseException, YAMLError) as error:
-        raise InputError(
-            f"the settings {list(overrides)} do not fit {path.name}: {str(error).splitlines()[0]}"
-        ) from error
-    return replace(_config(tree, path), own_tables=tree.get("tables") == own)
+    merged = _merged(tree, overrides, path.name)
+    own_tables = merged.get("tables") == own
+    return _validated(merged).model_copy(update={"folder": path.parent, "own_tables": own_tables})
+
+
+def default_config(section_options: Sequence[str] = (), **values: Any) -> Config:
+    """The default settings with overrides ``key=value``, for commands that need no configuration file."""
+    return _validated(_merged(values, section_options, "the defaults"))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping, or a clear error."""
+    """A YAML mapping.
+
+    Raises
+    ------
+    InputError
+        When the file is absent or holds something else.
+    """
     if not path.is_file():
         near = sorted(p.name for p in path.parent.glob("*.yaml")) if path.parent.is_dir() else []
-        hint = f"there are {', '.join(near)}" if near else "run from the repository's folder, or name the file in full"
-        raise InputError(f"the configuration {path} is not there: {hint}")
+        raise InputError(f"{path} does not exist: " + (f"there are {', '.join(near)}" if near else "check the path"))
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path))
     except Exception as error:
@@ -207,98 +245,42 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return tree  # type: ignore[return-value]
 
 
-def _config(tree: dict[str, Any], path: Path) -> Config:
-    tree = copy.deepcopy(tree)
-    values: dict[str, Any] = {"folder": path.parent}
-    _known(tree, [f.name for f in fields(Config) if f.name not in ("folder", "own_tables")], "")
-    for key, value in tree.items():
-        values[key] = _section(SECTIONS[key], key, value) if key in SECTIONS else value
-    denoisers = values.get("denoisers") or {}
-    if not isinstance(denoisers, dict) or any(not isinstance(v or {}, dict) for v in denoisers.values()):
-        raise InputError("denoisers must map each denoiser to its options, such as fm: {steps: 10}")
-    values["denoisers"] = {name: dict(options or {}) for name, options in denoisers.items()}
+def _merged(tree: dict[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
+    for override in overrides:
+        if "=" not in override or override.startswith("="):
+            raise InputError(f"'{override}' is no setting: write key=value, for example train.steps=100")
+    try:
+        given = OmegaConf.from_dotlist(list(overrides))
+        base = OmegaConf.create(tree)
+        sections = {k for k, f in Config.model_fields.items() if isinstance(f.default, Settings)} | {"denoisers"}
+        for key in given:
+            if key in sections and not OmegaConf.is_dict(given[key]):
+                raise InputError(f"{key!s} is '{given[key]}': expected settings such as {key!s}.NAME=value")
+        return OmegaConf.to_container(OmegaConf.merge(base, given), resolve=True)  # type: ignore[return-value]
+    except (OmegaConfBaseException, YAMLError) as error:
+        raise InputError(f"the settings {list(overrides)} do not fit {where}: {str(error).splitlines()[0]}") from error
+
+
+def _validated(tree: dict[str, Any]) -> Config:
+    for key, field in Config.model_fields.items():
+        if field.exclude and key in tree:  # what the program sets itself is no setting
+            raise InputError(unknown_setting(key, top_level(Config)))
+    try:
+        return Config.model_validate(_as_written(tree))
+    except ValidationError as error:
+        refuse(list(dict.fromkeys(problem(e, tree, Config) for e in error.errors())), "settings")
+        raise
+
+
+def _as_written(tree: dict[str, Any]) -> dict[str, Any]:
+    """YAML's lists as tuples, one value for a list of one, and empty sections as their defaults."""
+    out = dict(tree)
     for key in ("seeds", "tables"):
-        if key in values:
-            value = values[key]
-            values[key] = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-    defaults = Config()
-    for key in ("name", "title", "meaningful", "weak_denoiser"):
-        if key in values:
-            values[key] = _typed(values[key], getattr(defaults, key), key)
-    _check_ranges(values)
-    seeds, tables = values.get("seeds", (0,)), values.get("tables", ("table1.yaml",))
-    if not tables or not all(isinstance(t, str) for t in tables):
-        raise InputError(f"tables is {list(tables)}: expected names of files beside the configuration, at least one")
-    if not seeds or not all(isinstance(s, int) and not isinstance(s, bool) for s in seeds):
-        raise InputError(f"seeds is {values['seeds']}: expected whole numbers, at least one")
-    if not str(values.get("name", "phantom")).replace("-", "_").isidentifier():
-        raise InputError(f"name is '{values['name']}': expected letters, digits, - and _, since it names a folder")
-    return Config(**values)
-
-
-LEAST: dict[str, dict[str, float]] = {
-    "data": {"size": 16},
-    "train": {"steps": 0, "epochs": 1, "batch_size": 1, "lr": 0.0, "clip": 0.0, "accumulate": 1},
-    "run": {"processes": 0, "eval_batch": 1, "loader_workers": 0},
-}
-"""Smallest value of each number that has one."""
-
-
-SCHEDULES = ("constant", "cosine", "one_cycle")
-"""Courses of the learning rate; the denoisers have the same list."""
-
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
-"""Words of Lightning under which weights stay float32."""
-
-
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
-"""Words of Lightning for the devices that the denoisers run on."""
-
-
-def _check_ranges(values: dict[str, Any]) -> None:
-    for section, least in LEAST.items():
-        for key, low in least.items():
-            value = getattr(values.get(section, SECTIONS[section]()), key)
-            if value < low:
-                raise InputError(f"{section}.{key} is {value}: expected at least {low}")
-    precision = values["train"].precision if "train" in values else PRECISIONS[0]
-    if precision not in PRECISIONS:
-        raise InputError(f"train.precision is '{precision}': use one of {', '.join(PRECISIONS)}")
-    accelerator = values["run"].accelerator if "run" in values else "auto"
-    if accelerator not in ACCELERATORS:
-        raise InputError(f"run.accelerator is '{accelerator}': use one of {', '.join(ACCELERATORS)}")
-    schedule = values["train"].schedule if "train" in values else "constant"
-    if schedule not in SCHEDULES:
-        raise InputError(f"train.schedule is '{schedule}': use one of {', '.join(SCHEDULES)}")
-
-
-def _section(cls: type, where: str, value: Any) -> Any:
-    if not isinstance(value, dict):
-        raise InputError(f"{where} is '{value}': expected settings such as {where}.{fields(cls)[0].name}=…")
-    own = [f.name for f in fields(cls) if f.name != "options"]
-    rest = {k: v for k, v in value.items() if k not in own}
-    if cls is not DataConfig:
-        _known(value, own, f"{where}.")
-    default = cls()
-    known = {k: _typed(v, getattr(default, k), f"{where}.{k}") for k, v in value.items() if k in own}
-    return cls(**known, **({"options": rest} if cls is DataConfig else {}))
-
-
-def _known(given: dict[str, Any], valid: Sequence[str], prefix: str) -> None:
-    for key in given:
-        if key not in valid:
-            raise InputError(f"setting '{prefix}{key}' is unknown: use one of {', '.join(prefix + v for v in valid)}")
-
-
-def _typed(value: Any, default: Any, where: str) -> Any:
-    """``value`` as the type of ``default``, or a clear error."""
-    if isinstance(default, tuple) and isinstance(value, (list, tuple)) and len(value) == len(default):
-        return tuple(_typed(v, d, where) for v, d in zip(value, default, strict=True))
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{where} is {value}: expected a finite number, such as {default}")
-    if type(value) is type(default):
-        return value
-    shape = f"{len(default)} numbers" if isinstance(default, tuple) else type(default).__name__
-    raise InputError(f"{where} is '{value}': expected {shape}, such as {default}")
+        if key in out:
+            out[key] = tuple(out[key]) if isinstance(out[key], (list, tuple)) else (out[key],)
+    for key, field in Config.model_fields.items():
+        if isinstance(field.default, Settings) and isinstance(out.get(key), dict):
+            out[key] = {k: tuple(v) if isinstance(v, list) and key != "denoisers" else v for k, v in out[key].items()}
+    if isinstance(out.get("denoisers"), dict):
+        out["denoisers"] = {k: {} if v is None else v for k, v in out["denoisers"].items()}
+    return out

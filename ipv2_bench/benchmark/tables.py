@@ -1,121 +1,170 @@
-"""Table specifications: which image sets stand in a table, against which label, beside which published numbers."""
+"""Table specifications: which image sets a table compares, against which label, beside which published numbers."""
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ipv2_bench.benchmark.config import Config, read_yaml
 from ipv2_bench.errors import InputError
-from ipv2_bench.purification import Strategy
+from ipv2_bench.files import read_csv
+from ipv2_bench.installed import experiments, published
+from ipv2_bench.purification.strategy import Strategy
+from ipv2_bench.registry import suggestion
 
 LABELS = ("NDCT", "IPv2(NDCT)")
-PUBLISHED_METRICS = ("fid", "kid_x100", "clip_fid_x100")
+NDCT = LABELS[0]
+KEYS = ("title", "images", "published", "rows")
+
+PublishedKey = tuple[str, str | None, str]
+"""Label, title of the denoiser (``None`` for a label's own row), and name of the strategy."""
 
 
 @dataclass(frozen=True)
-class TableRow:
-    """One line of a table.
+class TableLine:
+    """What one line of a table measures.
 
     Attributes
     ----------
     label
         Image set that the distances are taken to, one of :data:`LABELS`.
     denoiser
-        Registry key; empty for a line on label images themselves.
+        Its key; ``None`` for a line that measures label images themselves.
     strategy
         Of the training pairs, or of the label images.
     """
 
     label: str
-    denoiser: str
+    denoiser: str | None
     strategy: Strategy
+
+    @property
+    def needs_weak_denoiser(self) -> bool:
+        """Whether module 3 takes part in what is measured."""
+        return self.label != NDCT or (self.denoiser is None and self.strategy.remove_noise)
+
+    @property
+    def name(self) -> str:
+        """The line in words."""
+        return f"{self.denoiser} + {self.strategy.name}" if self.denoiser else f"{self.strategy.name}(NDCT)"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper: its rows, and published values by (label, denoiser title, strategy name).
+    """A table: its lines, and published values.
 
-    ``newcomers``: registry keys of denoisers that are put beside the others, where that is what the table is for.
+    Attributes
+    ----------
+    key
+        Its file's name without the ending: the name of what is written.
+    title
+        Its heading.
+    of_labels
+        Whether its lines are label images, and not denoised ones.
+    lines
+        In their order.
+    published
+        Column → value for each published line.
+    newcomers
+        Denoisers that are compared with the others, where that is the purpose of the table.
     """
 
     key: str
     title: str
-    images: str
-    rows: tuple[TableRow, ...]
-    published: dict[tuple[str, str, str], dict[str, float]]
+    of_labels: bool
+    lines: tuple[TableLine, ...]
+    published: dict[PublishedKey, dict[str, float]]
     newcomers: tuple[str, ...] = ()
 
 
-def load_tables(config: Config, only: list[int] | None = None) -> list[Table]:
-    """The configuration's tables, perhaps only some numbers of them.
+def load_tables(config: Config, numbers: list[int] | None = None) -> list[Table]:
+    """The configuration's tables, or only those with some numbers.
 
     Raises
     ------
     InputError
         For an unknown table, key, label, denoiser or strategy.
     """
-    tables = [_load(config.folder / name) for name in config.tables]
-    if only:
+    tables = [load_table(_find(config, name)) for name in config.tables]
+    if numbers:
         by_number = {int("".join(c for c in t.key if c.isdigit()) or 0): t for t in tables}
-        missing = [n for n in only if n not in by_number]
+        missing = [n for n in numbers if n not in by_number]
         if missing:
             raise InputError(f"table {missing[0]} is unknown: use one of {', '.join(map(str, sorted(by_number)))}")
-        tables = [by_number[n] for n in only]
+        tables = [by_number[n] for n in numbers]
     return tables
 
 
-def _load(path: Path) -> Table:
+def _find(config: Config, name: str) -> Path:
+    """A table's file: beside the configuration, at a path, or of the program."""
+    places = [config.folder / name, Path(name), experiments() / name]
+    path = next((p for p in places if p.is_file()), None)
+    if path is None:
+        known = sorted({p.name for folder in (config.folder, experiments()) for p in folder.glob("table*.yaml")})
+        raise InputError(f"the table {name} does not exist: {suggestion(name, known)}there are {', '.join(known)}")
+    return path
+
+
+def load_table(path: Path) -> Table:
+    """The table of a file.
+
+    Raises
+    ------
+    InputError
+        For an unknown key, label or strategy, or rows that are no rows.
+    """
     tree = read_yaml(path)
-    valid = ("title", "images", "published", "rows")
     for key in tree:
-        if key not in valid:
-            raise InputError(f"{path.name}: '{key}' is unknown: use one of {', '.join(valid)}")
+        if key not in KEYS:
+            raise InputError(f"{path.name}: '{key}' is unknown: {suggestion(str(key), KEYS)}use one of {', '.join(KEYS)}")
     images = tree.get("images", "denoised")
     if images not in ("denoised", "label"):
         raise InputError(f"{path.name}: images is '{images}': use denoised or label")
     given = tree.get("rows") or []
     if not isinstance(given, list) or not all(isinstance(r, dict) for r in given):
         raise InputError(f"{path.name}: rows is no list of rows: write them as - {{denoiser: fm, strategy: IPv2}}")
-    rows = tuple(_row(path.name, r, images) for r in given)
-    if not rows:
+    lines = tuple(_line(path.name, r, images == "label") for r in given)
+    if not lines:
         raise InputError(f"{path.name} has no rows: list them as - {{denoiser: fm, strategy: IPv2}}")
-    published = _published(path.parent / tree["published"]) if tree.get("published") else {}
-    return Table(path.stem, str(tree.get("title", path.stem)), images, rows, published)
+    values = _published(path, str(tree["published"])) if tree.get("published") else {}
+    return Table(path.stem, str(tree.get("title", path.stem)), images == "label", lines, values)
 
 
-def _row(where: str, given: dict[str, Any], images: str) -> TableRow:
+def _line(where: str, given: dict[str, Any], of_labels: bool) -> TableLine:
     given = dict(given)
-    label, denoiser, name = given.pop("label", "NDCT"), given.pop("denoiser", ""), given.pop("strategy", None)
-    if not all(isinstance(x, str) for x in (label, denoiser, name or "")):
+    label, denoiser, name = given.pop("label", NDCT), given.pop("denoiser", None), given.pop("strategy", None)
+    if not all(isinstance(x, str) for x in (label, denoiser or "", name or "")):
         raise InputError(
             f"{where}: label, denoiser and strategy must be words, such as {{denoiser: fm, strategy: IPv2}}"
         )
-    if images == "label" and name in ("raw", "simulated"):
+    if of_labels and name in ("raw", "simulated"):
         raise InputError(f"{where}: strategy {name} has no purified label: use a point of the lattice")
     if label not in LABELS:
         raise InputError(f"{where}: label '{label}' is unknown: use one of {', '.join(LABELS)}")
-    if name is None or (images == "denoised" and not denoiser):
-        raise InputError(f"{where}: row {given} needs a strategy" + (" and a denoiser" if images == "denoised" else ""))
-    return TableRow(label, denoiser, Strategy.from_name(name, **given))
+    if name is None or (not of_labels and not denoiser):
+        raise InputError(f"{where}: row {given} needs a strategy" + ("" if of_labels else " and a denoiser"))
+    return TableLine(label, None if of_labels else denoiser, Strategy.from_name(name, **given))
 
 
-def _published(path: Path) -> dict[tuple[str, str, str], dict[str, float]]:
-    if not path.is_file():
-        raise InputError(f"the published numbers {path.name} are not there: expected them in leaderboards/published")
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = list(csv.DictReader(file))
+def _published(table: Path, name: str) -> dict[PublishedKey, dict[str, float]]:
+    """Values of a CSV file: columns label, denoiser, strategy (or image_set), and one for each measure."""
+    places = [table.parent / name, published() / Path(name).name]
+    path = next((p for p in places if p.is_file()), None)
+    if path is None:
+        raise InputError(f"the published numbers {name} do not exist: expected them beside {table.name}")
+    names = ("label", "denoiser", "strategy", "image_set", "modules")
     try:
         return {
-            (r["label"], r.get("denoiser") or "", r.get("strategy") or r["image_set"].removesuffix("(NDCT)")): {
-                m: float(r[m]) for m in PUBLISHED_METRICS
+            (r["label"], r.get("denoiser") or None, r.get("strategy") or r["image_set"].removesuffix("(NDCT)")): {
+                column: float(value)
+                for column, value in r.items()
+                if value and column not in names and not column.endswith("_gain_pct")
             }
-            for r in lines
+            for r in read_csv(path)
         }
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path.name} is no table of published numbers ({error}): expected the columns label, denoiser, strategy and "
-            f"{', '.join(PUBLISHED_METRICS)}"
+            f"{path.name} is no table of published numbers ({error}): expected the columns label, denoiser, strategy, and "
+            "one for each measure"
         ) from error

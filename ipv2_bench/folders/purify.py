@@ -1,23 +1,24 @@
-"""Purified pairs written to disk, for whoever trains elsewhere."""
+"""Purified pairs written to disk, for training with other programs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.denoise import load_model
-from ipv2_bench.benchmark.out_folder import claim
-from ipv2_bench.benchmark.plan import prepare
-from ipv2_bench.data.datamodule import PairDataset, PairedCTDataModule
+from ipv2_bench.benchmark.prepared import Prepared
+from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.pair import Pair
+from ipv2_bench.data.pair_dataset import PairDataset
 from ipv2_bench.data.png import write_png
 from ipv2_bench.errors import InputError
-from ipv2_bench.purification import Strategy
+from ipv2_bench.files import prepare_output
+from ipv2_bench.fingerprint import settings_of
+from ipv2_bench.folders.model import load_model
+from ipv2_bench.progress import track
+from ipv2_bench.purification.strategy import Strategy
 
 FOLDERS = ("root", "low", "normal")
 """Options of sources that name folders."""
@@ -40,7 +41,7 @@ def purify_pairs(
     strategy, background
         A point of the lattice, and the rule of module 1.
     weak
-        Checkpoint of the weak denoiser that module 3 needs; without it such labels are left out, which is told.
+        Checkpoint of the weak denoiser that module 3 needs; without it such labels are left out, which the result says.
     bits
         8 or 16.
     progress
@@ -49,7 +50,7 @@ def purify_pairs(
     Returns
     -------
     str
-        What was done, in words.
+        The result in words.
 
     Raises
     ------
@@ -60,47 +61,48 @@ def purify_pairs(
         raise InputError(f"--bits is {bits}: use 8 or 16")
     chosen = Strategy.from_name(strategy, background=background)
     model = load_model(weak, config.denoisers) if weak else None
-    ready = prepare(config, progress)
-    if model is not None and (model.window.low, model.window.high) != (ready.window.low, ready.window.high):
+    prepared = Prepared.open(config, progress)
+    if model is not None and (model.window.low, model.window.high) != (prepared.window.low, prepared.window.high):
         raise InputError(
             f"the weak denoiser's window is {model.window.low:g} to {model.window.high:g} HU: set data.window to it"
         )
-    slices = ready.slices
+    slices = prepared.slices
     what = [
         slices.manifest,
-        asdict(chosen),
-        ready.add_noise.identity(),
+        settings_of(chosen),
+        prepared.add_noise.identity(),
         bits,
         model.sha256 if model else "",
         config.seeds[0],
     ]
-    claim(out, [Path(str(v)) for k, v in config.data.options.items() if k in FOLDERS and v], "purify", {"of": what})
-    module = PairedCTDataModule(slices, ready.split, chosen, ready.add_noise, seed=config.seeds[0])
+    prepare_output(out, [Path(str(v)) for k, v in config.data.options.items() if k in FOLDERS and v], "purify", {"of": what})
+    module = PairedCTDataModule(slices, prepared.split, chosen, prepared.add_noise, seed=config.seeds[0])
     module.setup("fit")
     labelled = chosen.kind == "purified" and (not chosen.remove_noise or model is not None)
     masks = chosen.label_masks(slices) if labelled else None
     data = PairDataset(slices, np.arange(len(slices)), module.masks, module.integrals)
-    part = {int(i): name for name in ("train", "val", "test") for i in getattr(ready.split, name)}
-    there = 0
-    for i in tqdm(range(len(slices)), desc="purifying", unit="pair", disable=not progress):
+    part = {int(i): name for name in ("train", "val", "test") for i in getattr(prepared.split, name)}
+    present = 0
+    for i in track(range(len(slices)), "purifying", unit="pair", enabled=progress):
         paths = {side: out / part[i] / side / f"{slices.key[i]}.png" for side in ("lq", "gt", "label")}
         if not labelled:
             del paths["label"]
         if all(p.exists() for p in paths.values()):
-            there += 1
+            present += 1
             continue
         pair = Pair(*(x[None] for x in data[i]))
-        made = module.purify(pair, epoch=0)
-        images = {"lq": made.input, "gt": made.target}
+        purified = module.purify(pair, epoch=0)
+        images = {"lq": purified.input, "gt": purified.target}
         if masks is not None:
             mask = torch.from_numpy(np.array(masks[i])).float()[None, None] / 255.0
             remove = model.denoiser.restore if model is not None else None
             images["label"] = chosen.test_label(pair._replace(mask=mask), remove)
         for side, image in images.items():
             write_png(paths[side], image[0, 0].numpy(), bits)
-    counts = ", ".join(f"{len(getattr(ready.split, p))} {p}" for p in ("train", "val", "test"))
+    counts = ", ".join(f"{len(getattr(prepared.split, p))} {p}" for p in ("train", "val", "test"))
     lines = [
-        f"{counts} pairs under {chosen.name}, {bits} bit, HU {ready.window.low:g} to {ready.window.high:g}; {there} were there"
+        f"{counts} pairs under {chosen.name}, {bits} bit, HU {prepared.window.low:g} to {prepared.window.high:g}; {present} "
+        "had been written before"
     ]
     if not labelled:
         why = "module 3 needs --weak" if chosen.kind == "purified" else f"{chosen.name} has the NDCT for its label"

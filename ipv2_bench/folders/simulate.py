@@ -1,8 +1,8 @@
-"""Virtual scans written to disk, for whoever trains elsewhere."""
+"""Virtual scans written to disk, for training with other programs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,38 +10,50 @@ import numpy as np
 
 from ipv2_bench import registry
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.out_folder import claim
-from ipv2_bench.data.dicom import read_tree
-from ipv2_bench.data.dicom_out import make_slice, write_dicom
+from ipv2_bench.data.dicom.output import make_slice, write_dicom
+from ipv2_bench.data.dicom.series import Series
+from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.png import write_png
 from ipv2_bench.data.second_scan import ScannedSlice
-from ipv2_bench.data.series import Series
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.sources.virtual_scan import VirtualScan, scan_slice
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import prepare_output
+from ipv2_bench.fingerprint import settings_of
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.purification.calibration import lung_region, noise_level
+from ipv2_bench.progress import track
 
 SIDES = {"lq": "low", "gt": "normal", "truth": "truth"}
 """Folder → image: the uLDCT, the NDCT, and the noise-free slice that the uLDCT shows."""
 
+LEAST_PIXELS = 50
+"""Pixels of lung that a slice must have for its noise to be measured."""
+
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a virtual scan wrote: slices, of how many series, those found there, and the median noise in the lung in HU."""
+    """What a virtual scan wrote.
+
+    Attributes
+    ----------
+    written, present
+        Slices written, and those that had been written before.
+    series
+        Number of series.
+    noise_hu
+        Median noise in the lung of uLDCT and NDCT; NaN where no slice shows enough lung.
+    """
 
     written: int
     series: int
-    there: int
+    present: int
     noise_hu: tuple[float, float]
 
     def text(self, out: Path) -> str:
-        """What happened, in words."""
-        noise = (
-            "" if np.isnan(self.noise_hu[0]) else "; noise in the lung {:.3g} HU, NDCT {:.3g} HU".format(*self.noise_hu)
-        )
-        lines = [f"{self.written} slices of {self.series} series scanned, {self.there} were there{noise}: {out}"]
+        """The result in words."""
+        noise = "" if np.isnan(self.noise_hu[0]) else "; noise in the lung {:.3g} HU, NDCT {:.3g} HU".format(*self.noise_hu)
+        lines = [f"{self.written} slices of {self.series} series scanned, {self.present} had been before{noise}: {out}"]
         if noise:
             lines.append("for more or less noise: data.photons=…")
         return "\n".join(lines)
@@ -55,7 +67,7 @@ def simulate_tree(
     Parameters
     ----------
     config
-        Its ``data`` options are those of ``virtual_scan``; its window is that of the PNG.
+        Its ``data.options`` are those of ``virtual_scan``; its window is that of the PNG.
     source
         Tree of NDCT DICOM series.
     out
@@ -72,16 +84,11 @@ def simulate_tree(
     InputError
         When the series are not usable, or ``out`` holds something else.
     """
-    from tqdm import tqdm
-
     if form not in ("png8", "png16", "dicom"):
         raise InputError(f"--format is '{form}': use png8, png16 or dicom")
     if size < 0:
         raise InputError(f"--size is {size}: expected pixels along a side, or 0 for the scanner's own")
-    options = (
-        {**config.data.options, "root": str(source)} if config.data.source == "virtual_scan" else {"root": str(source)}
-    )
-    scan: Any = registry.build(VirtualScan, Source, options, "virtual scan")
+    scan: Any = registry.build(VirtualScan, Source, {**config.data.options, "root": str(source)}, "virtual scan")
     window = Window(*config.data.window)
     trees = read_tree(source, progress, scan.patients_by, derived=scan.derived)
     jobs = [
@@ -91,32 +98,33 @@ def simulate_tree(
     ]
     if not jobs:
         raise InputError(f"no slice shows lung over {scan.min_lung:.0%} of the body: lower data.min_lung")
-    claim(
-        out,
-        [source],
-        "simulate",
-        {"scan": scan.identity(), "as": [form, size, asdict(window)]},
-    )
-    written, there = 0, 0
+    prepare_output(out, [source], "simulate", {"scan": scan.identity(), "as": [form, size, settings_of(window)]})
+    written, present = 0, 0
     noise: list[list[float]] = []
-    for number, i in tqdm(jobs, desc="virtual scan", unit="slice", disable=not progress):
+    for number, i in track(jobs, "virtual scan", enabled=progress):
         series = trees[number]
         # PNG in one folder, as paired_png reads them; DICOM in a folder for each series.
         name = f"{series.key}/{i:04d}.dcm" if form == "dicom" else f"{series.key}-{i:04d}.png"
         if all((out / side / name).exists() for side in SIDES):
-            there += 1
+            present += 1
             continue
         one = scan_slice(scan.scanner, scan.seed, size or series.hu.shape[1], scan.job(series, i))
         for side, attribute in SIDES.items():
             _write(out / side / name, getattr(one, attribute), one, series, i, side, form, window)
         written += 1
         if len(noise) < 32:
-            units = [window.unit(x) for x in (one.low, one.normal)]
-            region = lung_region(*units)
-            if region.sum() >= 50:
-                noise.append([noise_level(u, region) * window.width for u in units])
+            noise += _lung_noise(one, window)
     middle = np.median(noise, axis=0) if noise else (float("nan"), float("nan"))
-    return Simulated(written, len(trees), there, (float(middle[0]), float(middle[1])))
+    return Simulated(written, len(trees), present, (float(middle[0]), float(middle[1])))
+
+
+def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
+    """Noise in the lung of uLDCT and NDCT in HU; empty where a slice shows too little of it."""
+    from ipv2_bench.purification.calibration import lung_region, noise_level
+
+    units = [window.unit(x) for x in (one.low, one.normal)]
+    region = lung_region(*units)
+    return [[noise_level(u, region) * window.width for u in units]] if region.sum() >= LEAST_PIXELS else []
 
 
 def _write(

@@ -1,12 +1,11 @@
-"""What happens around training: checks, history, checkpoints and averaging."""
+"""What accompanies training: checks of loss and weights, history, throughput and checkpoints."""
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,14 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint as LastOfAll
 
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import csv_text, write_text
 
 Report = Callable[[str, int, int], None]
 FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
 
 
 class Finite(L.Callback):
-    """Stops a run whose loss or weights are not finite, and names the step, the slices and the checkpoint to go on from."""
+    """Stops a run whose loss or weights are not finite; names the step, the slices and the checkpoint to continue from."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
@@ -34,9 +34,9 @@ class Finite(L.Callback):
             self._stop(trainer, f"the loss of {type(module).__name__} is {loss}")
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.look_at_weights(trainer, module)
+        self.check_weights(trainer, module)
 
-    def look_at_weights(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def check_weights(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Refuse to go on, and to save, where a gradient that was not finite has spoiled them."""
         for name, weight in module.named_parameters():
             if not bool(torch.isfinite(weight).all()):
@@ -55,7 +55,7 @@ class Finite(L.Callback):
 
 
 def latest_keys(trainer: L.Trainer) -> str:
-    """Places of the last batch's slices in their set, with their keys."""
+    """Indices of the last batch's slices in their set, with their keys."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     keys = getattr(getattr(data, "slices", None), "key", ())
     named = [f"{i} (key {keys[i]})" if keys else str(i) for i in getattr(data, "latest", [])]
@@ -72,7 +72,7 @@ class History(L.Callback):
         self.path, self.report = path, report
         self.rows: list[list] = []
         self._losses: list[float] = []
-        self._told, self._lr, self._epoch = 0.0, 0.0, 0
+        self._reported, self._lr, self._epoch = 0.0, 0.0, 0
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
@@ -93,8 +93,8 @@ class History(L.Callback):
             return
         self.rows.append([trainer.global_step, self._epoch, sum(self._losses), self._lr, None])
         self._losses.clear()
-        if time.monotonic() - self._told > 0.3 or trainer.global_step == trainer.max_steps:
-            self._told = time.monotonic()
+        if time.monotonic() - self._reported > 0.3 or trainer.global_step == trainer.max_steps:
+            self._reported = time.monotonic()
             self.report(f"epoch {self._epoch + 1}", trainer.global_step, trainer.max_steps)
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -143,13 +143,8 @@ class Throughput(L.Callback):
         _write_csv(self.path, ("step", "slices_per_s", "gpu_memory_mb"), self.rows)
 
 
-def _write_csv(path: Path, fields: tuple[str, ...], rows: list[list]) -> None:
-    temporary = path.with_suffix(".part")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(fields)
-        writer.writerows([["" if v is None else f"{v:.8g}" if isinstance(v, float) else v for v in r] for r in rows])
-    os.replace(temporary, path)
+def _write_csv(path: Path, columns: Sequence[str], rows: list[list]) -> None:
+    write_text(path, csv_text([dict(zip(columns, row, strict=True)) for row in rows], columns, digits=8))
 
 
 class Checkpoint(LastOfAll):
@@ -160,8 +155,7 @@ class Checkpoint(LastOfAll):
     """
 
     def __init__(self, path: Path, validate_every: int, finite: Finite, seconds: float = 15.0) -> None:
-        self.path, self.validate_every, self.finite = path, validate_every, finite
-        self.seconds = float(os.environ.get("IPV2_BENCH_CHECKPOINT_SECONDS", seconds))
+        self.path, self.validate_every, self.finite, self.seconds = path, validate_every, finite, seconds
         self._saved = time.monotonic()
         self._step = 0
 
@@ -180,7 +174,7 @@ class Checkpoint(LastOfAll):
             or step == trainer.max_steps
         ):
             return
-        self.finite.look_at_weights(trainer, module)
+        self.finite.check_weights(trainer, module)
         temporary = self.path.with_suffix(".part")
         trainer.save_checkpoint(temporary)
         os.replace(temporary, self.path)

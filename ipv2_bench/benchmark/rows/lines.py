@@ -1,149 +1,147 @@
-"""The lines of a table: rows joined over their seeds, how sure each value is, and which is better."""
+"""The lines of a table: rows joined over their seeds, with intervals, paired differences and the best line."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from ipv2_bench.benchmark.row_files import Row
-from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, Table
+from ipv2_bench.benchmark.rows.row import Row
+from ipv2_bench.benchmark.tables import Table
+from ipv2_bench.metrics.base import Column
 from ipv2_bench.metrics.uncertainty import Interval, Sample, interval
-
-OFFLINE = ("fd_randconv", "kid_x100_randconv")
-FIDELITY = ("psnr_db", "ssim", "rmse_hu", "rmse_hu_rim", "noise_hu_background", "noise_hu_lung", "noise_hu_tissue")
-DETAIL = (
-    *("noise_hu_bone", "bias_hu_background", "bias_hu_lung", "bias_hu_tissue", "bias_hu_bone"),
-    *("edge_mtf50", "nps_peak_shift_per_mm", "nps_mean_shift_per_mm", "nodule_cnr", "nodule_contrast"),
-    *("fid_inf", "clip_fid_inf_x100", "fd_inf_randconv"),
-)
-STRUCTURE = (
-    *("psnr_label_db", "ssim_label", "rmse_label", "ms_ssim_label"),
-    *("vif_label", "fsim_label", "gmsd_label", "iw_ssim_label"),
-)
-COST = ("seconds_per_slice", "network_calls", "inference_memory_mb")
-MEASURED = (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY, *DETAIL, *STRUCTURE, *COST)
-HIGHER_IS_BETTER = ("psnr_db", "ssim")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a rendered table: what names it, and mean and standard deviation over seeds of what was measured.
+    """One line of a rendered table.
 
-    ``values`` hold each measure seed by seed, ``replicates`` the same on the bootstrap's draws, [seeds, B], which are of
-    ``sample``; ``units`` how many patients show a measure that some lack. ``key`` is the denoiser's in the registry: titles
-    may repeat; ``variant_of`` that of the denoiser which it varies, if any.
+    Attributes
+    ----------
+    label, denoiser, strategy, modules
+        What names it: label, title of the denoiser (``None`` for a line of labels), strategy, modules that are on.
+    key, variant_of
+        Key of the denoiser (titles may repeat), and of the one that it varies.
+    n_images, seeds
+        Test slices, and training seeds.
+    published
+        Published values by column.
+    values
+        Each column seed by seed.
+    replicates
+        The same on the bootstrap's draws, [seeds, B], which are of ``sample``.
+    sample
+        What the draws were taken of; ``None`` without draws.
+    units
+        How many patients have a column that some lack.
+    ours
+        Whether its strategy has an option of ours, which the paper does not publish.
     """
 
     label: str
-    denoiser: str
+    denoiser: str | None
     strategy: str
     modules: str
+    key: str | None
+    variant_of: str | None
     n_images: int
     seeds: tuple[int, ...]
-    mean: dict[str, float]
-    std: dict[str, float]
-    published: dict[str, float]
+    published: dict[str, float] = field(default_factory=dict)
     values: dict[str, list[float]] = field(default_factory=dict)
     replicates: dict[str, np.ndarray] = field(default_factory=dict)
     sample: Sample | None = None
     units: dict[str, int] = field(default_factory=dict)
-    key: str = ""
-    variant_of: str = ""
+    ours: bool = False
 
-    def interval(self, metric: str) -> Interval | None:
-        """The interval of a measure's mean; ``None`` where there is none."""
-        if self.sample is None or metric not in self.replicates or metric not in self.mean:
+    @cached_property
+    def mean(self) -> dict[str, float]:
+        """Mean of each column over the seeds."""
+        return {k: sum(v) / len(v) for k, v in self.values.items()}
+
+    @cached_property
+    def std(self) -> dict[str, float]:
+        """Standard deviation of each column over the seeds, where there are several."""
+        return {k: float(np.std(v, ddof=1)) for k, v in self.values.items() if len(v) > 1}
+
+    @property
+    def name(self) -> str:
+        """The line in words."""
+        return f"{self.denoiser} + {self.strategy}" if self.denoiser else f"{self.strategy}(NDCT)"
+
+    def interval(self, column: str) -> Interval | None:
+        """The interval of a column's mean; ``None`` where there is none."""
+        if self.sample is None or column not in self.replicates or column not in self.values:
             return None
-        found = interval(self.values[metric], self.replicates[metric], self.sample, self.units.get(metric))
-        return found if math.isfinite(found.low) else None
+        own = interval(self.values[column], self.replicates[column], self.sample, self.units.get(column))
+        return own if math.isfinite(own.low) else None
 
-    def less(self, other: Line, metric: str) -> Interval | None:
+    def difference_to(self, other: Line, column: str) -> Interval | None:
         """The interval of the paired difference ``self − other``; ``None`` where there is none."""
-        if self.sample is None or self.seeds != other.seeds or not all(metric in x.replicates for x in (self, other)):
+        both = all(column in x.replicates and column in x.values for x in (self, other))
+        if self.sample is None or self.seeds != other.seeds or not both:
             return None
-        values = np.subtract(self.values[metric], other.values[metric])
-        replicates = self.replicates[metric] - other.replicates[metric]
-        found = interval(values.tolist(), replicates, self.sample, self.units.get(metric))
-        return found if math.isfinite(found.low) else None
+        values = np.subtract(self.values[column], other.values[column])
+        replicates = self.replicates[column] - other.replicates[column]
+        difference = interval(values.tolist(), replicates, self.sample, self.units.get(column))
+        return difference if math.isfinite(difference.low) else None
 
 
-def lines(table: Table, rows: list[list[Row]]) -> list[Line]:
-    """Join the rows of each table line over its seeds; lines without a row are left out."""
-    found = []
-    for of_line in rows:
-        if not of_line:
-            continue
-        first = of_line[0].data
-        key = first.get("denoiser_key", "")
-        values: dict[str, list[float]] = {m: [] for m in MEASURED}
-        for row in of_line:
-            cost = {k: row.data["cost"].get(k) for k in COST}
-            flat = {**row.data["distances"], **row.data["fidelity"], **row.data.get("structure", {}), **cost}
-            for m in MEASURED:
-                if flat.get(m) is not None:
-                    values[m].append(float(flat[m]))
-        full = {m: v for m, v in values.items() if len(v) == len(of_line)}
-        found.append(
-            Line(
-                first["label"],
-                first["denoiser"],
-                first["strategy"],
-                first["modules"],
-                first["n_images"],
-                tuple(row.data["seed"] for row in of_line),
-                {m: sum(v) / len(v) for m, v in full.items()},
-                {m: _std(v) for m, v in full.items() if len(v) > 1},
-                {} if ":" in key else table.published.get((first["label"], first["denoiser"], first["strategy"]), {}),
-                full,
-                {
-                    m: np.stack([r.replicates[m] for r in of_line])
-                    for m in full
-                    if all(m in r.replicates for r in of_line)
-                },
-                of_line[0].sample,
-                first.get("n_units", {}),
-                key,
-                first.get("variant_of", ""),
-            )
-        )
-    return found
+def table_lines(table: Table, rows: Sequence[Sequence[Row]]) -> list[Line]:
+    """Join the rows of each of a table's lines over their seeds; lines without a row are left out."""
+    return [_line(table, index, of_line) for index, of_line in enumerate(rows) if of_line]
 
 
-def _std(values: list[float]) -> float:
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
+def _line(table: Table, index: int, rows: Sequence[Row]) -> Line:
+    first = rows[0]
+    each = [row.values for row in rows]
+    values = {k: [v[k] for v in each] for k in each[0] if all(k in v for v in each)}
+    replicates = {k: np.stack([r.drawn[k] for r in rows]) for k in values if all(k in r.drawn for r in rows)}
+    title = first.denoiser.title if first.denoiser else None
+    outside = first.denoiser_key is not None and ":" in first.denoiser_key
+    published = {} if outside else table.published.get((first.label, title, first.strategy), {})
+    return Line(
+        label=first.label,
+        denoiser=title,
+        strategy=first.strategy,
+        modules=first.modules,
+        key=first.denoiser_key,
+        variant_of=first.denoiser.variant_of if first.denoiser else None,
+        n_images=first.n_images,
+        seeds=tuple(row.seed for row in rows),
+        published=published,
+        values=values,
+        replicates=replicates,
+        sample=first.sample,
+        units=first.n_units,
+        ours=table.lines[index].strategy.has_options if index < len(table.lines) else False,
+    )
 
 
-def baseline(found: list[Line], line: Line) -> Line | None:
+def baseline(lines: Sequence[Line], line: Line) -> Line | None:
     """The line to compare with: IPv1 with the same label and denoiser, or for a variant the denoiser that it varies."""
-    own = (line.label, line.denoiser, line.key, "IPv1")
-    same = [x for x in found if (x.label, x.denoiser, x.key, x.strategy) == own]
+    own = (line.label, line.key, "IPv1")
+    candidates = [x for x in lines if (x.label, x.key, x.strategy) == own]
     if line.variant_of:
-        own_base = (line.label, line.variant_of, line.strategy)
-        same += [x for x in found if (x.label, x.key, x.strategy) == own_base]
-    return next(iter(same), None)
+        varied = (line.label, line.variant_of, line.strategy)
+        candidates += [x for x in lines if (x.label, x.key, x.strategy) == varied]
+    return next((x for x in candidates if x is not line), None)
 
 
-def better(metric: str, after: float, before: float) -> bool:
-    """Whether a value improved."""
-    return after > before if metric in HIGHER_IS_BETTER else after < before
-
-
-def best(found: list[Line], metric: str) -> Line | None:
+def best(lines: Sequence[Line], column: Column) -> Line | None:
     """The one line of a label that is better than every other, each paired difference excluding zero.
 
     ``None`` where there is none, or there are too few seeds or patients to tell.
     """
-    rivals = [line for line in found if metric in line.mean]
+    rivals = [line for line in lines if column.name in line.values]
     if len(rivals) < 2:
         return None
-    sign = 1.0 if metric in HIGHER_IS_BETTER else -1.0
-    first = max(rivals, key=lambda line: sign * line.mean[metric])
+    first = min(rivals, key=lambda line: column.cost_of(line.mean[column.name]))
     for other in rivals:
         if other is not first:
-            d = first.less(other, metric)
+            d = first.difference_to(other, column.name)
             if d is None or not (d.tells and d.excludes_zero):
                 return None
     return first

@@ -1,128 +1,205 @@
-"""Rows as files: JSON in the published form, written by a run or contributed, from which every table can be rendered."""
+"""A row of a leaderboard: one image set measured on the test slices of one data set, with what it came from."""
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache, cached_property
-from pathlib import Path
-from typing import Any
+from functools import cached_property
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ipv2_bench.benchmark.out_folder import write_text
-from ipv2_bench.errors import InputError
-from ipv2_bench.fingerprint import digest
+from ipv2_bench.benchmark.cells.cost import Cost
+from ipv2_bench.benchmark.config import TrainSettings
 from ipv2_bench.metrics.uncertainty import Sample
 
-SCHEMA = 4
+SCHEMA = 5
+"""Version of the form of rows."""
 
-SHARED = ("data_manifest", "window_hu", "split", "budget", "measuring_code", "meaningful")
+Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Interval95 = tuple[float, float]
+
+
+class Record(BaseModel):
+    """Base of everything that a row holds: immutable, closed to unknown keys, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Extractor(Record):
+    """A feature extractor: version of its code, and hash of its weights."""
+
+    version: str
+    sha256: Sha256
+
+
+class SplitRule(Record):
+    """How slices were split: rule or hash of a file, fractions of train, validation and test, and seed."""
+
+    rule: str
+    fractions: tuple[float, float, float]
+    seed: int
+
+
+class Provenance(Record):
+    """What a row came from.
+
+    Attributes
+    ----------
+    benchmark, meaningful
+        Name of the configuration, and whether its numbers mean anything.
+    source, data_manifest, size, window_hu, split, n_train
+        The data: source, hash over every slice, pixels along a side, HU that map to 0 and 1, split, training slices.
+    module_2
+        Settings of Add Noise, calibrated.
+    budget
+        Of training.
+    denoisers
+        Options of every denoiser of the configuration.
+    extractors
+        Feature spaces that were measured in.
+    measuring
+        Hash of the versions of everything that measures.
+    versions
+        Of the code that shapes slices and pairs.
+    commit
+        Of the program; ``None`` outside of its checkout.
+    packages, processor
+        What it ran with and on.
+    """
+
+    benchmark: str
+    meaningful: bool
+    source: str
+    data_manifest: Sha256
+    size: int
+    window_hu: tuple[float, float]
+    split: SplitRule
+    n_train: Annotated[int, Field(ge=1)]
+    module_2: dict[str, Any]
+    budget: TrainSettings
+    denoisers: dict[str, dict[str, Any]]
+    extractors: dict[str, Extractor]
+    measuring: Hash
+    versions: dict[str, int]
+    commit: str | None
+    packages: dict[str, str]
+    processor: str
+
+
+SHARED = ("data_manifest", "window_hu", "split", "budget", "measuring", "meaningful")
 """What of the provenance two rows must share to be compared, besides the label's images and the extractor."""
 
 
-@dataclass(frozen=True)
-class Row:
-    """One row: what its JSON file holds."""
+class RowDenoiser(Record):
+    """The denoiser of a row: key, name in the tables, and key of the denoiser that it varies, if any."""
 
-    data: dict[str, Any]
+    key: str
+    title: str
+    variant_of: str | None = None
+
+
+class Row(Record):
+    """One image set (a denoiser under a strategy with one training seed, or a label), measured.
+
+    Attributes
+    ----------
+    images, reference
+        Hashes of what determines the images, and the label's images that distances are taken to.
+    label
+        That label.
+    denoiser
+        ``None`` for a row of label images.
+    strategy, modules
+        Of the training pairs, or of the label; which of the three modules are on, as ``1+2``.
+    seed
+        Of weights, order, noise and losses.
+    n_images, n_test_patients
+        Test slices, and their patients; ``None`` where patients are not stated.
+    measures
+        Columns of the catalogue.
+    intervals
+        Ends of the 95 % interval of each, over patients where there are several, else over slices.
+    intervals_over
+        Which of the two.
+    n_units
+        Patients (or slices) that have a measure which some lack.
+    cost
+        ``None`` for a row of label images.
+    replicates
+        Each measure on the draws of the bootstrap, which are the same for all rows of a benchmark, so that differences
+        are paired; ``None`` where a draw does not have it.
+    """
+
+    row_schema: Annotated[Literal[5], Field(alias="schema")] = 5
+    images: Hash
+    reference: Hash
+    label: Literal["NDCT", "IPv2(NDCT)"]
+    denoiser: RowDenoiser | None
+    strategy: Annotated[str, Field(min_length=1)]
+    modules: str
+    seed: Annotated[int, Field(ge=0)]
+    n_images: Annotated[int, Field(ge=1)]
+    n_test_patients: Annotated[int, Field(ge=1)] | None
+    measures: dict[str, float]
+    intervals: dict[str, Interval95]
+    intervals_over: Literal["patients", "slices"]
+    n_units: dict[str, int]
+    cost: Cost | None
+    provenance: Provenance
+    replicates: dict[str, list[float | None]]
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _draws_of_one_length(self) -> Row:
+        lengths = {len(v) for v in self.replicates.values()}
+        if len(lengths) > 1:
+            raise ValueError(f"replicates are lists of {sorted(lengths)} numbers: expected one length")
+        return self
 
     @cached_property
-    def replicates(self) -> dict[str, np.ndarray]:
-        """Each measure on the bootstrap's draws, [B]; NaN where a draw does not show it."""
-        return {k: np.array(v, dtype=np.float64) for k, v in self.data["replicates"].items()}
+    def drawn(self) -> dict[str, np.ndarray]:
+        """Each measure on the bootstrap's draws, [B]; NaN where a draw does not have it."""
+        return {k: np.array(v, dtype=np.float64) for k, v in self.replicates.items()}
 
     @property
     def sample(self) -> Sample | None:
         """What the draws were taken of; ``None`` without any."""
         if not self.replicates:
             return None
-        patients = int(self.data["n_test_patients"])
-        drawn = len(next(iter(self.replicates.values())))
-        return Sample(patients if patients > 1 else int(self.data["n_images"]), patients, drawn)
+        patients = self.n_test_patients or 0
+        return Sample(patients if patients > 1 else self.n_images, patients, len(next(iter(self.replicates.values()))))
+
+    @property
+    def denoiser_key(self) -> str | None:
+        """Key of its denoiser; ``None`` for a label."""
+        return self.denoiser.key if self.denoiser else None
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Everything that tables can show: measures and cost."""
+        cost = {} if self.cost is None else self.cost.model_dump(exclude={"device"})
+        return {**self.measures, **{k: float(v) for k, v in cost.items()}}
+
+    @property
+    def name(self) -> str:
+        """The row in words."""
+        what = f"{self.denoiser.title} + {self.strategy}" if self.denoiser else f"{self.strategy}(NDCT)"
+        return f"{what}, seed {self.seed}, against {self.label}"
 
 
 def storable(replicates: dict[str, np.ndarray]) -> dict[str, list[float | None]]:
-    """Replicates as a row holds them: six digits, nothing for NaN."""
+    """Replicates as a row holds them: six significant digits, ``None`` for NaN."""
     return {k: [float(f"{x:.6g}") if math.isfinite(x) else None for x in v] for k, v in sorted(replicates.items())}
 
 
-def row_text(data: dict[str, Any]) -> str:
-    """A row as its file has it: a field a line, and lists of numbers on one."""
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-    return re.sub(r"\[\n[-+.\deE\s,nul]+\]", lambda m: re.sub(r"\s+", "", m[0]).replace(",", ", "), text) + "\n"
-
-
-def write_row(out: Path, row: dict[str, Any]) -> Path:
-    """Write a row into the folder ``rows`` of its leaderboard, unless it stands there; its path comes back."""
-    # The same images may stand in two tables under two names of the lattice, such as IPv1+1+2 and IPv2, and a label that
-    # needs no weak denoiser is the same for every seed.
-    name = f"{row['images']} {row['strategy']} {row['label']}"
-    name = f"{re.sub(r'[^A-Za-z0-9+]+', '-', name).strip('-')}-seed{row['seed']}"
-    path, text = out / "rows" / f"{name}.json", row_text(row)
-    write_text(path, text)
-    return path
-
-
-def remove_superseded(written: dict[Path, dict[str, Any]]) -> int:
-    """Remove rows that earlier code gave for the very lines that have new ones; any others stay."""
-    now = {_line_identity(row) for row in written.values()}
-    removed = 0
-    for folder in {path.parent for path in written}:
-        for path in sorted(folder.glob("*.json")):
-            if path in written:
-                continue
-            with suppress(ValueError):  # what is no JSON was not written here
-                row = json.loads(path.read_text(encoding="utf-8"))
-                if isinstance(row, dict) and _line_identity(row) in now:
-                    path.unlink()
-                    removed += 1
-    return removed
-
-
-def _line_identity(row: dict[str, Any]) -> str:
-    """Hash of what a row stands for, whatever code computed it: line, seed, data, budget and sizes of the denoisers."""
-    of_line = [row.get(k) for k in ("label", "denoiser_key", "strategy", "seed")]
-    came = row.get("provenance", {})
-    return digest(
-        [of_line, [came.get(k) for k in ("benchmark", "data_manifest", "window_hu", "split", "budget", "denoisers")]]
-    )
-
-
-def read_row(path: Path) -> dict[str, Any]:
-    """A row from its file, in the published form.
-
-    Raises
-    ------
-    InputError
-        When it is no row; the field is named.
-    """
-    import jsonschema
-
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"the row {path.name} is not there: name files under leaderboards/*/rows") from error
-    except ValueError as error:
-        raise InputError(f"the row {path.name} is no JSON ({error})") from error
-    version = row.get("schema") if isinstance(row, dict) else None
-    if isinstance(version, int) and version != SCHEMA:
-        raise InputError(f"the row {path.name} is of schema {version}, not {SCHEMA}: compute it anew")
-    problems = sorted(jsonschema.Draft202012Validator(schema()).iter_errors(row), key=lambda e: list(map(str, e.path)))
-    if problems:
-        first = problems[0]
-        where = ".".join(map(str, first.path)) or "the row"
-        raise InputError(f"the row {path.name} breaks the schema at {where}: {first.message[:200]}")
-    lengths = {len(v) for v in row["replicates"].values()}
-    if len(lengths) > 1:
-        raise InputError(f"the row {path.name} breaks the schema at replicates: lists of {sorted(lengths)} numbers")
-    return row
-
-
-@cache
 def schema() -> dict[str, Any]:
-    """The published JSON Schema of rows."""
-    return json.loads(Path(__file__).with_name("row.schema.json").read_text(encoding="utf-8"))
+    """The JSON Schema of rows, generated from the model."""
+    generated = Row.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **generated,
+        "title": "A row of an IPv2-Bench leaderboard",
+    }

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
+from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.measuring import feature_extractor
-from ipv2_bench.benchmark.plan import check, plan_cells, prepare
-from ipv2_bench.benchmark.reproduce import cell_name
 from ipv2_bench.benchmark.tables import load_tables
-from ipv2_bench.data.slices import write_whole
+from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.errors import InputError
-from ipv2_bench.metrics.anatomy import regions, rim
-from ipv2_bench.metrics.distances import frechet_distance
-from ipv2_bench.metrics.offline_features import NAME
+from ipv2_bench.files import csv_text, write_text
+from ipv2_bench.progress import track
+
+SPACE = "randconv"
+"""Feature space of the distances, which is there on every machine."""
 
 PARTS = ("rim", "background", "lung", "tissue")
 
 
-def attribute(config: Config, denoisers: tuple[str, ...] = (), progress: bool = True) -> str:
+@dataclass(frozen=True)
+class _Truth:
+    """Truth of the test slices, the pixels of each part, and features of the NDCT."""
+
+    images: np.ndarray
+    parts: dict[str, np.ndarray]
+    reference: list[np.ndarray]
+
+
+def attribute(config: Config, denoisers: Sequence[str] = (), progress: bool = True) -> str:
     """Attribute the distances of Table 1's cells to regions.
 
     Each part of every denoised slice (the rim of the body, and background, lung and tissue without it) is replaced by the
@@ -34,69 +42,65 @@ def attribute(config: Config, denoisers: tuple[str, ...] = (), progress: bool = 
     config
         Of a benchmark that ``reproduce`` has completed, on data whose truth is known.
     denoisers
-        Registry keys; all of Table 1 when empty.
+        Keys; all of Table 1 when empty.
     progress
-        Show a progress bar.
+        Show progress.
 
     Returns
     -------
     str
-        A Markdown table, a line per cell, which also lies as ``attribution.csv`` and ``.md`` beside the tables.
+        A Markdown table, a line per cell; it is also written as ``attribution.csv`` and ``.md`` beside the tables.
 
     Raises
     ------
     InputError
         When the truth is not known, or a cell is not complete.
     """
-    tables = load_tables(config, [1])
-    check(config, tables)
-    ready = prepare(config, progress)
-    if ready.slices.truth is None:
-        raise InputError(f"data.source {config.data.source} knows no truth: use phantom or virtual_scan")
-    cells = {k: s for k, s in plan_cells(ready, tables).items() if not denoisers or k.denoiser in denoisers}
-    missing = [cell_name(k, s) for k, s in cells.items() if not s.done]
+    benchmark = Benchmark.open(config, load_tables(config, [1]), progress)
+    benchmark.prepared.need_truth()
+    cells = [s for k, s in benchmark.cells.items() if not denoisers or k.denoiser in denoisers]
     if not cells:
         raise InputError(f"denoisers {', '.join(denoisers)} are not in Table 1: name some that are")
-    if missing:
-        raise InputError(f"{missing[0]} is not complete: run ipv2-bench reproduce with the same settings first")
-    test = ready.split.test
-    truth, normal = np.array(ready.slices.truth[test]), np.array(ready.slices.normal[test])
-    borders = np.stack([rim(t) for t in truth])
-    found = [regions(t, ready.window) for t in truth]
-    masks = {"rim": borders} | {k: np.stack([f[k] for f in found]) & ~borders for k in PARTS[1:]}
-    extract = feature_extractor(ready.slices, ready.split)
-    reference = extract(normal)
+    benchmark.require_complete(cells)
+    truth = _truth(benchmark)
+    lines = [_line(benchmark, spec, truth) for spec in track(cells, "cells", unit="cell", enabled=progress)]
+    headings = {k: k.replace(f"fd_{SPACE}", "FD").replace("_true_", ", true ").replace("_hu_", " ") for k in lines[0]}
+    markdown = render("plain_table.md.j2", columns=headings, rows=lines)
+    write_text(config.out / "attribution.csv", csv_text(lines))
+    write_text(config.out / "attribution.md", markdown)
+    return markdown
+
+
+def _truth(benchmark: Benchmark) -> _Truth:
+    from ipv2_bench.metrics.anatomy import regions, rim
+
+    prepared = benchmark.prepared
+    assert prepared.slices.truth is not None
+    test = prepared.split.test
+    images = np.array(prepared.slices.truth[test])
+    borders = np.stack([rim(t) for t in images])
+    each = [regions(t, prepared.window) for t in images]
+    parts = {"rim": borders} | {k: np.stack([r[k] for r in each]) & ~borders for k in PARTS[1:]}
+    return _Truth(images, parts, prepared.measuring.extractors[SPACE](np.array(prepared.slices.normal[test])))
+
+
+def _line(benchmark: Benchmark, spec: CellSpec, truth: _Truth) -> dict[str, str | int | float]:
+    from ipv2_bench.metrics.distances import frechet_distance
+
+    extract = benchmark.prepared.measuring.extractors[SPACE]
 
     def distance(images: np.ndarray) -> float:
-        return float(np.mean([frechet_distance(a, b) for a, b in zip(extract(images), reference, strict=True)]))
+        return float(np.mean([frechet_distance(a, b) for a, b in zip(extract(images), truth.reference, strict=True)]))
 
-    lines = []
-    for key, spec in tqdm(cells.items(), disable=not progress, desc="cells", unit="cell"):
-        images = np.load(spec.folder / "denoised.npy", allow_pickle=False)
-        error = (images - truth) * ready.window.width
-        line: dict[str, str | int | float] = {
-            "denoiser": key.denoiser,
-            "strategy": spec.strategy.name,
-            "seed": key.seed,
-        }
-        line[f"fd_{NAME}"] = distance(images)
-        for part, mask in masks.items():
-            line[f"fd_{NAME}_true_{part}"] = distance(np.where(mask, truth, images))
-        line |= {f"rmse_hu_{part}": float(np.sqrt((error[mask] ** 2).mean())) for part, mask in masks.items()}
-        line |= {f"bias_hu_{part}": float(error[mask].mean()) for part, mask in masks.items()}
-        lines.append({k: v if not isinstance(v, float) else float(f"{v:.3g}") for k, v in line.items()})
-    return _write(lines, Path(config.run.out) / config.name)
-
-
-def _write(lines: list[dict[str, str | int | float]], out: Path) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    head = [k.replace(f"fd_{NAME}", "FD").replace("_true_", ", true ").replace("_hu_", " ") for k in lines[0]]
-    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    text += ["| " + " | ".join(str(v) for v in line.values()) + " |" for line in lines]
-    markdown = "\n".join(text) + "\n"
-    write_whole(out / "attribution.csv", lambda file: file.write(buffer.getvalue().encode()))
-    write_whole(out / "attribution.md", lambda file: file.write(markdown.encode()))
-    return markdown
+    images = np.load(spec.images_path, allow_pickle=False)
+    error = (images - truth.images) * benchmark.prepared.window.width
+    line: dict[str, str | int | float] = {
+        "denoiser": spec.denoiser.key,
+        "strategy": spec.strategy.name,
+        "seed": spec.seed,
+        f"fd_{SPACE}": distance(images),
+        **{f"fd_{SPACE}_true_{k}": distance(np.where(mask, truth.images, images)) for k, mask in truth.parts.items()},
+        **{f"rmse_hu_{k}": float(np.sqrt((error[mask] ** 2).mean())) for k, mask in truth.parts.items()},
+        **{f"bias_hu_{k}": float(error[mask].mean()) for k, mask in truth.parts.items()},
+    }
+    return {k: float(f"{v:.3g}") if isinstance(v, float) else v for k, v in line.items()}

@@ -1,22 +1,50 @@
-"""Rows from anywhere, ranked: only those that can be compared stand in one list."""
+"""Rows from anywhere, ranked: only those that can be compared are in one list."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ipv2_bench.benchmark.lines import HIGHER_IS_BETTER, MEASURED
-from ipv2_bench.benchmark.row_files import SHARED, read_row
+from ipv2_bench.benchmark.rows.files import read_row
+from ipv2_bench.benchmark.rows.row import SHARED, Row
+from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest
-from ipv2_bench.metrics.extractors import COLUMNS
-from ipv2_bench.metrics.offline_features import NAME
+from ipv2_bench.metrics.base import Column
+from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 
 
-def rank(paths: Sequence[Path], metric: str) -> str:
+@dataclass(frozen=True)
+class Ranked:
+    """A denoiser under a strategy: the value of each of its seeds."""
+
+    name: str
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over the seeds."""
+        return sum(self.values) / len(self.values)
+
+    @property
+    def spread(self) -> str:
+        """Smallest and largest value; ``–`` for one seed."""
+        return f"{min(self.values):.4g} to {max(self.values):.4g}" if len(self.values) > 1 else "–"
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """One list: rows that share data, split, budget, label and extractor, the best first."""
+
+    column: Column
+    one: Row
+    ranked: list[Ranked]
+
+
+def rank(paths: Sequence[Path], name: str, extra: Sequence[str] = ()) -> str:
     """Rank rows by a measure, as Markdown: one list for each data, split, budget, label and extractor.
 
     Lines join the rows of one denoiser and strategy over their seeds. The list says which of two is ahead on the mean, not
@@ -26,65 +54,48 @@ def rank(paths: Sequence[Path], metric: str) -> str:
     ----------
     paths
         Files of rows.
-    metric
-        A column of the tables, such as ``rmse_hu`` or ``fd_randconv``.
+    name
+        A column of the catalogue, such as ``rmse_hu`` or ``edge_mtf50``.
+    extra
+        Measures from outside.
 
     Raises
     ------
     InputError
         For a file that is no row, or a measure that no row has.
     """
-    if metric not in MEASURED:
-        raise InputError(f"--by is '{metric}': use one of {', '.join(MEASURED)}")
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    measures = catalogue(extra)
+    return render("ranking.md.j2", rankings=rankings(paths, measures.column(name, "--by"), measures))
+
+
+def rankings(paths: Sequence[Path], column: Column, measures: Catalogue) -> list[Ranking]:
+    """The lists of :func:`rank`."""
+    groups: dict[str, list[Row]] = defaultdict(list)
     for path in paths:
         row = read_row(path)
-        if row["denoiser"] and _value(row, metric) is not None:
-            groups[_comparable(row, metric)].append(row)
+        value = row.values.get(column.name)
+        if row.denoiser is not None and value is not None and math.isfinite(value):
+            groups[_comparable(row, column, measures)].append(row)
     if not groups:
-        raise InputError(f"none of {len(paths)} rows is of a denoiser and has {metric}: name others or another measure")
-    ordered = sorted(
-        groups.values(), key=lambda rows: (rows[0]["provenance"]["benchmark"], rows[0]["label"], -len(rows))
-    )
-    return "\n".join(_list(rows, metric) for rows in ordered)
+        raise InputError(f"none of {len(paths)} rows is of a denoiser and has {column.name}: name others or another measure")
+    ordered = sorted(groups.values(), key=lambda rows: (rows[0].provenance.benchmark, rows[0].label, -len(rows)))
+    return [Ranking(column, rows[0], _ranked(rows, column)) for rows in ordered]
 
 
-def _value(row: dict[str, Any], metric: str) -> float | None:
-    found = {**row["distances"], **row["fidelity"], **row.get("structure", {}), **row["cost"]}.get(metric)
-    return None if found is None or not math.isfinite(found) else float(found)
+def _comparable(row: Row, column: Column, measures: Catalogue) -> str:
+    """Hash of what two rows must share to be in one list."""
+    space = measures.space_of(column.name)
+    extractor = row.provenance.extractors.get(space) if space else None
+    came = row.provenance.model_dump(mode="json")
+    used = None if extractor is None else extractor.model_dump()
+    return digest([row.label, row.reference, row.n_images, used, [came[k] for k in SHARED]])
 
 
-def _comparable(row: dict[str, Any], metric: str) -> str:
-    """Hash of what two rows must share to stand in one list."""
-    came = row["provenance"]
-    extractor = next((name for name, columns in COLUMNS.items() if metric in columns), NAME if NAME in metric else "")
-    used = came["extractors"].get(extractor) if extractor else None
-    return digest([row["label"], row["reference"], row["n_images"], used, [came.get(k) for k in SHARED]])
-
-
-def _list(rows: list[dict[str, Any]], metric: str) -> str:
-    lines: dict[tuple[str, str, str], dict[int, float]] = defaultdict(dict)
+def _ranked(rows: Sequence[Row], column: Column) -> list[Ranked]:
+    by_name: dict[str, dict[int, float]] = defaultdict(dict)
     for row in rows:
-        value = _value(row, metric)
-        assert value is not None
-        lines[row["denoiser"], row["denoiser_key"], row["strategy"]][row["seed"]] = value
-    sign = -1.0 if metric in HIGHER_IS_BETTER else 1.0
-    means = {who: sum(by_seed.values()) / len(by_seed) for who, by_seed in lines.items()}
-    came = rows[0]["provenance"]
-    budget = came["budget"]
-    steps = f"{budget['steps']} steps" if budget["steps"] else f"{budget['epochs']} epochs"
-    text = [
-        f"## {came['benchmark']}: {metric} against {rows[0]['label']}",
-        "",
-        f"data {came['data_manifest'][:12]}, {rows[0]['n_images']} test slices, {steps} of batch {budget['batch_size']}"
-        + ("" if came["meaningful"] else "; a trial whose numbers mean nothing"),
-        "",
-        f"| rank | denoiser + training | {metric} | seeds | from to |",
-        "|---|---|---|---|---|",
-    ]
-    for place, who in enumerate(sorted(means, key=lambda w: sign * means[w]), 1):
-        title = who[0] if ":" not in who[1] else f"{who[0]} ({who[1]})"
-        seeds = sorted(lines[who].values())
-        spread = f"{seeds[0]:.4g} to {seeds[-1]:.4g}" if len(seeds) > 1 else "–"
-        text.append(f"| {place} | {title} + {who[2]} | {means[who]:.4g} | {len(seeds)} | {spread} |")
-    return "\n".join([*text, ""])
+        assert row.denoiser is not None
+        outside = f" ({row.denoiser.key})" if ":" in row.denoiser.key else ""
+        by_name[f"{row.denoiser.title}{outside} + {row.strategy}"][row.seed] = row.values[column.name]
+    ranked = [Ranked(name, tuple(v for _, v in sorted(by_seed.items()))) for name, by_seed in by_name.items()]
+    return sorted(ranked, key=lambda r: column.cost_of(r.mean))

@@ -1,25 +1,26 @@
-"""Rows held to their images: is what a row says what its images give?"""
+"""Rows held to their images: whether a row says what its images give."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.measuring import test_measures
-from ipv2_bench.benchmark.plan import Prepared, prepare
-from ipv2_bench.benchmark.results import REPLICATES, measured
-from ipv2_bench.benchmark.row_files import read_row, storable
-from ipv2_bench.denoisers.checkpoint import load_denoiser
+from ipv2_bench.benchmark.measuring import measure_test_set
+from ipv2_bench.benchmark.prepared import Prepared
+from ipv2_bench.benchmark.rows.files import read_row
+from ipv2_bench.benchmark.rows.make import REPLICATES, measure_row
+from ipv2_bench.benchmark.rows.row import Row, storable
 from ipv2_bench.errors import InputError
-from ipv2_bench.metrics.measure import Measures
 from ipv2_bench.metrics.uncertainty import draw_slices
-from ipv2_bench.physics.seeding import torch_generator
+from ipv2_bench.progress import track
+
+if TYPE_CHECKING:
+    from ipv2_bench.metrics.image_set import Measurements
 
 TOLERANCE = 1e-4
 """Largest relative difference between a row's value and the one from its images: other processors round otherwise."""
@@ -30,7 +31,7 @@ WEIGHTS_HU = 2.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out for one row: nothing in ``differences`` when it is what its images give."""
+    """The result for one row: its file's name, what differs from its images, and how many numbers were compared."""
 
     name: str
     differences: tuple[str, ...]
@@ -49,111 +50,120 @@ def verify(config: Config, paths: Sequence[Path], weights: bool = False, progres
     weights
         Also denoise the test slices anew with the row's weights, and compare the images.
     progress
-        Show progress bars.
+        Show progress.
 
     Raises
     ------
     InputError
-        When a file is no row, is of other data, or its images are not here.
+        When a file is no row, is of other data, or its images are absent.
     """
-    from tqdm import tqdm
-
     rows = [(path, read_row(path)) for path in paths]
-    ready = prepare(config, progress)
-    found = []
-    for path, row in tqdm(rows, desc="rows", unit="row", disable=not progress):
-        _check_data(ready, path, row)
-        found.append(_verify(ready, path, row, weights))
-    return found
+    prepared = Prepared.open(config, progress)
+    for path, row in rows:
+        _check_data(prepared, path, row)
+    return [_verify(prepared, path, row, weights) for path, row in track(rows, "rows", unit="row", enabled=progress)]
 
 
-def _check_data(ready: Prepared, path: Path, row: dict[str, Any]) -> None:
-    came = row["provenance"]
+def _check_data(prepared: Prepared, path: Path, row: Row) -> None:
     own = {
-        "data_manifest": ready.slices.manifest,
-        "window_hu": [ready.window.low, ready.window.high],
-        "size": ready.config.data.size,
-        "n_train": len(ready.split.train),
+        "data_manifest": prepared.slices.manifest,
+        "window_hu": (prepared.window.low, prepared.window.high),
+        "size": prepared.config.data.size,
+        "n_train": len(prepared.split.train),
     }
     for key, value in own.items():
-        if came[key] != value:
+        stated = getattr(row.provenance, key)
+        if stated != value:
             raise InputError(
-                f"the row {path.name} is of other data ({key} {str(came[key])[:16]} and not {str(value)[:16]}): "
+                f"the row {path.name} is of other data ({key} {str(stated)[:16]} and not {str(value)[:16]}): "
                 "give the configuration and settings that it was computed with"
             )
 
 
-def _verify(ready: Prepared, path: Path, row: dict[str, Any], weights: bool) -> Verdict:
-    images, reference = (_images(ready, path, row[k]) for k in ("images", "reference"))
-    measures, to = (_measures(ready, x) for x in (images, reference))
-    draws = draw_slices([ready.slices.patient[i] for i in ready.split.test], REPLICATES)
-    expected, replicates = measured(measures, to, draws, (images, reference) if "structure" in row else None)
-    expected["replicates"] = storable(replicates)
+def _verify(prepared: Prepared, path: Path, row: Row, weights: bool) -> Verdict:
+    images, reference = (_images(prepared, path, set_id) for set_id in (row.images, row.reference))
+    measured, to = (_measured(prepared, x) for x in (images, reference))
+    draws = draw_slices(prepared.test_patients, REPLICATES)
+    structure = any(c in row.measures for c in prepared.catalogue.of_group("structure"))
+    anew = measure_row(measured, to, draws, (images, reference) if structure else None)
+    expected: dict[str, dict[str, Any]] = {
+        "measures": anew.measures,
+        "intervals": anew.intervals,
+        "n_units": anew.n_units,
+        "replicates": storable(anew.replicates),
+    }
     numbers, problems = 0, []
     for part, values in expected.items():
-        for name in values.keys() | row.get(part, {}).keys():
+        stated = getattr(row, part)
+        for name in values.keys() | stated.keys():
             numbers += 1
-            got, true = row.get(part, {}).get(name), values.get(name)
-            if got is None or true is None or not _equal(got, true):
-                problems.append(
-                    f"{part}.{name} is {_shown(got, true)} in the row and {_shown(true, got)} from its images"
-                )
-    for name, true in (("n_images", len(images)), ("n_test_patients", draws.patients)):
-        if row[name] != true:
-            problems.append(f"{name} is {row[name]} in the row, and there are {true}")
-    if weights and row["denoiser_key"]:
-        problems += _from_weights(ready, path, row, images)
+            own, true = stated.get(name), values.get(name)
+            if own is None or true is None or not _equal(own, true):
+                problems.append(f"{part}.{name} is {_shown(own, true)} in the row and {_shown(true, own)} from its images")
+    for name, true in (("n_images", len(images)), ("n_test_patients", draws.patients or None)):
+        if getattr(row, name) != true:
+            problems.append(f"{name} is {getattr(row, name)} in the row, and there are {true}")
+    if weights and row.denoiser is not None:
+        problems += _from_weights(prepared, row, images)
     return Verdict(path.name, tuple(sorted(problems)), numbers)
 
 
-def _equal(got: Any, true: Any) -> bool:
+def _equal(value: Any, true: Any) -> bool:
     """Whether a number, or a list of numbers or nothing, is within the tolerance."""
-    one, other = (np.array(x, dtype=np.float64) for x in (got, true))
+    one, other = (np.array(x, dtype=np.float64) for x in (value, true))
     return one.shape == other.shape and np.allclose(one, other, rtol=TOLERANCE, atol=1e-9, equal_nan=True)
 
 
-def _images(ready: Prepared, path: Path, set_id: str) -> np.ndarray:
-    for place in (ready.work / "cells" / set_id / "denoised.npy", ready.work / "labels" / f"{set_id}.npy"):
+def _images(prepared: Prepared, path: Path, set_id: str) -> np.ndarray:
+    work = prepared.config.work
+    for place in (work / "cells" / set_id / "denoised.npy", work / "labels" / f"{set_id}.npy"):
         if place.exists():
             return np.load(place, allow_pickle=False)
     raise InputError(
-        f"the images {set_id} of the row {path.name} are not here: put them under run.work as "
-        f"{ready.config.name}/cells/{set_id}/denoised.npy, or compute them with ipv2-bench reproduce"
+        f"the images {set_id} of the row {path.name} are absent: put them under run.work as "
+        f"{prepared.config.name}/cells/{set_id}/denoised.npy, or compute them with ipv2-bench reproduce"
     )
 
 
-def _measures(ready: Prepared, images: np.ndarray) -> Measures:
-    return test_measures(ready.slices, ready.split, ready.window, images)
+def _measured(prepared: Prepared, images: np.ndarray) -> Measurements:
+    return measure_test_set(prepared.measuring, prepared.slices, prepared.split, images)
 
 
-def _from_weights(ready: Prepared, path: Path, row: dict[str, Any], images: np.ndarray) -> list[str]:
-    file = ready.work / "cells" / row["images"] / "model.safetensors"
-    if not row["cost"].get("parameters"):
+def _from_weights(prepared: Prepared, row: Row, images: np.ndarray) -> list[str]:
+    """What differs when the row's weights denoise the test slices anew."""
+    if row.cost is None or not row.cost.parameters:
         return []
-    denoiser, _ = load_denoiser(file, outside=ready.config.denoisers)
-    worst = 0.0
-    for start in range(0, len(images), ready.config.run.eval_batch):
-        index = ready.split.test[start : start + ready.config.run.eval_batch]
-        low = torch.from_numpy(ready.slices.with_neighbours(ready.slices.low, index, denoiser.context))
-        made = denoiser.restore(low, torch_generator(row["seed"], "denoise", start))[:, 0].numpy()
-        worst = max(worst, float(np.abs(made - images[start : start + len(index)]).max()))
-    worst *= ready.window.width
-    return [f"its weights give images that differ by up to {worst:.3g} HU"] if worst > WEIGHTS_HU else []
+    import torch
+
+    from ipv2_bench.denoisers.checkpoint import load_denoiser
+    from ipv2_bench.physics.seeding import torch_generator
+
+    file = prepared.config.work / "cells" / row.images / "model.safetensors"
+    outside = {*prepared.config.denoisers, row.denoiser_key or ""}
+    denoiser, _ = load_denoiser(file, outside=outside)
+    largest, batch = 0.0, prepared.config.run.eval_batch
+    for start in range(0, len(images), batch):
+        index = prepared.split.test[start : start + batch]
+        low = torch.from_numpy(prepared.slices.with_neighbours(prepared.slices.low, index, denoiser.context))
+        restored = denoiser.restore(low, torch_generator(row.seed, "denoise", start))[:, 0].numpy()
+        largest = max(largest, float(np.abs(restored - images[start : start + len(index)]).max()))
+    largest *= prepared.window.width
+    return [f"its weights give images that differ by up to {largest:.3g} HU"] if largest > WEIGHTS_HU else []
 
 
 def _shown(value: Any, other: Any) -> str:
     """A value; of a list, the first that is not the other's."""
-    if isinstance(value, list) and isinstance(other, list) and len(value) == len(other):
+    if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)) and len(value) == len(other):
         at = next(i for i, (a, b) in enumerate(zip(value, other, strict=True)) if not _equal(a, b))
         return f"{_shown(value[at], None)} at {at}"
-    return "not there" if value is None else f"{value}"[:40] if isinstance(value, list) else f"{value:.8g}"
+    return "absent" if value is None else f"{value}"[:40] if isinstance(value, (list, tuple)) else f"{value:.8g}"
 
 
 def report(verdicts: Sequence[Verdict]) -> str:
     """One line for each row, and one for each number that is not what its images give."""
-    out = []
+    lines = []
     for v in verdicts:
         if not v.differences:
-            out.append(f"{v.name}: equal ({v.checked} numbers within {TOLERANCE:g})")
-        out += [f"{v.name}: NOT equal: {d}" for d in v.differences]
-    return "\n".join(out)
+            lines.append(f"{v.name}: equal ({v.checked} numbers within {TOLERANCE:g})")
+        lines += [f"{v.name}: NOT equal: {d}" for d in v.differences]
+    return "\n".join(lines)

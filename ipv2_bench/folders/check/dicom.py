@@ -1,34 +1,31 @@
-"""Trees of DICOM series, checked: one of NDCT, or a pair of them."""
+"""Checks of trees of DICOM series: one of NDCT, or a pair of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ipv2_bench.benchmark.checked import EXAMPLES, LEAST, MEASURED, Checked, measure_pairs, middle, spread
-from ipv2_bench.benchmark.config import Config
-from ipv2_bench.data.dicom import Tree, count, scan_tree
+from ipv2_bench.data.dicom.pairing import SeriesPair, match
+from ipv2_bench.data.dicom.patients import group_patients
+from ipv2_bench.data.dicom.tree import Tree, count, scan_tree
 from ipv2_bench.data.findings import Finding, Findings
 from ipv2_bench.data.integrity import Copy, check_copies, check_series, content_hash
-from ipv2_bench.data.pairing import SeriesPair, match
-from ipv2_bench.data.patients import group_patients
 from ipv2_bench.data.sources.paired_dicom import onto_grid
-from ipv2_bench.metrics.anatomy import regions
+from ipv2_bench.folders.check.report import EXAMPLES, LEAST, MEASURED, Checked, measure_pairs, middle, spread
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.purification.calibration import noise_level
-from ipv2_bench.purification.masks import dark_mask
 
 
 def check_tree(root: Path, window: Window, progress: bool) -> Checked:
-    """A tree of series."""
+    """Check a tree of series."""
     tree = scan_tree(root, progress)
     findings = Findings()
     _find(tree, findings)
-    found = Checked(_heading(tree), [_series_table(tree, window)], [*tree.findings, *findings.list()])
-    found.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
-    return found
+    checked = Checked(_heading(tree), [_series_table(tree, window)], [*tree.findings, *findings.list()])
+    checked.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
+    return checked
 
 
 def _heading(tree: Tree, what: str = "") -> str:
@@ -70,18 +67,23 @@ def _series_table(tree: Tree, window: Window) -> str:
 
 
 def _noise_alone(hu: Sequence[np.ndarray], window: Window) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {"background": [], "lung": [], "tissue": []}
+    from ipv2_bench.metrics.anatomy import regions
+    from ipv2_bench.purification.calibration import noise_level
+
+    noise: dict[str, list[float]] = {"background": [], "lung": [], "tissue": []}
     for image in hu:
         unit = window.unit(image.astype(np.float32))
         if unit.min() == unit.max():
             continue
         for name, region in regions(unit, window).items():
-            if name in found and region.sum() >= LEAST:
-                found[name].append(noise_level(unit, region) * window.width)
-    return found
+            if name in noise and region.sum() >= LEAST:
+                noise[name].append(noise_level(unit, region) * window.width)
+    return noise
 
 
 def _examples(hu: Sequence[np.ndarray], window: Window) -> list[tuple[str, np.ndarray]]:
+    from ipv2_bench.purification.masks import dark_mask
+
     units = [window.unit(x.astype(np.float32)) for x in hu]
     units = [u for u in units if u.shape == units[0].shape and u.min() < u.max()][:EXAMPLES]
     if not units:
@@ -89,35 +91,34 @@ def _examples(hu: Sequence[np.ndarray], window: Window) -> list[tuple[str, np.nd
     return [("slice", np.stack(units)), ("dark mask", np.stack([dark_mask(u) for u in units]).astype(np.float32))]
 
 
-def check_dicom_pairs(root: Path, config: Config, window: Window, progress: bool) -> Checked:
-    """Two trees, ``lq`` and ``gt``, each on its own and as pairs."""
-    options = config.data.options if config.data.source == "paired_dicom" else {}
+def check_dicom_pairs(root: Path, options: Mapping[str, Any], window: Window, progress: bool) -> Checked:
+    """Check two trees, ``lq`` and ``gt``, each on its own and as pairs."""
     trees = {side: scan_tree(root / side, progress, derived=True) for side in ("lq", "gt")}
-    found = Checked("\n".join(_heading(t, f"{side}: ") for side, t in trees.items()))
+    checked = Checked("\n".join(_heading(t, f"{side}: ") for side, t in trees.items()))
     findings = Findings()
     for side, tree in trees.items():
-        found.tables.append(f"{side}:\n" + _series_table(tree, window))
-        found.findings += [Finding(f.kind, f"{side}/{f.name}", f.text, f.more) for f in tree.findings]
+        checked.tables.append(f"{side}:\n" + _series_table(tree, window))
+        checked.findings += [Finding(f.kind, f"{side}/{f.name}", f.text, f.more) for f in tree.findings]
         _find(tree, findings, f"{side}/")
     by, tolerance = str(options.get("match_by", "patient_id")), float(options.get("tolerance_mm", 1.0))
     pairs = match(trees["lq"].series, trees["gt"].series, by, tolerance, findings)
     examples = []
     for pair in pairs:
         if not pair.same_grid:
-            text = "pixels do not lie on those of the NDCT; expected one grid; set data.resample=true"
+            text = "pixels do not coincide with those of the NDCT; expected one grid; set data.resample=true"
             findings.add(f"lq/{pair.low.names[0]}", "spacing", text)
-        alone = [len(s.hu) - len(pair.places) for s in (pair.low, pair.normal)]
-        found.heading += (
-            f"\npair {pair.low.key}: {len(pair.places)} common heights; {alone[0]} uLDCT and {alone[1]} NDCT alone"
+        alone = [len(s.hu) - len(pair.indices) for s in (pair.low, pair.normal)]
+        checked.heading += (
+            f"\npair {pair.low.key}: {len(pair.indices)} common positions; {alone[0]} uLDCT and {alone[1]} NDCT alone"
         )
-        examples += [_pair_units(pair, k, window) for k in spread(len(pair.places), max(1, MEASURED // len(pairs)))]
-    measure_pairs(found, findings, examples, "lq", window)
-    found.findings += findings.list()
-    return found
+        examples += [_pair_units(pair, k, window) for k in spread(len(pair.indices), max(1, MEASURED // len(pairs)))]
+    measure_pairs(checked, findings, examples, "lq", window)
+    checked.findings += findings.list()
+    return checked
 
 
 def _pair_units(pair: SeriesPair, k: int, window: Window) -> tuple[np.ndarray, np.ndarray]:
-    i, j = pair.places[k]
+    i, j = pair.indices[k]
     normal = pair.normal.hu[j].astype(np.float32)
     normal = normal if pair.same_grid else onto_grid(normal, pair.normal, pair.low)
     return window.unit(pair.low.hu[i].astype(np.float32)), window.unit(normal)

@@ -1,17 +1,16 @@
-"""PNG pairs, checked."""
+"""Checks of PNG pairs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tqdm import tqdm
-
-from ipv2_bench.benchmark.checked import MEASURED, Checked, measure_pairs, spread
 from ipv2_bench.data.findings import Findings
 from ipv2_bench.data.integrity import Copy, check_copies, content_hash
 from ipv2_bench.data.png import BadPng, read_png
 from ipv2_bench.data.sources.paired_png import PairedPng
+from ipv2_bench.folders.check.report import MEASURED, Checked, measure_pairs, spread
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.progress import track
 
 
 def check_png_pairs(root: Path, window: Window, progress: bool) -> Checked:
@@ -23,7 +22,7 @@ def check_png_pairs(root: Path, window: Window, progress: bool) -> Checked:
     bits: set[int] = set()
     examples = []
     use = set(spread(len(pairs), MEASURED))
-    for n, pair in enumerate(tqdm(pairs, desc="reading pairs", unit="pair", disable=not progress)):
+    for n, pair in enumerate(track(pairs, "reading pairs", unit="pair", enabled=progress)):
         images = {}
         for side, path in (("lq", pair.low), ("gt", pair.normal)):
             name = path.relative_to(root).as_posix()
@@ -52,11 +51,11 @@ def check_png_pairs(root: Path, window: Window, progress: bool) -> Checked:
         text = f"{len(shapes)} different sizes in the data set, most are {usual[1]}×{usual[0]}; expected one size"
         findings.add("lq and gt", "shape", text)
     parts = {p: sum(pair.part == p for pair in pairs) for p in sorted({pair.part for pair in pairs})}
-    told = ", ".join(f"{n} in {p}" for p, n in parts.items() if p)
+    by_part = ", ".join(f"{n} in {p}" for p, n in parts.items() if p)
     sizes = ", ".join(f"{s[1]}×{s[0]}" for s in shapes)
-    found = Checked(
-        f"{len(pairs)} PNG pairs of {sizes}, {' and '.join(map(str, sorted(bits)))} bit" + (f"; {told}" if told else "")
+    checked = Checked(
+        f"{len(pairs)} PNG pairs of {sizes}, {' and '.join(map(str, sorted(bits)))} bit" + (f"; {by_part}" if by_part else "")
     )
-    measure_pairs(found, findings, examples, "lq and gt", window)
-    found.findings = findings.list()
-    return found
+    measure_pairs(checked, findings, examples, "lq and gt", window)
+    checked.findings = findings.list()
+    return checked

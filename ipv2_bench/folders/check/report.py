@@ -1,4 +1,4 @@
-"""What a check of data found, and what is measured of pairs."""
+"""The result of a check, and what is measured of pairs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 
 from ipv2_bench.data.findings import Finding, Findings
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.purification.calibration import lung_region, noise_level, outside_region
-from ipv2_bench.purification.masks import common_mask
 
 EXAMPLES = 5
 MEASURED = 24
@@ -22,12 +20,12 @@ LEAST = 50
 
 @dataclass
 class Checked:
-    """What was found.
+    """The result of a check.
 
     Attributes
     ----------
     heading
-        What there is, in words.
+        What the folder holds, in words.
     tables
         Markdown tables of series and noise.
     findings
@@ -43,7 +41,7 @@ class Checked:
 
 
 def spread(n: int, wanted: int) -> list[int]:
-    """Places of at most ``wanted`` of n things, evenly spread."""
+    """Indices of at most ``wanted`` of n things, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(n, wanted)).astype(int)).tolist() if n else []
 
 
@@ -53,13 +51,16 @@ def middle(values: Sequence[float]) -> str:
 
 
 def measure_pairs(
-    found: Checked,
+    checked: Checked,
     findings: Findings,
     examples: Sequence[tuple[np.ndarray, np.ndarray]],
     where: str,
     window: Window,
 ) -> None:
-    """Noise of both sides of some pairs, whether they are swapped, and a picture of a few with their masks."""
+    """Add the noise of both sides of some pairs, whether they are swapped, and a picture of a few with their masks."""
+    from ipv2_bench.purification.calibration import lung_region, noise_level, outside_region
+    from ipv2_bench.purification.masks import common_mask
+
     noise: dict[str, list[list[float]]] = {"lung": [], "background": []}
     for low, normal in examples:
         if min(x.max() - x.min() for x in (low, normal)) == 0:
@@ -76,12 +77,12 @@ def measure_pairs(
     for region, levels in noise.items():
         low_hu, normal_hu = ([pair[side] for pair in levels] for side in (0, 1))
         lines.append(f"| {region} | {middle(low_hu)} | {middle(normal_hu)} | {len(levels)} |")
-    found.tables.append("\n".join([*lines, ""]))
+    checked.tables.append("\n".join([*lines, ""]))
     shown = [e for e in examples if e[0].shape == examples[0][0].shape and min(x.max() - x.min() for x in e) > 0]
     shown = [shown[i] for i in spread(len(shown), EXAMPLES)]
     if shown:
         masks = [[common_mask(*e, remove_background=on) / 255.0 for e in shown] for on in (False, True)]
-        found.columns = [
+        checked.columns = [
             ("uLDCT", np.stack([e[0] for e in shown])),
             ("NDCT", np.stack([e[1] for e in shown])),
             ("CM", np.stack(masks[0]).astype(np.float32)),

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ipv2_bench.benchmark.figures import pyplot, save_figure
-from ipv2_bench.benchmark.study_report import Point
+from ipv2_bench.benchmark.tasks.study.report import ByNumber, Point
+from ipv2_bench.benchmark.views.figures import pyplot, save_figure
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#a463f2", "#97bbf5", "#9c6b4e")
 
 
 def draw_study(
-    points: Sequence[Point], by_number: list[dict[str, str | float]], columns: Sequence[str], path: Path
+    points: Sequence[Point], by_number: ByNumber, columns: Sequence[str], path: Path
 ) -> None:
     """Write a PNG: a panel for FID or its offline kin and each label against the true RMSE, and one over 1/N."""
     plt = pyplot()

@@ -1,18 +1,21 @@
-"""The study in words: what its points and correlations are, and the Markdown and CSV that show them."""
+"""The study in words: its points and correlations, and the Markdown that shows them."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from ipv2_bench.benchmark.plan import Prepared
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.prepared import Prepared
+from ipv2_bench.benchmark.views.sentences import NOT_MEANT
+from ipv2_bench.benchmark.views.templating import render
+from ipv2_bench.metrics.catalogue import Catalogue
 
-LOWER_IS_WORSE = ("ssim",)
+ByNumber = list[dict[str, Any]]
+"""Rows with images, extractor, n and frechet."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Point:
     """
 
     name: str
-    denoiser: str
+    denoiser: str | None
     trained: bool
     values: dict[str, float]
     replicates: dict[str, np.ndarray]
@@ -48,76 +51,71 @@ class Correlation:
     points: int
 
 
-def study_csv(lines: list[dict]) -> str:
-    """Lines as CSV, numbers to four digits, what a line lacks empty."""
-    buffer = io.StringIO()
-    keys = list(dict.fromkeys(k for line in lines for k in line))
-    writer = csv.DictWriter(buffer, keys, lineterminator="\n", restval="")
-    writer.writeheader()
-    for line in lines:
-        numbers = {k: f"{v:.4g}" if v == v else "" for k, v in line.items() if isinstance(v, float)}
-        writer.writerow({**line, **numbers})
-    return buffer.getvalue()
-
-
 def study_markdown(
-    ready: Prepared, points: Sequence[Point], found: Sequence[Correlation], by_number: list[dict[str, str | float]]
+    prepared: Prepared, points: Sequence[Point], correlations: Sequence[Correlation], by_number: ByNumber
 ) -> str:
-    """What came out, in words and tables.
+    """The result in words and tables.
 
     Parameters
     ----------
-    ready
-        The benchmark.
+    prepared
+        The data.
     points
         Every image set.
-    found
+    correlations
         The rank correlations over the trained ones.
     by_number
         Fréchet distances by number of images.
     """
     trained = [p for p in points if p.trained]
-    patients = len({ready.slices.patient[i] for i in ready.split.test})
-    seeds = len(ready.config.seeds)
-    out = ["## Do the distances order results as the truth does?", ""]
-    if not ready.config.meaningful:
-        out += ["**This size only tries every path: its numbers mean nothing.**", ""]
-    out += [
-        f"Spearman's ρ over {len(trained)} trained denoisers ({ready.config.title or ready.config.name}; {patients} test "
-        f"patients, {seeds} training seed{'s' if seeds > 1 else ''}), in brackets the middle 95 % of a resampling of patients, "
-        "seeds and denoisers (with few of them too narrow for an interval), then the share of pairs that both order alike.",
-        "",
-    ]
-    distances_ = list(dict.fromkeys((c.distance, c.label) for c in found))
-    truths = list(dict.fromkeys(c.truth for c in found))
-    out += ["| distance | to | " + " | ".join(truths) + " |", "|" + "---|" * (2 + len(truths))]
-    for distance, label in distances_:
-        cells = []
-        for t in truths:
-            c = next(x for x in found if (x.distance, x.label, x.truth) == (distance, label, t))
-            spread = f" [{c.low:.2f}, {c.high:.2f}]" if np.isfinite(c.low) else ""
-            cells.append(f"{c.rho:.2f}{spread}, {100 * c.pairs:.0f} %")
-        out.append(f"| {distance} | {label} | " + " | ".join(cells) + " |")
-    out += ["", "### What each measure says of images that nobody denoised", ""]
+    truths = list(dict.fromkeys(c.truth for c in correlations))
+    pairs = list(dict.fromkeys((c.distance, c.label) for c in correlations))
     columns = [c for c in points[0].values if " to " in c and "_inf" not in c]
     shown = [*truths, *columns]
-    out += ["| images | " + " | ".join(shown) + " |", "|" + "---|" * (1 + len(shown))]
-    for p in points:
-        if not p.trained:
-            out.append(f"| {p.name} | " + " | ".join(f"{p.values[c]:.3g}" for c in shown) + " |")
-    out.append("| best of the trained | " + " | ".join(_best(trained, c) for c in shown) + " |")
-    out += ["", *(f"- {text}" for text in _places(points, columns))]
-    out += _numbers(by_number)
-    return "\n".join(out) + "\n"
+    rows = {p.name: [f"{p.values[c]:.3g}" for c in shown] for p in points if not p.trained}
+    rows["best of the trained"] = [_best(trained, c, prepared.catalogue) for c in shown]
+    return render(
+        "study.md.j2",
+        not_meant=None if prepared.config.meaningful else NOT_MEANT,
+        introduction=_introduction(prepared, len(trained)),
+        truths=truths,
+        correlations={
+            pair: [_correlation(c) for t in truths for c in correlations if (c.distance, c.label, c.truth) == (*pair, t)]
+            for pair in pairs
+        },
+        columns=shown,
+        untrained=rows,
+        places=_places(points, columns, prepared.catalogue),
+        numbers=[_numbers(by_number, extractor) for extractor in dict.fromkeys(r["extractor"] for r in by_number)],
+    )
 
 
-def _best(trained: Sequence[Point], column: str) -> str:
-    values = [p.values[column] for p in trained]
-    return f"{(max if column in LOWER_IS_WORSE else min)(values):.3g}"
+def _introduction(prepared: Prepared, trained: int) -> str:
+    config: Config = prepared.config
+    patients, seeds = len(set(prepared.test_patients)), len(config.seeds)
+    return (
+        f"Spearman's ρ over {trained} trained denoisers ({config.heading}; {patients} test patients, {seeds} training "
+        f"seed{'s' if seeds > 1 else ''}), in brackets the middle 95 % of a resampling of patients, seeds and denoisers (with "
+        "few of them too narrow for an interval), then the share of pairs that both order alike."
+    )
 
 
-def _places(points: Sequence[Point], columns: Sequence[str]) -> list[str]:
-    """Where the NDCT, the truth and the uLDCT would stand among the trained, by each measure."""
+def _correlation(c: Correlation) -> str:
+    between = f" [{c.low:.2f}, {c.high:.2f}]" if np.isfinite(c.low) else ""
+    return f"{c.rho:.2f}{between}, {100 * c.pairs:.0f} %"
+
+
+def cost_of(catalogue: Catalogue, column: str, value: float) -> float:
+    """A value as a number that is smaller for the better one; ``column`` may end with the label that it is taken to."""
+    return catalogue.columns[column.partition(" to ")[0]].cost_of(value)
+
+
+def _best(trained: Sequence[Point], column: str, catalogue: Catalogue) -> str:
+    return f"{min((p.values[column] for p in trained), key=lambda v: cost_of(catalogue, column, v)):.3g}"
+
+
+def _places(points: Sequence[Point], columns: Sequence[str], catalogue: Catalogue) -> list[str]:
+    """The ranks that the NDCT, the truth and the uLDCT would have among the trained, by each measure."""
     trained = [p for p in points if p.trained]
     texts = []
     for name, meaning in (
@@ -128,29 +126,25 @@ def _places(points: Sequence[Point], columns: Sequence[str]) -> list[str]:
         p = next(x for x in points if x.name == name)
         places = []
         for c in ("rmse_hu", *columns):
-            place = 1 + sum(t.values[c] < p.values[c] for t in trained)
-            places.append(f"{place} by {c}")
+            own = cost_of(catalogue, c, p.values[c])
+            places.append(f"{1 + sum(cost_of(catalogue, c, t.values[c]) < own for t in trained)} by {c}")
         texts.append(f"Among the {len(trained)} trained, {meaning} would come in at place {', '.join(places)}.")
     return texts
 
 
-def _numbers(by_number: list[dict[str, str | float]]) -> list[str]:
-    """How the order of the cells changes with the number of images."""
-    out: list[str] = []
-    for extractor in dict.fromkeys(line["extractor"] for line in by_number):
-        own = [line for line in by_number if line["extractor"] == extractor]
-        sizes = sorted({float(line["n"]) for line in own})
-        at = {n: np.array([float(line["frechet"]) for line in own if float(line["n"]) == n]) for n in sizes}
-        whole = sizes[-2]
-        shown = ", ".join(
-            f"{'∞' if np.isinf(n) else int(n)}: {at[n].mean():.3g} (ρ {stats.spearmanr(at[n], at[whole]).statistic:.2f})"
-            for n in sizes
-        )
-        out += [
-            "",
-            "### How the Fréchet distance moves with the number of images",
-            "",
-            f"In the space {extractor}, to the NDCT, mean over {len(at[whole])} denoisers at N images, and the rank "
-            f"correlation of their order with that at N = {int(whole)}: {shown}.",
-        ]
-    return out
+def _numbers(by_number: ByNumber, extractor: str) -> str:
+    """How the order of the cells changes with the number of images, in one feature space."""
+    from scipy import stats
+
+    own = [row for row in by_number if row["extractor"] == extractor]
+    sizes = sorted({float(row["n"]) for row in own})
+    at = {n: np.array([float(row["frechet"]) for row in own if float(row["n"]) == n]) for n in sizes}
+    whole = sizes[-2]
+    shown = ", ".join(
+        f"{'∞' if np.isinf(n) else int(n)}: {at[n].mean():.3g} (ρ {stats.spearmanr(at[n], at[whole]).statistic:.2f})"
+        for n in sizes
+    )
+    return (
+        f"In the space {extractor}, to the NDCT, mean over {len(at[whole])} denoisers at N images, and the rank correlation of "
+        f"their order with that at N = {int(whole)}: {shown}."
+    )

@@ -1,46 +1,50 @@
-"""Does the paper's way of measuring work? Distances to a label beside the aligned truth, over all that was computed."""
+"""Whether the paper's way of measuring works: distances to a label beside the aligned truth, over all that was computed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
-from tqdm import tqdm
 
+from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.measuring import test_measures
-from ipv2_bench.benchmark.plan import check, denoiser_title, plan_cells, prepare
-from ipv2_bench.benchmark.report.page import try_page
-from ipv2_bench.benchmark.reproduce import cell_name, training_name
-from ipv2_bench.benchmark.results import Results
-from ipv2_bench.benchmark.study_picture import draw_study
-from ipv2_bench.benchmark.study_report import LOWER_IS_WORSE, Correlation, Point, study_csv, study_markdown
-from ipv2_bench.benchmark.tables import load_tables
-from ipv2_bench.data.slices import write_whole
+from ipv2_bench.benchmark.measuring import measure_test_set
+from ipv2_bench.benchmark.rows.make import Rows
+from ipv2_bench.benchmark.tables import LABELS, load_tables
+from ipv2_bench.benchmark.tasks.study.picture import draw_study
+from ipv2_bench.benchmark.tasks.study.report import ByNumber, Correlation, Point, cost_of, study_markdown
+from ipv2_bench.benchmark.views.html.page import try_page
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import csv_text, write_text
 from ipv2_bench.metrics.distances import frechet_at_infinity, frechet_by_size
-from ipv2_bench.metrics.measure import Measures, distance_replicates, distances
+from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import LEVEL
-from ipv2_bench.purification import Strategy
+from ipv2_bench.progress import track
+from ipv2_bench.purification.strategy import Strategy
 
-LABELS = ("NDCT", "IPv2(NDCT)")
 TRUTHS = ("rmse_hu", "ssim", "noise_hu_lung", "noise_hu_background")
+"""Measures against the truth that a distance should agree with."""
+
+LEAST_TRAINED = 4
+DIGITS = 4
+
+LabelSets = Mapping[tuple[str, int], Measurements]
+"""Label and seed → measurements of the label's images."""
 
 
 def study(config: Config, progress: bool = True) -> str:
     """Compare every distance with the truth over all cells of a configuration's tables, and write it down.
 
     ``study.csv`` holds the rank correlations, ``study_sets.csv`` every image set, ``study_by_number.csv`` how distances
-    move with the number of images; ``study.md`` says what came out, ``study.png`` shows it, and the HTML page has it too.
+    move with the number of images; ``study.md`` says what came out, ``study.png`` shows it, and so does the HTML page.
 
     Parameters
     ----------
     config
         Of a benchmark that ``reproduce`` has completed, on data whose truth is known.
     progress
-        Show a progress bar.
+        Show progress.
 
     Returns
     -------
@@ -52,107 +56,93 @@ def study(config: Config, progress: bool = True) -> str:
     InputError
         When the truth is not known, or a cell is not complete.
     """
-    tables = load_tables(config)
-    check(config, tables)
-    ready = prepare(config, progress)
-    if ready.slices.truth is None:
-        raise InputError(f"data.source {config.data.source} knows no truth: use phantom or virtual_scan")
-    cells = plan_cells(ready, tables)
-    missing = [cell_name(k, s) for k, s in cells.items() if not s.done]
-    if missing:
-        raise InputError(f"{missing[0]} is not complete: run ipv2-bench reproduce with the same settings first")
-    results = Results(ready, cells)
-    points = _points(results, progress)
+    benchmark = Benchmark.open(config, load_tables(config), progress)
+    benchmark.prepared.need_truth()
+    benchmark.require_complete()
+    rows = Rows(benchmark)
+    points = _points(rows, progress)
     trained = [p for p in points if p.trained]
-    if len(trained) < 4:
+    if len(trained) < LEAST_TRAINED:
         raise InputError(
-            f"{len(trained)} trained denoisers: a rank correlation needs at least 4; add rows to the tables"
+            f"{len(trained)} trained denoisers: a rank correlation needs at least {LEAST_TRAINED}; add rows to the tables"
         )
     columns = sorted(c for c in trained[0].values if c.endswith(tuple(f" to {label}" for label in LABELS)))
     truths = [t for t in TRUTHS if all(np.isfinite(p.values[t]) for p in points)]
-    found = [_correlate(trained, c, t) for t in truths for c in columns]
-    by_number = _by_number(results, progress)
-    out = Path(config.run.out) / config.name
-    text = study_markdown(ready, points, found, by_number)
+    correlations = [_correlate(benchmark, trained, c, t) for t in truths for c in columns]
+    by_number = _by_number(benchmark, progress)
+    text = study_markdown(benchmark.prepared, points, correlations, by_number)
+    sets = [{"images": p.name, "trained": p.trained, **p.values} for p in points]
     for name, content in (
-        ("study.csv", study_csv([vars(c) for c in found])),
-        ("study_sets.csv", study_csv([{"images": p.name, "trained": int(p.trained), **p.values} for p in points])),
-        ("study_by_number.csv", study_csv(by_number)),
+        ("study.csv", csv_text([vars(c) for c in correlations], digits=DIGITS)),
+        ("study_sets.csv", csv_text(sets, digits=DIGITS)),
+        ("study_by_number.csv", csv_text(by_number, digits=DIGITS)),
         ("study.md", text),
     ):
-        data = content.encode()
-        write_whole(out / name, lambda file, data=data: file.write(data))  # type: ignore[misc]
-    draw_study(points, by_number, columns, out / "study.png")
-    try_page(results, tables, out)
+        write_text(config.out / name, content)
+    draw_study(points, by_number, columns, config.out / "study.png")
+    try_page(benchmark, rows.of_tables(), config.out)
     return text
 
 
-def _points(results: Results, progress: bool) -> list[Point]:
+def _points(rows: Rows, progress: bool) -> list[Point]:
     """Every cell of the tables (one point for all of its seeds), then image sets that nobody trained."""
-    ready, seeds = results.ready, results.ready.config.seeds
-    kinds: dict[tuple[str, str], list[int]] = {}
-    for key in results.cells:
-        kinds.setdefault((key.denoiser, key.training), []).append(key.seed)
+    benchmark = rows.benchmark
+    prepared, seeds = benchmark.prepared, benchmark.config.seeds
     labels = {
-        (label, seed): results.label(None if label == "NDCT" else Strategy.from_name("IPv2"), seed).measures
+        (label, seed): benchmark.label(None if label == LABELS[0] else Strategy.from_name("IPv2"), seed).measurements
         for label in LABELS
         for seed in seeds
     }
+    by_training: dict[tuple[str, str], list[CellSpec]] = {}
+    for key, spec in benchmark.cells.items():
+        by_training.setdefault((key.denoiser, key.training), []).append(spec)
     points = []
-    for denoiser, training in tqdm(kinds, disable=not progress, desc="cells", unit="cell"):
-        specs = {k.seed: s for k, s in results.cells.items() if (k.denoiser, k.training) == (denoiser, training)}
-        title = denoiser_title(results.ready.config, denoiser)
-        name = f"{title} + {training_name(next(iter(specs.values())))}"
-        made = {seed: Measures.load(spec.measures_path) for seed, spec in specs.items()}
-        points.append(_point(results, name, title, True, made, labels))
-    test, slices = ready.split.test, ready.slices
+    for specs in track(list(by_training.values()), "cells", unit="cell", enabled=progress):
+        title = specs[0].denoiser.title
+        by_seed = {spec.seed: benchmark.denoised(spec).measurements for spec in specs}
+        points.append(_point(rows, f"{title} + {specs[0].training_name}", title, by_seed, labels))
+    slices, test = prepared.slices, prepared.split.test
     assert slices.truth is not None
     untrained = {"uLDCT": slices.low[test], "NDCT": slices.normal[test], "aligned truth": slices.truth[test]}
     for name, images in untrained.items():
-        one = test_measures(slices, ready.split, ready.window, np.array(images))
-        points.append(_point(results, name, "", False, dict.fromkeys(seeds, one), labels))
+        measured = measure_test_set(prepared.measuring, slices, prepared.split, np.array(images))
+        points.append(_point(rows, name, None, dict.fromkeys(seeds, measured), labels))
     for name in ("IPv1", "IPv1+1", "IPv2"):
-        own = {seed: results.label(Strategy.from_name(name), seed).measures for seed in seeds}
-        points.append(_point(results, f"{name}(NDCT)", "", False, own, labels))
+        by_seed = {seed: benchmark.label(Strategy.from_name(name), seed).measurements for seed in seeds}
+        points.append(_point(rows, f"{name}(NDCT)", None, by_seed, labels))
     return points
 
 
 def _point(
-    results: Results,
-    name: str,
-    denoiser: str,
-    trained: bool,
-    made: dict[int, Measures],
-    labels: dict[tuple[str, int], Measures],
+    rows: Rows, name: str, denoiser: str | None, by_seed: Mapping[int, Measurements], labels: LabelSets
 ) -> Point:
-    counts = results.draws.counts
+    counts = rows.draws.counts
     values: dict[str, list[float]] = {}
     replicates: dict[str, list[np.ndarray]] = {}
-    for seed, measures in made.items():
-        own, drawn = measures.means(), measures.replicates(counts)
+    for seed, measured in by_seed.items():
+        own, drawn = measured.fidelity(), measured.fidelity_replicates(counts)
         for t in TRUTHS:
             values.setdefault(t, []).append(own.get(t, float("nan")))
             replicates.setdefault(t, []).append(drawn[t])
         for label in LABELS:
-            reference = labels[label, seed]
-            again = distance_replicates(measures, reference, counts)
-            for column, value in distances(measures, reference).items():
+            again = distance_replicates(measured, labels[label, seed], counts)
+            for column, value in distances(measured, labels[label, seed]).items():
                 if not column.endswith("_se"):
                     values.setdefault(f"{column} to {label}", []).append(value)
                 if column in again:
                     replicates.setdefault(f"{column} to {label}", []).append(again[column])
-    return Point(
-        name,
-        denoiser,
-        trained,
-        {k: float(np.mean(v)) for k, v in values.items()},
-        {k: np.stack(v) for k, v in replicates.items()},
-    )
+    means = {k: float(np.mean(v)) for k, v in values.items()}
+    return Point(name, denoiser, denoiser is not None, means, {k: np.stack(v) for k, v in replicates.items()})
 
 
-def _correlate(points: Sequence[Point], column: str, truth: str, rounds: int = 1000) -> Correlation:
-    """Rank correlation over points, larger error being worse for both."""
-    sign = -1.0 if truth in LOWER_IS_WORSE else 1.0
+def _correlate(
+    benchmark: Benchmark, points: Sequence[Point], column: str, truth: str, rounds: int = 1000
+) -> Correlation:
+    """Rank correlation over points of a distance and a measure, both as numbers that are smaller for the better."""
+    from scipy import stats
+
+    measures = benchmark.prepared.catalogue
+    sign = np.sign(cost_of(measures, truth, 1.0))
     x = np.array([p.values[column] for p in points])
     y = sign * np.array([p.values[truth] for p in points])
     rho = float(stats.spearmanr(x, y).statistic)
@@ -180,25 +170,25 @@ def _correlate(points: Sequence[Point], column: str, truth: str, rounds: int = 1
     return Correlation(label, name, truth, rho, float(low), float(high), pairs, len(points))
 
 
-def _by_number(results: Results, progress: bool) -> list[dict[str, str | float]]:
+def _by_number(benchmark: Benchmark, progress: bool) -> ByNumber:
     """Fréchet distance to the NDCT against the number of images, for every cell of the first seed."""
-    lines: list[dict[str, str | float]] = []
-    seed = results.ready.config.seeds[0]
-    reference = results.label(None, seed).measures
-    cells = {k: s for k, s in results.cells.items() if k.seed == seed}
+    lines: ByNumber = []
+    seed = benchmark.config.seeds[0]
+    reference = benchmark.label(None, seed).measurements
     if reference.n < 8:
         return lines
-    for spec in tqdm(cells.values(), disable=not progress, desc="numbers of images", unit="cell"):
-        made = Measures.load(spec.measures_path)
-        name = f"{spec.title} + {training_name(spec)}"
-        for extractor in sorted(made.features):
-            members = zip(made.features[extractor], reference.features[extractor], strict=True)
+    cells = [spec for spec in benchmark.cells.values() if spec.seed == seed]
+    for spec in track(cells, "numbers of images", unit="cell", enabled=progress):
+        measured = benchmark.denoised(spec).measurements
+        name = f"{spec.denoiser.title} + {spec.training_name}"
+        for extractor in sorted(measured.features):
+            members = zip(measured.features[extractor], reference.features[extractor], strict=True)
             each = [frechet_by_size(x, y) for x, y in members]
             sizes, values = each[0][0], np.mean([e[1] for e in each], axis=0)
-            ends = float(np.mean([frechet_at_infinity(*e) for e in each]))
+            end = float(np.mean([frechet_at_infinity(*e) for e in each]))
             lines += [
-                {"images": name, "extractor": extractor, "n": int(n), "frechet": float(v)}
+                {"images": name, "extractor": extractor, "n": float(n), "frechet": float(v)}
                 for n, v in zip(sizes, values, strict=True)
             ]
-            lines.append({"images": name, "extractor": extractor, "n": float("inf"), "frechet": ends})
+            lines.append({"images": name, "extractor": extractor, "n": float("inf"), "frechet": end})
     return lines

@@ -1,1 +1,1 @@
-"""One HTML page of what came out: self-contained, for people without an account and without a network."""
+"""The HTML page of a board: one file that loads nothing from anywhere."""

@@ -1,100 +1,100 @@
-"""The image sets of the report's pictures: scans, purified inputs of training, labels, and outputs."""
+"""The image sets of the page's pictures: scans, purified inputs of training, labels, and outputs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ipv2_bench.benchmark.plan import Prepared, denoiser_title
-from ipv2_bench.benchmark.results import Results
-from ipv2_bench.benchmark.tables import Table
-from ipv2_bench.purification import Strategy
+from ipv2_bench.benchmark.tables import NDCT
+from ipv2_bench.benchmark.views.html.picture_file import Group
+from ipv2_bench.purification.strategy import Strategy
 
-GROUPS = {
-    "scan": "What was scanned",
-    "input": "What the networks are trained on",
-    "label": "What they are measured against",
-    "output": "What they make of the uLDCT",
-}
+if TYPE_CHECKING:
+    from ipv2_bench.benchmark.cells.benchmark import Benchmark
+    from ipv2_bench.benchmark.prepared import Prepared
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownSet:
     """Example slices of one image set.
 
     Attributes
     ----------
     group
-        A key of :data:`GROUPS`.
+        A key of :data:`~ipv2_bench.benchmark.views.html.picture_file.GROUPS`.
     title
-        What it is called.
+        Its name.
     images
         [k, N, N] in [0, 1].
+    denoiser, strategy
+        Of an output: key of its denoiser, and strategy of its training pairs.
     """
 
-    group: str
+    group: Group
     title: str
     images: np.ndarray
+    denoiser: str | None = None
+    strategy: Strategy | None = None
 
 
-def image_sets(results: Results, tables: list[Table], places: np.ndarray) -> list[Shown]:
+def image_sets(benchmark: Benchmark, chosen: np.ndarray) -> list[ShownSet]:
     """Every image set of the tables once, of the first seed.
 
     Parameters
     ----------
-    results
-        Of complete cells.
-    tables
-        Whose lines are shown.
-    places
-        Of the example slices in the test set.
+    benchmark
+        With complete cells.
+    chosen
+        Indices of the example slices in the test set.
     """
-    ready, seed = results.ready, results.ready.config.seeds[0]
-    test = ready.split.test[places]
-    found = [Shown("scan", "uLDCT", np.array(ready.slices.low[test]))]
-    found.append(Shown("scan", "NDCT", np.array(ready.slices.normal[test])))
-    if ready.slices.truth is not None:
-        found.append(Shown("scan", "aligned truth", np.array(ready.slices.truth[test])))
-    found += _inputs(results, test)
+    slices, seed = benchmark.prepared.slices, benchmark.config.seeds[0]
+    test = benchmark.prepared.split.test[chosen]
+    sets = [ShownSet("scan", "uLDCT", np.array(slices.low[test])), ShownSet("scan", "NDCT", np.array(slices.normal[test]))]
+    if slices.truth is not None:
+        sets.append(ShownSet("scan", "aligned truth", np.array(slices.truth[test])))
+    sets += _inputs(benchmark, test)
     seen: set[str] = set()
-    labels = [row.strategy for table in tables if table.images == "label" for row in table.rows]
-    labels += [Strategy.from_name("IPv2")] * any(row.label != "NDCT" for table in tables for row in table.rows)
+    lines = [line for table in benchmark.tables for line in table.lines]
+    labels = [line.strategy for line in lines if not line.denoiser]
+    labels += [Strategy.from_name("IPv2")] if any(line.label != NDCT for line in lines) else []
     for strategy in labels:
-        made = results.label(strategy, seed)
-        if made.set_id not in seen:
-            seen.add(made.set_id)
-            found.append(Shown("label", f"{strategy.name}(NDCT)", np.array(made.images[places])))
-    for row in (row for table in tables for row in table.rows if row.denoiser):
-        made = results.denoised(row.denoiser, row.strategy, seed)
-        if made.set_id not in seen:
-            seen.add(made.set_id)
-            title = f"{denoiser_title(ready.config, row.denoiser)} + {row.strategy.name}"
-            found.append(Shown("output", title, np.array(made.images[places])))
-    return found
+        label = benchmark.label(strategy, seed)
+        if label.set_id not in seen:
+            seen.add(label.set_id)
+            sets.append(ShownSet("label", f"{strategy.name}(NDCT)", np.array(label.images[chosen])))
+    for line in lines:
+        cell = benchmark.cell(line, seed)
+        if cell is not None and cell.cell_id not in seen:
+            seen.add(cell.cell_id)
+            title = f"{cell.denoiser.title} + {line.strategy.name}"
+            images = np.array(benchmark.denoised(cell).images[chosen])
+            sets.append(ShownSet("output", title, images, line.denoiser, line.strategy))
+    return sets
 
 
-def _inputs(results: Results, test: np.ndarray) -> list[Shown]:
-    """What each training strategy of the cells makes of the slices; masks are those of training, noise is drawn once."""
-    found: dict[str, Shown] = {}
-    for spec in results.cells.values():
-        # IPv1+1+2 and IPv2 train on the same pairs.
-        name = spec.strategy.name.replace("IPv1+1+2", "IPv2")
+def _inputs(benchmark: Benchmark, test: np.ndarray) -> list[ShownSet]:
+    """The training input that each strategy of the cells makes of slices; masks are those of training, noise is drawn once."""
+    sets: dict[str, ShownSet] = {}
+    for spec in benchmark.cells.values():
+        name = spec.training_name
         titles = {"simulated": "A(NDCT), for the weak denoiser", "raw": "uLDCT, as it is"}
-        if name not in found:
-            made = purified(results.ready, spec.strategy, test, results.ready.config.seeds[0])
-            found[name] = Shown("input", titles.get(name, f"{name} input"), made)
-    return list(found.values())
+        if name not in sets:
+            images = training_input(benchmark.prepared, spec.strategy, test, benchmark.config.seeds[0])
+            sets[name] = ShownSet("input", titles.get(name, f"{name} input"), images)
+    return list(sets.values())
 
 
-def purified(ready: Prepared, strategy: Strategy, index: np.ndarray, seed: int) -> np.ndarray:
+def training_input(prepared: Prepared, strategy: Strategy, index: np.ndarray, seed: int) -> np.ndarray:
     """The training input that a strategy makes of slices, as in validation: [k, N, N] in [0, 1]."""
     import torch
 
-    from ipv2_bench.data.datamodule import PairDataset, PairedCTDataModule
+    from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.data.pair import Pair
+    from ipv2_bench.data.pair_dataset import PairDataset
 
-    module = PairedCTDataModule(ready.slices, ready.split, strategy, ready.add_noise, seed=seed)
-    pairs = PairDataset(ready.slices, index, strategy.training_masks(ready.slices))
+    module = PairedCTDataModule(prepared.slices, prepared.split, strategy, prepared.add_noise, seed=seed)
+    pairs = PairDataset(prepared.slices, index, strategy.training_masks(prepared.slices))
     batch = Pair(*(torch.stack(parts) for parts in zip(*(pairs[i] for i in range(len(pairs))), strict=True)))
     return module.purify(batch, -1).input[:, 0].numpy()

@@ -15,43 +15,47 @@ prefersDark.addEventListener("change", nameTheme);
 nameTheme();
 
 const viewer = byId("viewer");
-const stage = viewer.querySelector(".stage");
-const cut = byId("cut");
-const sides = ["left", "right"].map((side) => ({
-  choice: byId(side),
-  image: stage.querySelector(`.${side} img`),
-  caption: stage.querySelector(`.${side} figcaption`),
-}));
+if (viewer) setUpViewer();  // a page may have no pictures
 
-function drawCut() {
-  const names = sides.map((s) => s.caption.textContent);
-  stage.style.setProperty("--cut", `${cut.value}%`);
-  cut.setAttribute("aria-valuetext", `${cut.value} percent ${names[0]}, ${100 - cut.value} percent ${names[1]}`);
-}
+function setUpViewer() {
+  const stage = viewer.querySelector(".stage");
+  const cut = byId("cut");
+  const sides = ["left", "right"].map((side) => ({
+    choice: byId(side),
+    image: stage.querySelector(`.${side} img`),
+    caption: stage.querySelector(`.${side} figcaption`),
+  }));
 
-function draw() {
-  const slice = byId("slice").value;
-  for (const side of sides) {
-    const shown = byId(`s${slice}i${side.choice.value}`);
-    side.image.src = shown.src;
-    side.image.alt = shown.alt;
-    side.caption.textContent = shown.dataset.title;
+  function drawCut() {
+    const names = sides.map((s) => s.caption.textContent);
+    stage.style.setProperty("--cut", `${cut.value}%`);
+    cut.setAttribute("aria-valuetext", `${cut.value} percent ${names[0]}, ${100 - cut.value} percent ${names[1]}`);
   }
-  stage.classList.toggle("difference", byId("difference").checked);
-  cut.disabled = byId("difference").checked;
-  drawCut();
-}
 
-viewer.classList.add("live");
-viewer.querySelectorAll(".controls").forEach((c) => { c.hidden = false; });
-for (const control of [byId("left"), byId("right"), byId("slice"), byId("difference")]) control.addEventListener("change", draw);
-cut.addEventListener("input", drawCut);
-const follow = (event) => {
-  if (!(event.buttons & 1) || cut.disabled) return;
-  const box = stage.getBoundingClientRect();
-  cut.value = Math.round(Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1) * 100);
-  drawCut();
-};
-stage.addEventListener("pointerdown", follow);
-stage.addEventListener("pointermove", follow);
-draw();
+  function draw() {
+    const slice = byId("slice").value;
+    for (const side of sides) {
+      const shown = byId(`s${slice}i${side.choice.value}`);
+      side.image.src = shown.src;
+      side.image.alt = shown.alt;
+      side.caption.textContent = shown.dataset.title;
+    }
+    stage.classList.toggle("difference", byId("difference").checked);
+    cut.disabled = byId("difference").checked;
+    drawCut();
+  }
+
+  viewer.classList.add("live");
+  viewer.querySelectorAll(".controls").forEach((c) => { c.hidden = false; });
+  for (const control of [byId("left"), byId("right"), byId("slice"), byId("difference")]) control.addEventListener("change", draw);
+  cut.addEventListener("input", drawCut);
+  const follow = (event) => {
+    if (!(event.buttons & 1) || cut.disabled) return;
+    const box = stage.getBoundingClientRect();
+    cut.value = Math.round(Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1) * 100);
+    drawCut();
+  };
+  stage.addEventListener("pointerdown", follow);
+  stage.addEventListener("pointermove", follow);
+  draw();
+}

@@ -1,169 +1,172 @@
-"""The page: its sections in the order in which a reader asks, put into the template."""
+"""The page: its sections in the order in which a reader asks."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from html import escape
+from dataclasses import dataclass
 from pathlib import Path
-from string import Template
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
 
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.figures import WINDOWS, example_slices
-from ipv2_bench.benchmark.lines import Line, lines
-from ipv2_bench.benchmark.out_folder import write_text
-from ipv2_bench.benchmark.plan import denoiser_title
-from ipv2_bench.benchmark.report.bottom_line import bottom_line
-from ipv2_bench.benchmark.report.html_tables import titled
-from ipv2_bench.benchmark.report.image_sets import image_sets
-from ipv2_bench.benchmark.report.measures import cost_section, table_section, tones
-from ipv2_bench.benchmark.report.pictures import VIEW, encode, gallery
-from ipv2_bench.benchmark.report.provenance_section import provenance_section
-from ipv2_bench.benchmark.report.slider import slider
-from ipv2_bench.benchmark.report.spots import spots
-from ipv2_bench.benchmark.report.study_section import study_section
-from ipv2_bench.benchmark.results import Results
-from ipv2_bench.benchmark.row_files import Row
+from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.tables import Table
-from ipv2_bench.fingerprint import digest
+from ipv2_bench.benchmark.views.html.palette import Palette
+from ipv2_bench.benchmark.views.html.picture_file import PictureFile, picture_path, write_pictures
+from ipv2_bench.benchmark.views.html.pictures import draw_pictures
+from ipv2_bench.benchmark.views.html.sections.cost import Cost, cost_section
+from ipv2_bench.benchmark.views.html.sections.outcome import Outcome, outcome
+from ipv2_bench.benchmark.views.html.sections.pictures import Pictures, pictures_section
+from ipv2_bench.benchmark.views.html.sections.provenance import provenance_facts
+from ipv2_bench.benchmark.views.html.sections.study import StudySection, study_section
+from ipv2_bench.benchmark.views.html.sections.tables import TableSection, table_section
+from ipv2_bench.benchmark.views.tables import table_views
+from ipv2_bench.benchmark.views.templating import render
+from ipv2_bench.files import write_text
+from ipv2_bench.metrics.catalogue import catalogue
+
+if TYPE_CHECKING:
+    from ipv2_bench.benchmark.cells.benchmark import Benchmark
+    from ipv2_bench.benchmark.rows.make import TableRows
 
 HERE = Path(__file__).parent
-END = "<!--end of pictures-->"
+INDEX = "index.html"
 
-TableRows = dict[str, list[list[Row]]]
-"""By the table's key: for each of its lines the rows that are there."""
+
+@dataclass(frozen=True)
+class Link:
+    """A link to a section: its id and its text."""
+
+    key: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the page shows; sections that do not apply are ``None``.
+
+    Attributes
+    ----------
+    title, facts, meaningful
+        Its heading, what the numbers are of, and whether they mean anything.
+    links
+        To the sections.
+    outcome, pictures, tables, cost, study
+        The sections in their order.
+    provenance
+        Facts of the page's foot by their names.
+    """
+
+    title: str
+    facts: tuple[str, ...]
+    meaningful: bool
+    links: tuple[Link, ...]
+    outcome: Outcome
+    pictures: Pictures | None
+    tables: tuple[TableSection, ...]
+    cost: Cost | None
+    study: StudySection | None
+    provenance: dict[str, str]
 
 
 def page_name(config: Config, tables: Sequence[Table]) -> str:
-    """``index.html`` for all tables of the configuration's file, else named after those that it shows."""
-    keys = [t.key for t in tables]
-    whole = config.own_tables and keys == [Path(t).stem for t in config.tables]
-    return "index.html" if whole else f"{'_'.join(keys)}.html"
+    """``index.html`` for all tables of the configuration's file, else named after the tables that it shows."""
+    keys = [table.key for table in tables]
+    whole = config.own_tables and keys == [Path(name).stem for name in config.tables]
+    return INDEX if whole else f"{'_'.join(keys)}.html"
 
 
 def page(
-    config: Config, tables: Sequence[Table], rows: TableRows, found: dict[str, list[Line]], pictures: str, folder: Path
-) -> str:
-    """One HTML page that loads nothing from anywhere.
+    config: Config, tables: Sequence[Table], rows: TableRows, pictures: PictureFile | None, folder: Path
+) -> Page:
+    """What the page shows.
 
     Parameters
     ----------
     config
         The benchmark.
-    tables, rows, found
-        The tables; the rows of each by its key, one of them at least; the lines that they give.
+    tables, rows
+        The tables, and the rows of each by its key, at least one.
     pictures
-        Inside of the section of pictures; empty to leave it out.
+        Its pictures; ``None`` to leave them out.
     folder
-        Where the tables lie, and the files of the study if it has been made.
+        Of the tables, and of the files of the study if there is one.
     """
-    tone = tones(found)
-    sections = [("outcome", "What came out", _section("outcome", "What came out", bottom_line(tables, found)))]
-    sections.append(("pictures", "Pictures", _section("pictures", "Pictures", pictures) if pictures else ""))
-    sections += [(t.key, titled(t.key), table_section(t, found[t.key], tone)) for t in tables]
-    sections.append(("cost", "Cost", cost_section(tables, rows, found, tone)))
-    one = next(row.data for of_table in rows.values() for line in of_table for row in line)
-    came, truth_known = one["provenance"], bool(one["fidelity"])
-    whole = page_name(config, tables) == "index.html"
-    if whole:  # the study is one of all tables
-        sections.append(("study", "Study", study_section(folder, found, truth_known)))
-    sections = [s for s in sections if s[2]]
-    patients = one["n_test_patients"]
-    seeds = len({row.data["seed"] for of_table in rows.values() for line in of_table for row in line})
-    facts = [
-        f"{one['n_images']} test slices" + (f" of {patients} patient{'s' * (patients > 1)}" if patients else ""),
-        f"{seeds} training seed{'s' * (seeds > 1)}",
-        f"{came['size']}×{came['size']} pixels",
+    by_key = table_views(config, tables, rows)
+    views = [by_key[table.key] for table in tables]
+    every_row = [row for of_table in rows.values() for of_line in of_table for row in of_line]
+    whole = page_name(config, tables) == INDEX
+    palette = Palette.of(views)
+    cost = cost_section(views, rows, palette)
+    study = study_section(folder, views, _truth_known(every_row[0], config)) if whole else None  # it is one of all tables
+    links = [
+        Link("outcome", "Results"),
+        *([Link("pictures", "Pictures")] if pictures else []),
+        *(Link(view.table.key, view.heading) for view in views),
+        *([Link("cost", "Cost")] if cost else []),
+        *([Link("study", "Study")] if study else []),
     ]
-    banner = (
-        '<p class="banner" role="note">This size only tries every path: <strong>its numbers mean nothing.</strong></p>'
-    )
-    title = config.title or config.name
-    title = title[:1].upper() + title[1:]
-    title += "" if whole else f": {', '.join(t.title for t in tables)}"
-    return Template((HERE / "template.html").read_text(encoding="utf-8")).substitute(
-        title=escape(title),
-        facts=escape(", ".join(facts)),
-        banner="" if came["meaningful"] else banner,
-        links="".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name, _ in sections),
-        sections="".join(text for *_, text in sections),
-        provenance=provenance_section(config, rows),
-        style=(HERE / "style.css").read_text(encoding="utf-8"),
-        script=(HERE / "page.js").read_text(encoding="utf-8"),
+    title = config.heading[:1].upper() + config.heading[1:]
+    return Page(
+        title=title if whole else f"{title}: {', '.join(table.title for table in tables)}",
+        facts=_facts(every_row),
+        meaningful=every_row[0].provenance.meaningful,
+        links=tuple(links),
+        outcome=outcome(views),
+        pictures=pictures_section(pictures) if pictures else None,
+        tables=tuple(table_section(view, palette) for view in views),
+        cost=cost,
+        study=study,
+        provenance=provenance_facts(config, every_row),
     )
 
 
-def _section(key: str, title: str, inside: str) -> str:
-    return f'<section id="{key}"><h2>{title}</h2>{inside}</section>'
+def _truth_known(row: Row, config: Config) -> bool:
+    """Whether a row has a measure that needs the aligned truth."""
+    columns = catalogue(config.metrics.extra).columns
+    return any("truth" in columns[name].needs for name in row.measures if name in columns)
 
 
-def pictures(results: Results, tables: Sequence[Table]) -> str:
-    """The slider and the gallery, of complete cells."""
-    ready = results.ready
-    places = example_slices(len(ready.split.test))
-    test = ready.split.test[places]
-    clean = ready.slices.normal if ready.slices.truth is None else ready.slices.truth
-    marked = [spots(ready.slices.low[i], clean[i], ready.window) for i in test]
-    sets = image_sets(results, list(tables), places)
-    slices, quality = encode(sets, places.tolist(), ready.slices.pixel_mm[test].tolist(), marked, ready.window)
-    low, high = WINDOWS[VIEW]
-    newcomers = [
-        f"{denoiser_title(ready.config, key)} + {t.rows[0].strategy.name}" for t in tables for key in t.newcomers
-    ]
-    seed = f" of training seed {ready.config.seeds[0]}" if len(ready.config.seeds) > 1 else ""
-    mark = _mark(_images_of({t.key: results.rows(t) for t in tables}))
+def _facts(rows: Sequence[Row]) -> tuple[str, ...]:
+    first, patients, seeds = rows[0], rows[0].n_test_patients, len({row.seed for row in rows})
     return (
-        f"{mark}<p>Lung window, −{-low:.0f} to {high:.0f} HU, pixel for pixel. Images are compressed for this page (WebP, "
-        f"quality {quality}); everything was measured on the originals. Outputs are those{seed} on slices chosen by their place "
-        "in the test set, not by how they look.</p>"
-        f"{slider(slices, [*newcomers, '+ IPv2'])}"
-        '<p>Below each slice two parts of it, magnified: the <span class="legend-lung">filled arrow points to the lung</span>, '
-        'the <span class="legend-background">hollow one to the air around the body</span>, each where the uLDCT is noisiest.</p>'
-        f"{gallery(slices)}{END}"
+        f"{first.n_images} test slices" + (f" of {_count(patients, 'patient')}" if patients else ""),
+        _count(seeds, "training seed"),
+        f"{first.provenance.size}×{first.provenance.size} pixels",
     )
 
 
-def kept_pictures(path: Path, rows: TableRows) -> str:
-    """The pictures of a page that has been written, when they are of the same images; else none."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    start = text.find(_mark(_images_of(rows)))
-    return text[start : text.index(END, start) + len(END)] if start >= 0 else ""
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _images_of(rows: TableRows) -> str:
-    """Hash of what pictures show: data, labels and outputs."""
-    shown = sorted(
-        {r.data[k] for lines in rows.values() for line in lines for r in line[:1] for k in ("images", "reference")}
-    )
-    came = next(r.data["provenance"] for lines in rows.values() for line in lines for r in line)
-    return digest([came["data_manifest"], came["split"], shown])
+def write_page(
+    config: Config, tables: Sequence[Table], rows: TableRows, pictures: PictureFile | None, folder: Path
+) -> Path:
+    """Write the page of rows into the tables' folder, unless it says the same already; its path.
 
-
-def _mark(images: str) -> str:
-    return f"<!--pictures of {images}-->"
-
-
-def write_page(config: Config, tables: Sequence[Table], rows: TableRows, inside: str, folder: Path) -> Path:
-    """Write the page of rows into the tables' folder, unless it says the same already; its path comes back.
-
-    ``inside``: of :func:`pictures` or :func:`kept_pictures`.
+    The parameters are those of :func:`page`.
     """
-    found = {t.key: lines(t, rows[t.key]) for t in tables}
-    path, text = folder / page_name(config, tables), page(config, tables, rows, found, inside, folder)
-    write_text(path, text)
+    path = folder / page_name(config, tables)
+    # Files of this program, not of a user: the page holds them as they are.
+    style, script = (Markup((HERE / name).read_text(encoding="utf-8")) for name in ("style.css", "page.js"))
+    write_text(path, render("page.html.j2", page=page(config, tables, rows, pictures, folder), style=style, script=script))
     return path
 
 
-def draw_page(results: Results, tables: Sequence[Table], folder: Path) -> Path:
-    """Write the page of complete cells, its pictures drawn."""
-    rows = {t.key: results.rows(t) for t in tables}
-    return write_page(results.ready.config, tables, rows, pictures(results, tables), folder)
+def draw_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path:
+    """Write the page of complete cells and the file of its pictures, which are drawn first; the page's path."""
+    pictures = draw_pictures(benchmark, rows)
+    write_pictures(picture_path(folder, page_name(benchmark.config, benchmark.tables)), pictures)
+    return write_page(benchmark.config, benchmark.tables, rows, pictures, folder)
 
 
-def try_page(results: Results, tables: Sequence[Table], folder: Path) -> Path | None:
-    """Like :func:`draw_page`, but an error is told on stderr: the tables are there and must be shown."""
+def try_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path | None:
+    """Like :func:`draw_page`, but an error is reported on stderr: the tables exist and must be shown."""
     try:
-        return draw_page(results, tables, folder)
+        return draw_page(benchmark, rows, folder)
     except Exception as error:  # whatever it is
         what = f"{type(error).__name__}: {error}"
         print(f"ipv2-bench: the HTML page could not be written ({what}); the tables are complete", file=sys.stderr)

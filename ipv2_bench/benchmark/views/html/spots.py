@@ -1,32 +1,17 @@
-"""Where arrows point and what is magnified: the noisiest place of the lung, and of the air around the body."""
+"""Where arrows point and what is magnified: the noisiest spot of the lung, and of the air around the body."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
-from scipy import ndimage
 
-from ipv2_bench.metrics.anatomy import LEAST_PIXELS, regions
+from ipv2_bench.benchmark.views.html.picture_file import Region, Spot
 from ipv2_bench.physics.intensity import Window
 
-SHOWN = ("lung", "background")
 
-
-@dataclass(frozen=True)
-class Spot:
-    """A place in a slice: the arrow's tip (row, column), and the upper left corner and side of the part to magnify."""
-
-    name: str
-    row: int
-    column: int
-    top: int
-    left: int
-    side: int
-
-
-def spots(low: np.ndarray, clean: np.ndarray, window: Window) -> list[Spot]:
-    """Places that show what a strategy does; a region that the slice lacks has none.
+def find_spots(low: np.ndarray, clean: np.ndarray, window: Window) -> tuple[Spot, ...]:
+    """Spots that show what a strategy does; a region that the slice lacks has none.
 
     Parameters
     ----------
@@ -37,17 +22,21 @@ def spots(low: np.ndarray, clean: np.ndarray, window: Window) -> list[Spot]:
     window
         HU of both.
     """
+    from scipy import ndimage
+
+    from ipv2_bench.metrics.anatomy import LEAST_PIXELS, regions
+
     n = low.shape[0]
     side = max(n // 4, 8)
-    rough = ndimage.gaussian_filter((low - ndimage.gaussian_filter(low, 2.0)) ** 2, n / 128)
-    found, where = [], regions(clean, window)
-    for name in SHOWN:
-        region = where[name]
+    noise = ndimage.gaussian_filter((low - ndimage.gaussian_filter(low, 2.0)) ** 2, n / 128)
+    masks, spots = regions(clean, window), []
+    for name in get_args(Region):
+        region = masks[name]
         if region.sum() < LEAST_PIXELS:
             continue
         # Of the squares that hold much of the region, the one with the most noise in it.
         share = ndimage.uniform_filter(region.astype(float), side, mode="constant")
-        energy = ndimage.uniform_filter(np.where(region, rough, 0.0), side, mode="constant")
+        energy = ndimage.uniform_filter(np.where(region, noise, 0.0), side, mode="constant")
         half = side // 2
         inside = np.zeros_like(region)
         inside[half : n - half, half : n - half] = True
@@ -56,9 +45,9 @@ def spots(low: np.ndarray, clean: np.ndarray, window: Window) -> list[Spot]:
         near = np.zeros_like(region)
         edge = side // 5
         near[top + edge : top + side - edge, left + edge : left + side - edge] = True
-        row, column = _argmax(np.where(near & region, rough, -1.0))
-        found.append(Spot(name, row, column, top, left, side))
-    return found
+        row, column = _argmax(np.where(near & region, noise, -1.0))
+        spots.append(Spot(region=name, row=row, column=column, top=top, left=left, side=side))
+    return tuple(spots)
 
 
 def _argmax(values: np.ndarray) -> tuple[int, int]:

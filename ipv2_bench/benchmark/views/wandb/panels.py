@@ -1,4 +1,4 @@
-"""What a W&B run shows of a cell: slices in two windows, a zoom, differences, the worst slices, and the sampler's road."""
+"""Pictures of a cell's W&B run: slices in two windows, a zoom, differences, the worst slices, and the steps of sampling."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ipv2_bench.benchmark.figures import WINDOWS, example_slices
+from ipv2_bench.benchmark.views.figures import WINDOWS, example_slices
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.physics.intensity import Window
 
@@ -19,96 +19,145 @@ ZOOM = (0.30, 0.62, 0.12, 0.44)
 """Top, bottom, left and right of the zoomed region as shares of a slice: lung, chest wall and background of one side."""
 
 WORST = 10
+"""Slices in the panel of the worst."""
+
 STATES = 12
+"""Most states of sampling that are shown, spread over all steps."""
+
+States = Callable[[np.ndarray], list[np.ndarray]]
+"""A slice's uLDCT [N, N] in [0, 1] → the images after each step of sampling."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Some pictures, uint8 [H, W] each, with a caption for each; ``name`` is their place in the dashboard."""
+    """Some pictures, uint8 [H, W] each, with a caption for each; ``name`` is their media key without ``images/``."""
 
     name: str
     pictures: list[np.ndarray]
     captions: list[str]
 
 
-def panels(
-    denoised: np.ndarray,
-    others: dict[str, np.ndarray],
-    chosen: np.ndarray,
-    window: Window,
-    states: Callable[[np.ndarray], list[np.ndarray]] | None,
-) -> list[Panel]:
+@dataclass(frozen=True)
+class CellImages:
+    """The test slices of a cell.
+
+    Attributes
+    ----------
+    low, denoised, normal
+        uLDCT, output of the denoiser and NDCT, [n, N, N] in [0, 1].
+    truth
+        The same of the aligned truth; ``None`` where it is not known.
+    """
+
+    low: np.ndarray
+    denoised: np.ndarray
+    normal: np.ndarray
+    truth: np.ndarray | None
+
+    @property
+    def by_title(self) -> dict[str, np.ndarray]:
+        """The image sets in the order of the dashboard."""
+        sets = {"uLDCT": self.low, "denoised": self.denoised, "NDCT": self.normal}
+        return sets if self.truth is None else {**sets, "truth": self.truth}
+
+    @property
+    def target_title(self) -> str:
+        """What denoised slices are compared with: the truth, or the NDCT where it is not known."""
+        return "NDCT" if self.truth is None else "truth"
+
+    @property
+    def target(self) -> np.ndarray:
+        """The images of :attr:`target_title`."""
+        return self.normal if self.truth is None else self.truth
+
+
+def cell_panels(slices: SliceSet, test: np.ndarray, window: Window, folder: Path) -> list[Panel]:
+    """The pictures of a complete cell.
+
+    Parameters
+    ----------
+    slices, test
+        The data, and indices of the test slices in it.
+    window
+        HU of the images.
+    folder
+        Folder of the cell.
+    """
+    images = CellImages(
+        low=slices.low[test],
+        denoised=np.load(folder / "denoised.npy", mmap_mode="r", allow_pickle=False),
+        normal=slices.normal[test],
+        truth=None if slices.truth is None else slices.truth[test],
+    )
+    return panels(images, example_slices(len(test)), window, sampler_states(folder / "model.safetensors"))
+
+
+def panels(images: CellImages, chosen: np.ndarray, window: Window, states: States | None) -> list[Panel]:
     """The pictures of a cell.
 
     Parameters
     ----------
-    denoised
-        All test slices [n, N, N] in [0, 1].
-    others
-        ``uLDCT``, ``NDCT`` and perhaps ``truth`` of the same slices.
+    images
+        All test slices.
     chosen
-        Places of the slices that are shown.
+        Indices of the test slices that are shown.
     window
         HU of the images.
     states
-        A slice's uLDCT [N, N] → the images after the steps of sampling; ``None`` for denoisers without steps.
+        Gives the states of sampling; ``None`` for denoisers without steps.
     """
-    sets = {"uLDCT": others["uLDCT"], "denoised": denoised, **{k: v for k, v in others.items() if k != "uLDCT"}}
-    found = []
-    for show in WINDOWS:
-        found += [
-            Panel(f"{show}/{title}", [grey(x[i], window, show) for i in chosen], [f"slice {i}" for i in chosen])
-            for title, x in sets.items()
-        ]
-    n = denoised.shape[-1]
-    top, bottom, left, right = (round(share * n) for share in ZOOM)
-    found += [
+    every = [_in_window(images, chosen, window, show) for show in WINDOWS]
+    drawn = [panel for of_window in every for panel in of_window]
+    drawn += [*_zoomed(images, chosen, window), _differences(images, chosen, window), worst(images, window)]
+    return drawn if states is None else [*drawn, _sampling(images, chosen[0], window, states)]
+
+
+def _in_window(images: CellImages, chosen: np.ndarray, window: Window, show: str) -> list[Panel]:
+    return [
+        Panel(f"{show}/{title}", [grey(x[i], window, show) for i in chosen], [f"slice {i}" for i in chosen])
+        for title, x in images.by_title.items()
+    ]
+
+
+def _zoomed(images: CellImages, chosen: np.ndarray, window: Window) -> list[Panel]:
+    """The region :data:`ZOOM`, each pixel twice as wide and high."""
+    top, bottom, left, right = (round(share * images.denoised.shape[-1]) for share in ZOOM)
+    return [
         Panel(
             f"zoom/{title}",
             [grey(x[i][top:bottom, left:right], window).repeat(2, 0).repeat(2, 1) for i in chosen],
             [f"slice {i}, rows {top} to {bottom}, columns {left} to {right}" for i in chosen],
         )
-        for title, x in sets.items()
+        for title, x in images.by_title.items()
     ]
-    against = "truth" if "truth" in sets else "NDCT"
-    found.append(
-        Panel(
-            "lung/difference",
-            [difference(denoised[i] - sets[against][i], window) for i in chosen],
-            [f"denoised less {against}, ±{DIFFERENCE_HU:g} HU" for _ in chosen],
-        )
+
+
+def _differences(images: CellImages, chosen: np.ndarray, window: Window) -> Panel:
+    return Panel(
+        "lung/difference",
+        [difference(images.denoised[i] - images.target[i], window) for i in chosen],
+        [f"denoised minus {images.target_title}, ±{DIFFERENCE_HU:g} HU" for _ in chosen],
     )
-    found.append(worst(sets, against, window))
-    if states is not None:
-        road = states(np.asarray(sets["uLDCT"][chosen[0]]))
-        steps = np.unique(np.linspace(0, len(road) - 1, min(STATES, len(road))).astype(int))
-        strip = np.concatenate(
-            [grey(sets["uLDCT"][chosen[0]], window), *(grey(road[i], window) for i in steps)], axis=1
-        )
-        told = ", ".join(str(i + 1) for i in steps)
-        found.append(Panel("states", [strip], [f"slice {chosen[0]}: uLDCT and after steps {told} of {len(road)}"]))
-    return found
 
 
-def cell_panels(slices: SliceSet, test: np.ndarray, window: Window, folder: Path) -> list[Panel]:
-    """The pictures of the cell that lies in ``folder``; ``test`` are places of the test slices."""
-    denoised = np.load(folder / "denoised.npy", mmap_mode="r", allow_pickle=False)
-    others = {"uLDCT": slices.low[test], "NDCT": slices.normal[test]}
-    if slices.truth is not None:
-        others["truth"] = slices.truth[test]
-    road = sampler_states(folder / "model.safetensors")
-    return panels(denoised, others, example_slices(len(test)), window, road)
-
-
-def worst(sets: dict[str, np.ndarray], against: str, window: Window) -> Panel:
-    """The slices that are furthest from the truth, or from the NDCT where it is not known: uLDCT, denoised, target."""
-    denoised, target = sets["denoised"], sets[against]
-    rmse = np.array([np.sqrt(np.mean((d - t) ** 2)) for d, t in zip(denoised, target, strict=True)]) * window.width
+def worst(images: CellImages, window: Window) -> Panel:
+    """The slices that are furthest from their target, the worst first: uLDCT, denoised and target side by side."""
+    pairs = zip(images.denoised, images.target, strict=True)
+    rmse = np.array([np.sqrt(np.mean((d - t) ** 2)) for d, t in pairs]) * window.width
     order = np.argsort(-rmse, kind="stable")[:WORST]
-    pictures = [
-        np.concatenate([grey(sets[k][i], window) for k in ("uLDCT", "denoised", against)], axis=1) for i in order
-    ]
-    return Panel("worst", pictures, [f"slice {i}: {rmse[i]:.0f} HU from the {against}" for i in order])
+    shown = (images.low, images.denoised, images.target)
+    pictures = [np.concatenate([grey(x[i], window) for x in shown], axis=1) for i in order]
+    return Panel("worst", pictures, [f"slice {i}: {rmse[i]:.0f} HU from the {images.target_title}" for i in order])
+
+
+def _sampling(images: CellImages, i: int, window: Window, states: States) -> Panel:
+    """A slice's uLDCT and states of its sampling as one strip."""
+    low = np.asarray(images.low[i])
+    after = states(low)
+    steps = np.unique(np.linspace(0, len(after) - 1, min(STATES, len(after))).astype(int))
+    strip = np.concatenate([grey(low, window), *(grey(after[step], window) for step in steps)], axis=1)
+    numbers = ", ".join(str(step + 1) for step in steps)
+    return Panel("states", [strip], [f"slice {i}: uLDCT and after steps {numbers} of {len(after)}"])
 
 
 def grey(unit: np.ndarray, window: Window, show: str = "lung") -> np.ndarray:
@@ -118,12 +167,12 @@ def grey(unit: np.ndarray, window: Window, show: str = "lung") -> np.ndarray:
 
 
 def difference(unit: np.ndarray, window: Window) -> np.ndarray:
-    """A difference [H, W] of slices in [0, 1], uint8: mid grey is none."""
+    """A difference [H, W] of slices in [0, 1], uint8; zero is mid grey."""
     return (255 * ((unit * window.width + DIFFERENCE_HU) / (2 * DIFFERENCE_HU)).clip(0, 1)).astype(np.uint8)
 
 
-def sampler_states(weights: Path) -> Callable[[np.ndarray], list[np.ndarray]] | None:
-    """The road of a slice through the denoiser of a checkpoint; ``None`` where it takes no steps or sees neighbours."""
+def sampler_states(weights: Path) -> States | None:
+    """The states of sampling with a checkpoint; ``None`` without weights or steps, or where neighbouring slices are seen."""
     import torch
 
     from ipv2_bench.denoisers.base import IterativeDenoiser
@@ -135,8 +184,8 @@ def sampler_states(weights: Path) -> Callable[[np.ndarray], list[np.ndarray]] | 
     if not isinstance(denoiser, IterativeDenoiser) or denoiser.context > 1:
         return None
 
-    def road(low: np.ndarray) -> list[np.ndarray]:
+    def states(low: np.ndarray) -> list[np.ndarray]:
         with torch.no_grad():
             return [x[0, 0].numpy() for x in denoiser.states(torch.from_numpy(np.array(low))[None, None])]
 
-    return road
+    return states

@@ -1,22 +1,23 @@
 """The layout of a benchmark's report on Weights & Biases: tables, measures, cost, training and pictures of its runs.
 
-It is described here and made there by ``ipv2-bench wandb-report``, once the runs have been sent.
+It is described here; ``ipv2-bench wandb-report`` creates it on W&B once the runs have been sent.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.dashboard import logged_in
-from ipv2_bench.benchmark.from_rows import rendered
-from ipv2_bench.benchmark.lines import FIDELITY, HIGHER_IS_BETTER, OFFLINE, Line
-from ipv2_bench.benchmark.render import heading
-from ipv2_bench.benchmark.row_choice import read_rows
-from ipv2_bench.benchmark.tables import PUBLISHED_METRICS, load_tables
+from ipv2_bench.benchmark.rows.choose import read_rows
+from ipv2_bench.benchmark.tables import load_tables
+from ipv2_bench.benchmark.views.markdown import table_markdown
+from ipv2_bench.benchmark.views.table_view import MAIN, TableView
+from ipv2_bench.benchmark.views.tables import table_views
+from ipv2_bench.benchmark.views.wandb.runs import logged_in
 from ipv2_bench.errors import InputError
+from ipv2_bench.metrics.base import Column, FeatureSpace
+from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 
 TRAINING = {
     "train/loss": "training loss",
@@ -25,51 +26,59 @@ TRAINING = {
     "train/slices_per_s": "training slices per second",
     "train/gpu_memory_mb": "GPU memory MB",
 }
+"""Curves of training: key in the runs → title."""
+
 PICTURES = {
     "Lung window": ("lung/uLDCT", "lung/denoised", "lung/NDCT", "lung/truth", "lung/difference"),
     "Mediastinal window": ("mediastinum/uLDCT", "mediastinum/denoised", "mediastinum/NDCT", "mediastinum/truth"),
     "Magnified": ("zoom/uLDCT", "zoom/denoised", "zoom/NDCT", "zoom/truth"),
     "The ten worst slices: uLDCT, denoised, target": ("worst",),
-    "The sampler's road": ("states",),
+    "Steps of sampling": ("states",),
 }
+"""Sections of pictures: heading → media keys without ``images/``."""
+
+FIDELITY_AGAINST_COST = "rmse_hu"
+"""Column that is plotted against the time per slice, besides the Fréchet distances."""
+
 WIDE = 24
 """Columns of W&B's grid."""
 
 
-def publish_report(config: Config, entity: str) -> str:
-    """Make the report of a benchmark on W&B; its address comes back.
+def publish_report(config: Config, entity: str | None) -> str:
+    """Create the report of a benchmark on W&B and return its address.
 
     Parameters
     ----------
     config
-        Of a benchmark whose rows are there and whose runs have been sent.
+        Settings of a benchmark whose rows exist and whose runs have been sent.
     entity
-        User or team of the project; the account's own for an empty one.
+        User or team of the project; ``None`` for the account's own.
 
     Raises
     ------
     InputError
-        When the package is missing, nobody is logged in, or there are no rows.
+        When the package is missing, nobody is logged in, W&B refuses the report, or there are no rows.
     """
-    made = layout(config, entity or _own_entity())
+    report = layout(config, entity or _own_entity())
     try:
-        made.save()
-    except Exception as error:  # whatever the network or the service has
+        report.save()
+    except Exception as error:  # whatever the network or the service raises
         raise InputError(
             f"W&B did not take the report ({type(error).__name__}: {str(error)[:200]}): send the runs first, with wandb sync, "
             "and see wandb login --verify"
         ) from error
-    return str(made.url)
+    return str(report.url)
 
 
 def _own_entity() -> str:
+    """The default entity of the account that is logged in."""
     import wandb
 
     if not logged_in():
         raise InputError("nobody is logged in to W&B: run wandb login, and give --entity for a team's project")
     try:
         entity = wandb.Api().default_entity
-    except Exception as error:  # whatever the network or the service has
+    except Exception as error:  # whatever the network or the service raises
         raise InputError(
             f"W&B does not answer ({type(error).__name__}: {str(error)[:200]}): see wandb login --verify"
         ) from error
@@ -84,7 +93,7 @@ def layout(config: Config, entity: str) -> Any:
     Parameters
     ----------
     config
-        Of a benchmark whose rows are there.
+        Settings of a benchmark whose rows exist.
     entity
         User or team of the project.
 
@@ -97,10 +106,8 @@ def layout(config: Config, entity: str) -> Any:
         import wandb_workspaces.reports.v2 as wr
     except ImportError:
         raise InputError("W&B's reports need a package: pip install 'ipv2-bench[wandb-report]'") from None
-    tables, out = load_tables(config), Path(config.run.out) / config.name
-    made = rendered(config, tables, read_rows(out, tables, config))
-    found = [line for lines in made.lines.values() for line in lines]
-    title = config.title or config.name
+    tables = load_tables(config)
+    views = table_views(config, tables, read_rows(config.out, tables, config))
     blocks: list[Any] = [
         wr.P(
             "Rendered from the rows of the leaderboard. Distances compare images with a label; fidelity compares them with "
@@ -108,38 +115,41 @@ def layout(config: Config, entity: str) -> Any:
         ),
         wr.TableOfContents(),
         wr.H1("Tables"),
-        *(wr.MarkdownBlock(text) for text in made.markdown.values()),
+        *(wr.MarkdownBlock(table_markdown(view)) for view in views.values()),
     ]
-    sections = {
-        "Measures of the denoisers": list(_bars(wr, found)),
-        "Cost against quality": list(_scatters(wr, found)),
-        "Training": [wr.LinePlot(title=text, x="Step", y=[key]) for key, text in TRAINING.items()],
-    }
-    sections |= {
-        name: [
-            wr.MediaBrowser(title=key, media_keys=[f"images/{key}"], num_columns=3, layout=wr.Layout(w=WIDE, h=10))
-            for key in keys
-        ]
-        for name, keys in PICTURES.items()
-    }
-    sections["What differs between the runs"] = [
-        wr.RunComparer(diff_only="split", layout=wr.Layout(w=WIDE, h=12)),
-    ]
-    for name, panels in sections.items():
+    for heading, panels in _sections(wr, catalogue(config.metrics.extra), views).items():
         if panels:
-            blocks += [wr.H1(name), wr.PanelGrid(runsets=[_cells(wr, config, entity)], panels=panels)]
+            blocks += [wr.H1(heading), wr.PanelGrid(runsets=[_cells(wr, config, entity)], panels=panels)]
     return wr.Report(
         project=config.wandb.project,
         entity=entity,
-        title=f"IPv2-Bench: {title}",
+        title=f"IPv2-Bench: {config.heading}",
         description=f"Group {config.name}",
         width="fluid",
         blocks=blocks,
     )
 
 
+def _sections(wr: Any, measures: Catalogue, views: Mapping[str, TableView]) -> dict[str, list[Any]]:
+    """Panels by the heading of their section; an empty list where there is nothing to show."""
+    present = {column.name for view in views.values() for column in view.present(*MAIN)}
+    columns = [column for name, column in measures.columns.items() if name in present]
+    sections = {
+        "Measures of the denoisers": [_bar(wr, column) for column in columns],
+        "Cost against quality": list(_scatters(wr, measures, columns)),
+        "Training": [wr.LinePlot(title=title, x="Step", y=[key]) for key, title in TRAINING.items()],
+    }
+    for heading, keys in PICTURES.items():
+        place = wr.Layout(w=WIDE, h=10)
+        sections[heading] = [
+            wr.MediaBrowser(title=key, media_keys=[f"images/{key}"], num_columns=3, layout=place) for key in keys
+        ]
+    compared = wr.RunComparer(diff_only="split", layout=wr.Layout(w=WIDE, h=12))
+    return {**sections, "What differs between the runs": [compared]}
+
+
 def _cells(wr: Any, config: Config, entity: str) -> Any:
-    """The runs of cells of this benchmark, one line for a denoiser and strategy, its seeds joined."""
+    """The runs of this benchmark's cells, one line for a denoiser and strategy, its seeds joined."""
     from wandb_workspaces import expr
 
     return wr.Runset(
@@ -151,26 +161,25 @@ def _cells(wr: Any, config: Config, entity: str) -> Any:
     )
 
 
-def _measured(found: Sequence[Line]) -> list[str]:
-    return [m for m in (*PUBLISHED_METRICS, *OFFLINE, *FIDELITY) if any(m in line.mean for line in found)]
+def _bar(wr: Any, column: Column) -> Any:
+    """Means of a column over the seeds, with their range."""
+    return wr.BarPlot(
+        title=f"{column.heading} ({column.ideal_text})",
+        metrics=[wr.SummaryMetric(column.name)],
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+    )
 
 
-def _bars(wr: Any, found: Sequence[Line]) -> Iterator[Any]:
-    for metric in _measured(found):
-        good = "higher" if metric in HIGHER_IS_BETTER else "lower"
-        yield wr.BarPlot(
-            title=f"{heading(metric)} ({good} is better)",
-            metrics=[wr.SummaryMetric(metric)],
-            groupby_aggfunc="mean",
-            groupby_rangefunc="minmax",
-        )
-
-
-def _scatters(wr: Any, found: Sequence[Line]) -> Iterator[Any]:
-    for metric in [m for m in _measured(found) if m in ("fid", "fd_randconv", "rmse_hu")]:
-        yield wr.ScatterPlot(
-            title=f"{heading(metric)} against seconds per slice",
-            x=wr.SummaryMetric("seconds_per_slice"),
-            y=wr.SummaryMetric(metric),
-            log_x=True,
-        )
+def _scatters(wr: Any, measures: Catalogue, columns: list[Column]) -> Iterator[Any]:
+    """The main distances and the error against the truth, over the time per slice."""
+    plotted = {m.frechet for m in measures.measures.values() if isinstance(m, FeatureSpace)} | {FIDELITY_AGAINST_COST}
+    time = measures.columns["seconds_per_slice"]
+    for column in columns:
+        if column.name in plotted:
+            yield wr.ScatterPlot(
+                title=f"{column.heading} against {time.heading}",
+                x=wr.SummaryMetric(time.name),
+                y=wr.SummaryMetric(column.name),
+                log_x=True,
+            )

@@ -1,94 +1,52 @@
-"""Weights & Biases: one run per cell and one for the tables; offline without an account.
+"""A run on Weights & Biases, written whole or anew; offline without an account.
 
-A run is written when its cell is complete, from the cell's own history, so that it has every step once however often
-training was interrupted. No path, host name or patient goes into it.
+No path, host name or patient is written into it.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ipv2_bench.benchmark.dashboard_images import Panel
-from ipv2_bench.benchmark.lines import MEASURED
-from ipv2_bench.data.slices import write_whole
 from ipv2_bench.errors import InputError
-from ipv2_bench.fingerprint import digest
+from ipv2_bench.files import read_json, write_json
 
-MODES = ("auto", "online", "offline", "disabled")
+Mode = Literal["online", "offline", "disabled"]
 ATTEMPTS = 3
+"""Times that a run is written when W&B leaves no file."""
 
 
 @dataclass(frozen=True)
-class CellRun:
-    """What goes into the W&B run of a cell.
+class Destination:
+    """Where runs are written.
 
     Attributes
     ----------
-    folder
-        Of the cell.
-    name, run_id, group, project, mode
-        Of the run.
-    measured
-        Hash of the code that measured it; with ``run_id``, that of the cell, it determines config, metrics and images.
-    config
-        Plain values.
-    metrics
-        By name.
-    draw
-        Gives the pictures.
+    project, group
+        Of the runs; the group is the benchmark's name.
+    mode
+        Whether they are sent, kept on this machine or not written at all.
+    root
+        Folder of W&B's files, and of the marker of the run with the tables.
     """
 
-    folder: Path
-    name: str
-    run_id: str
-    group: str
     project: str
-    mode: str
-    measured: str
-    config: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    draw: Callable[[], list[Panel]] = list
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of what the run says."""
-        carried = can_carry(self.folder)
-        return digest([self.run_id, self.name, self.group, self.project, self.mode, self.measured, carried])
-
-    @property
-    def published(self) -> bool:
-        """Whether the same has been written."""
-        return self.mode == "disabled" or _says(self.folder / "wandb.json", self.fingerprint)
+    group: str
+    mode: Mode
+    root: Path
 
 
-def _says(marker: Path, fingerprint: str) -> bool:
-    return marker.exists() and json.loads(marker.read_text())["fingerprint"] == fingerprint
-
-
-def resolve_mode(mode: str) -> str:
-    """``online`` only when somebody is logged in.
-
-    Raises
-    ------
-    InputError
-        For a mode that does not exist.
-    """
-    if mode not in MODES:
-        raise InputError(f"wandb.mode is '{mode}': use one of {', '.join(MODES)}")
+def resolve_mode(mode: Literal["auto", "online", "offline", "disabled"]) -> Mode:
+    """What W&B does with runs: for ``auto`` the value of ``WANDB_MODE``, else ``online`` only when somebody is logged in."""
     if mode != "auto":
         return mode
     chosen = os.environ.get("WANDB_MODE", "")
-    if chosen in MODES[1:]:
-        return chosen
+    if chosen in ("online", "offline", "disabled"):
+        return chosen  # type: ignore[return-value]  # checked by the condition
     return "online" if logged_in() else "offline"
 
 
@@ -99,110 +57,61 @@ def logged_in() -> bool:
     return stored or bool(os.environ.get("WANDB_API_KEY"))
 
 
-def publish_cell(run: CellRun, root: Path) -> None:
-    """Write the run of a cell, unless the same has been written."""
-    if run.published:
-        return
-    import wandb
-
-    def fill(live: Any) -> None:
-        for step, values in _history(run.folder):
-            live.log(values, step=step)
-        live.summary.update(run.metrics)
-        for panel in run.draw():
-            shown = [wandb.Image(x, caption=c) for x, c in zip(panel.pictures, panel.captions, strict=True)]
-            live.log({f"images/{panel.name}": shown})
-        weights = run.folder / "model.safetensors"
-        if weights.exists():
-            _carry(live, f"model-{run.run_id}", "model", {weights.name: weights})
-
-    run_id = f"{run.run_id}-{run.fingerprint[:6]}"
-    named = {"project": run.project, "group": run.group, "name": run.name, "config": run.config}
-    _write(fill, run.mode, run_id, root, job_type="cell", **named)
-    _mark(run.folder / "wandb.json", run.fingerprint)
+def is_written(marker: Path, fingerprint: str) -> bool:
+    """Whether the file that marks a run as complete says that the same has been written."""
+    return marker.exists() and read_json(marker)["fingerprint"] == fingerprint
 
 
-def _history(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """What is logged of each step of a training, in order."""
-    speed = {int(line["step"]): line for line in _lines(folder / "throughput.csv")}
-    for line in _lines(folder / "history.csv"):
-        step = int(line["step"])
-        values = {"train/loss": float(line["loss"]), "train/lr": float(line["lr"]), "epoch": int(line["epoch"])}
-        if line["val_loss"]:
-            values["val/loss"] = float(line["val_loss"])
-        for key, value in speed.get(step, {}).items():
-            if key != "step" and value:
-                values[f"train/{key}"] = float(value)
-        yield step, values
+def mark_written(marker: Path, fingerprint: str) -> None:
+    """Mark a run as complete."""
+    write_json(marker, {"fingerprint": fingerprint})
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _carry(live: Any, name: str, kind: str, files: dict[str, Path]) -> None:
-    """Log files as an artifact, by relative paths: W&B writes them down, and copies in its staging folder absolute."""
-    import wandb
-
-    made = wandb.Artifact(name, kind)
-    carried = {title: path.resolve() for title, path in files.items() if can_carry(path)}
-    for title, path in carried.items():
-        made.add_file(str(path.relative_to(Path.cwd())), title, policy="immutable", skip_cache=True)
-    if carried:
-        live.log_artifact(made)
-
-
-def can_carry(path: Path) -> bool:
-    """Whether W&B gets a file: a path out of the working folder would tell how the machine's folders are called."""
+def can_upload(path: Path) -> bool:
+    """Whether W&B gets a file: a path outside of the working folder would reveal the names of the machine's folders."""
     return path.resolve().is_relative_to(Path.cwd())
 
 
-def publish_tables(
-    tables: dict[str, str], rows: Sequence[Path], group: str, project: str, mode: str, root: Path
-) -> None:
-    """Write one run with the tables (CSV text by name) and the rows' files, unless the same has been written."""
-    content = [hashlib.sha256(path.read_bytes()).hexdigest() for path in rows]
-    fingerprint = digest([tables, content, group, project, mode, all(map(can_carry, rows))])
-    if mode == "disabled" or _says(root / "tables.json", fingerprint):
-        return
-    import pandas as pd
+def log_artifact(run: Any, name: str, kind: str, files: Mapping[str, Path]) -> None:
+    """Log files as one artifact, by their names in it; those outside of the working folder are left out.
+
+    Paths are relative since W&B writes them down, and those of copies in its staging folder would be absolute.
+    """
     import wandb
 
-    def fill(live: Any) -> None:
-        for name, text in tables.items():
-            # As pages, since a wandb.Table keeps the absolute path of its staging folder in the run's file.
-            live.log({name: wandb.Html(pd.read_csv(io.StringIO(text)).to_html(index=False, na_rep=""), inject=False)})
-            for line in csv.DictReader(text.splitlines()):
-                who = " + ".join(x for x in (line["denoiser"], line["strategy"]) if x)
-                values = {k: float(v) for k, v in line.items() if v and not k.startswith("published") and k in MEASURED}
-                live.summary.update({f"{name}/{line['label']}/{who}/{k}": v for k, v in values.items()})
-        _carry(live, f"rows-{group}", "rows", {path.name: path for path in rows})
-
-    named = {"project": project, "group": group, "name": f"{group} tables"}
-    _write(fill, mode, f"tables-{fingerprint}", root, job_type="tables", **named)
-    _mark(root / "tables.json", fingerprint)
+    artifact = wandb.Artifact(name, kind)
+    uploaded = {title: path.resolve() for title, path in files.items() if can_upload(path)}
+    for title, path in uploaded.items():
+        artifact.add_file(str(path.relative_to(Path.cwd())), title, policy="immutable", skip_cache=True)
+    if uploaded:
+        run.log_artifact(artifact)
 
 
-def _forget_logs(root: Path, run_id: str) -> None:
-    """W&B's own debug logs hold absolute paths; nothing needs them once a run is complete."""
-    for path in [*root.glob("wandb/debug*.log"), *root.glob(f"wandb/*run-*-{run_id}/logs/*.log")]:
-        path.unlink(missing_ok=True)
+def write_run(fill: Callable[[Any], None], run_id: str, destination: Destination, **options: Any) -> None:
+    """Write a whole run. When W&B cannot open the run's file it only logs that: then the run is written anew.
 
+    Parameters
+    ----------
+    fill
+        Logs everything to the open run.
+    run_id
+        The run's name in files and addresses.
+    destination
+        Where it is written.
+    options
+        Further ones of ``wandb.init``: name, job type, configuration.
 
-def _mark(marker: Path, fingerprint: str) -> None:
-    write_whole(marker, lambda file: file.write(json.dumps({"fingerprint": fingerprint}).encode()))
-
-
-def _write(fill: Callable[[Any], None], mode: str, run_id: str, root: Path, **named: Any) -> None:
-    """Write a whole run. When W&B cannot open the run's file it only logs that: then anew."""
+    Raises
+    ------
+    InputError
+        When W&B leaves no file, :data:`ATTEMPTS` times over.
+    """
+    root = destination.root
     for _ in range(ATTEMPTS):
-        with _start(mode, run_id, root, named) as live:
-            fill(live)
-        if mode != "offline" or any(root.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")):
-            _forget_logs(root, run_id)
+        with _start(run_id, destination, options) as run:
+            fill(run)
+        if destination.mode != "offline" or any(root.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")):
+            _remove_logs(root, run_id)
             return
     raise InputError(
         f"W&B wrote no file for the run {run_id}, {ATTEMPTS} times over: look at logs/debug-internal.log in "
@@ -211,12 +120,18 @@ def _write(fill: Callable[[Any], None], mode: str, run_id: str, root: Path, **na
     )
 
 
-def _start(mode: str, run_id: str, root: Path, named: dict[str, Any]) -> Any:
+def _remove_logs(root: Path, run_id: str) -> None:
+    """Remove W&B's own debug logs: they hold absolute paths, and nothing needs them once a run is complete."""
+    for path in [*root.glob("wandb/debug*.log"), *root.glob(f"wandb/*run-*-{run_id}/logs/*.log")]:
+        path.unlink(missing_ok=True)
+
+
+def _start(run_id: str, destination: Destination, options: Mapping[str, Any]) -> Any:
     import wandb
 
     # A service that another program has started works in that one's folder, where relative paths lead elsewhere.
     os.environ.pop("WANDB_SERVICE", None)
-    root = root.absolute()
+    root = destination.root.absolute()
     root.mkdir(parents=True, exist_ok=True)
     for broken in root.glob(f"wandb/offline-run-*-{run_id}"):  # killed while it was written
         shutil.rmtree(broken)
@@ -232,4 +147,12 @@ def _start(mode: str, run_id: str, root: Path, named: dict[str, Any]) -> Any:
         host="",
         x_disable_machine_info=True,
     )
-    return wandb.init(mode=mode, id=run_id, dir=str(root), settings=settings, **named)  # type: ignore[arg-type]  # checked by resolve_mode
+    return wandb.init(
+        project=destination.project,
+        group=destination.group,
+        mode=destination.mode,
+        id=run_id,
+        dir=str(root),
+        settings=settings,
+        **options,
+    )

@@ -1,4 +1,4 @@
-"""From numbers to places on a chart, and round numbers along its axis."""
+"""From numbers to positions on a chart, round numbers along its axis, and numbers as text."""
 
 from __future__ import annotations
 
@@ -26,13 +26,27 @@ class Scale:
         """About ``wanted`` round numbers between the ends."""
         if self.log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            made = [float(f"{m}e{d}") for d in decades for m in (1, 2, 5)]
-            return [t for t in made if self.low <= t <= self.high]
+            candidates = [float(f"{m}e{d}") for d in decades for m in (1, 2, 5)]
+            return [t for t in candidates if self.low <= t <= self.high]
         rough = (self.high - self.low) / wanted
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
         first = math.ceil(self.low / step - 1e-9)
         return [round(i * step, 12) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A round number along an axis: its pixel and its text."""
+
+    at: float
+    text: str
+    is_zero: bool
+
+
+def ticks_of(axis: Scale) -> tuple[Tick, ...]:
+    """The ticks of an axis."""
+    return tuple(Tick(axis(number), short(number), number == 0) for number in axis.ticks())
 
 
 def scale(numbers: Sequence[float], start: float, end: float, zero: bool = True, log: bool = False) -> Scale:
@@ -48,6 +62,10 @@ def scale(numbers: Sequence[float], start: float, end: float, zero: bool = True,
 
 
 def short(number: float) -> str:
-    """A number to three digits, never in powers of ten, with a minus that is one."""
-    text = f"{number:,.0f}" if abs(number) >= 1000 else f"{float(f'{number:.3g}'):g}"
+    """A number to three significant digits, never in powers of ten, with the sign − (U+2212) when it is negative."""
+    return minus(f"{number:,.0f}" if abs(number) >= 1000 else f"{float(f'{number:.3g}'):g}")
+
+
+def minus(text: str) -> str:
+    """The text of a number with the sign − (U+2212) instead of a hyphen."""
     return text.replace("-", "−")

@@ -1,0 +1,100 @@
+"""The specification of a cell: all that a worker needs to compute it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ipv2_bench.benchmark.cells.cost import Cost
+from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
+from ipv2_bench.benchmark.config import MetricsSettings, RunSettings, TrainSettings
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.split import Split
+from ipv2_bench.files import read_json
+from ipv2_bench.physics.intensity import Window
+from ipv2_bench.purification.add_noise import AddNoise
+from ipv2_bench.purification.strategy import Strategy
+
+
+class CellSpec(BaseModel):
+    """All that a worker needs to compute a cell.
+
+    Attributes
+    ----------
+    cell_id
+        Hash of what determines the cell.
+    folder
+        Folder of its files.
+    denoiser, strategy, seed
+        What is trained, on which pairs, and the seed of weights, order, noise and losses.
+    add_noise
+        Calibrated module 2.
+    slices, split, window
+        The data.
+    train, run, metrics
+        Settings.
+    accelerator, threads
+        Device and CPU threads of its process.
+    measuring
+        Hash that names measurements (:func:`ipv2_bench.benchmark.measuring.measuring_version`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    cell_id: str
+    folder: Path
+    denoiser: DenoiserChoice
+    strategy: Strategy
+    seed: int
+    add_noise: AddNoise
+    slices: SliceSet
+    split: Split
+    window: Window
+    train: TrainSettings
+    run: RunSettings
+    metrics: MetricsSettings
+    accelerator: str
+    threads: int
+    measuring: str
+
+    @property
+    def name(self) -> str:
+        """The cell in words. Denoisers from outside go by their key, since titles may repeat."""
+        title = self.denoiser.key if ":" in self.denoiser.key else self.denoiser.title
+        return f"{title} · {self.training_name} · seed {self.seed}"
+
+    @property
+    def training_name(self) -> str:
+        """The strategy as far as training goes: IPv1+1+2 and IPv2 train on the same pairs."""
+        return self.strategy.training_name
+
+    @property
+    def weights_path(self) -> Path:
+        """Trained weights; absent for a denoiser without any."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def images_path(self) -> Path:
+        """Denoised test slices, [n, N, N] float32 in [0, 1]."""
+        return self.folder / "denoised.npy"
+
+    @property
+    def cost_path(self) -> Path:
+        """Its cost; written last of what training and denoising leave."""
+        return self.folder / "cost.json"
+
+    @property
+    def measures_path(self) -> Path:
+        """Measurements of the denoised images."""
+        return self.folder / f"measures-{self.measuring}.npz"
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything has been computed."""
+        return self.cost_path.exists() and self.measures_path.exists()
+
+    @property
+    def cost(self) -> Cost:
+        """What it cost."""
+        return Cost.model_validate(read_json(self.cost_path))

@@ -1,0 +1,214 @@
+"""The data of a benchmark: slices, split and the calibrated module 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ipv2_bench import data, physics, purification, registry
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.source import Source
+from ipv2_bench.data.split import Split, split_slices
+from ipv2_bench.errors import InputError
+from ipv2_bench.files import read_json, write_json
+from ipv2_bench.fingerprint import digest
+from ipv2_bench.metrics.catalogue import Catalogue, catalogue
+from ipv2_bench.metrics.weights import weights_folder
+from ipv2_bench.physics.intensity import Window
+
+if TYPE_CHECKING:
+    from ipv2_bench.metrics.image_set import Measuring
+    from ipv2_bench.purification.add_noise import AddNoise
+    from ipv2_bench.purification.calibration import Calibration
+
+SOURCES = "ipv2_bench.data.sources"
+LEAST_TRAIN, LEAST_TEST = 2, 4
+CALIBRATED_ON = 32
+"""Slices that measure the noise level to a percent, spread over all training patients."""
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Slices of a configuration with their window and split."""
+
+    window: Window
+    slices: SliceSet
+    split: Split
+
+    @classmethod
+    def open(cls, config: Config, progress: bool = True) -> Slices:
+        """Open the slices of a configuration, or make them first, and split them.
+
+        Raises
+        ------
+        InputError
+            When the source, its options, the data or the split are not usable.
+        """
+        weights_folder(config.run.weights)
+        name = config.data.source
+        if ":" not in name:
+            registry.refuse_unknown(SOURCES, name, "source")
+            valid = registry.options_in_text(SOURCES, name)
+            registry.check_options(valid, config.data.options, f"data source {name}")
+        source_class = registry.find(SOURCES, name, Source)  # type: ignore[type-abstract]
+        source = registry.build(source_class, Source, config.data.options, f"data source {name}")
+        try:
+            window = Window(*config.data.window)
+        except ValueError as error:
+            raise InputError(f"data.window: {error}") from error
+        slices = source.slices(Path(config.run.work) / "cache", window, config.data.size, progress)
+        split = split_slices(slices, config.data.split, config.data.fractions, config.data.split_seed)
+        if len(split.test) < LEAST_TEST or len(split.train) < LEAST_TRAIN:
+            raise InputError(
+                f"{len(split.train)} training and {len(split.test)} test slices: expected at least {LEAST_TRAIN} and "
+                f"{LEAST_TEST}, since distances between smaller sets mean nothing; add slices or change data.fractions"
+            )
+        return cls(window, slices, split)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data of a benchmark, ready to train on.
+
+    Attributes
+    ----------
+    config
+        Its settings.
+    window, slices, split
+        The data and its parts.
+    add_noise
+        Module 2, calibrated on the training pairs.
+    """
+
+    config: Config
+    window: Window
+    slices: SliceSet
+    split: Split
+    add_noise: AddNoise
+
+    @classmethod
+    def open(cls, config: Config, progress: bool = True) -> Prepared:
+        """Open or make the slices, split them and calibrate module 2 on the training pairs.
+
+        Raises
+        ------
+        InputError
+            When anything of it is not usable.
+        """
+        opened = Slices.open(config, progress)
+        return cls(config, opened.window, opened.slices, opened.split, _calibrated_module_2(config, opened))
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The measures."""
+        return catalogue(self.config.metrics.extra)
+
+    @cached_property
+    def measuring(self) -> Measuring:
+        """Measures image sets that stand for the test slices."""
+        from ipv2_bench.benchmark.measuring import measuring_of
+
+        return measuring_of(
+            self.slices, self.split, self.window, self.catalogue, weights_folder(self.config.run.weights)
+        )
+
+    @property
+    def pixel_mm(self) -> float:
+        """Mean side of a test slice's pixel in mm."""
+        return float(np.mean(self.slices.pixel_mm[self.split.test]))
+
+    @property
+    def test_patients(self) -> list[str]:
+        """Patient of each test slice; empty strings where they are not stated."""
+        return [self.slices.patient[i] for i in self.split.test]
+
+    def need_truth(self) -> None:
+        """Refuse data whose aligned truth is unknown.
+
+        Raises
+        ------
+        InputError
+            When it is.
+        """
+        if self.slices.truth is None:
+            raise InputError(f"data.source {self.config.data.source} knows no truth: use phantom or virtual_scan")
+
+
+def module_2(config: Config, window: Window) -> AddNoise:
+    """Module 2 with the configuration's photons, before any calibration.
+
+    Raises
+    ------
+    InputError
+        When a setting of ``noise`` is not usable.
+    """
+    from ipv2_bench.physics.acquisition import Acquisition
+    from ipv2_bench.purification.add_noise import AddNoise
+
+    noise = config.noise
+    try:
+        acquisition = Acquisition(
+            photons=noise.photons,
+            views=noise.views,
+            filter_name=noise.filter_name,
+            dose=noise.dose,
+            inserted=True,
+            quantum=noise.quantum,
+        )
+        return AddNoise(window, acquisition, noise.dose_model)
+    except ValueError as error:
+        raise InputError(f"noise: {error}") from error
+
+
+def calibrated(start: AddNoise, slices: SliceSet, train: np.ndarray, low_alone: bool = False) -> Calibration:
+    """Module 2 calibrated on training slices.
+
+    Parameters
+    ----------
+    start
+        Module 2 as the search begins.
+    slices, train
+        The data, and places of the training slices in it.
+    low_alone
+        Do not use their NDCT.
+
+    Raises
+    ------
+    InputError
+        When the uLDCT are not noisier than the NDCT.
+    """
+    from ipv2_bench.purification.calibration import calibrate
+
+    use = train[np.linspace(0, len(train) - 1, min(CALIBRATED_ON, len(train))).astype(int)]
+    normal = None if low_alone else np.array(slices.normal[use])
+    patient = [slices.patient[i] for i in use]
+    calibration = calibrate(start, np.array(slices.low[use]), normal, slices.pixel_mm[use], seed=0, patient=patient)
+    if calibration.add_noise.acquisition.photons > 1e4 * start.acquisition.photons:
+        raise InputError(
+            "the uLDCT are not noisier than the NDCT, so there is no noise to calibrate module 2 to: are the two swapped?"
+        )
+    return calibration
+
+
+def _calibrated_module_2(config: Config, opened: Slices) -> AddNoise:
+    """Module 2 calibrated once for these slices and this split; the photons are kept on disk."""
+    start = module_2(config, opened.window)
+    if not config.noise.calibrate or config.noise.dose_model == "published":
+        return start
+    versions = {"physics": physics.VERSION, "purification": purification.VERSION}
+    identity = [start.identity(), opened.split.train.tolist(), versions]
+    path = opened.slices.folder / f"calibration-{digest(identity)}.json"
+    if not path.exists():
+        calibration = calibrated(start, opened.slices, opened.split.train)
+        write_json(path, {"photons": calibration.add_noise.acquisition.photons})
+    return replace(start, acquisition=replace(start.acquisition, photons=read_json(path)["photons"]))
+
+
+def shared_versions() -> dict[str, int]:
+    """Versions of what shapes the pairs that every cell trains on."""
+    return {"data": data.VERSION, "physics": physics.VERSION, "purification": purification.VERSION}

@@ -1,0 +1,1 @@
+"""What the commands about benchmarks do: reproduce, compare, render, verify, rank, study, attribute, calibrate."""

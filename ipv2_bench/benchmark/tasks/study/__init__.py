@@ -1,0 +1,1 @@
+"""The study: whether the distances order results as the truth does."""

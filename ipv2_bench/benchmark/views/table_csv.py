@@ -1,0 +1,68 @@
+"""Tables as CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipv2_bench.benchmark.rows.lines import baseline
+from ipv2_bench.benchmark.views.table_view import TableView
+from ipv2_bench.files import csv_text
+
+NAMES = ("label", "denoiser", "strategy", "modules", "n_images", "n_seeds", "n_patients")
+
+
+def table_csv(view: TableView) -> str:
+    """The table as CSV: for each column its mean, its standard deviation over seeds and the ends of its 95 % interval.
+
+    Published values have columns of their own. Empty where something was not measured.
+    """
+    columns = [
+        *NAMES,
+        *(name for c in view.catalogue.columns for name in (c, f"{c}_std", f"{c}_low", f"{c}_high")),
+        *(f"published_{c}" for c in view.catalogue.published),
+    ]
+    rows = []
+    for line in view.lines:
+        row: dict[str, Any] = {
+            "label": line.label,
+            "denoiser": line.denoiser,
+            "strategy": line.strategy if line.denoiser else line.name,
+            "modules": line.modules,
+            "n_images": line.n_images,
+            "n_seeds": len(line.seeds),
+            "n_patients": line.sample.patients if line.sample else None,
+            **{f"published_{c}": value for c, value in line.published.items()},
+        }
+        for name in view.catalogue.columns:
+            row |= {name: line.mean.get(name), f"{name}_std": line.std.get(name)}
+            if (ends := line.interval(name)) is not None:
+                row |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
+        rows.append(row)
+    return csv_text(rows, columns)
+
+
+def differences_csv(view: TableView) -> str:
+    """Every paired difference to a line's baseline with its 95 % interval, as CSV."""
+    columns = ("label", "denoiser", "strategy", "against", "measure", "difference", "low", "high", "excludes_zero", "tells")
+    rows = []
+    for line in view.lines:
+        base = baseline(view.lines, line)
+        for name in view.catalogue.columns if base is not None else ():
+            difference = line.difference_to(base, name) if base is not None else None
+            if base is None or difference is None:
+                continue
+            rows.append(
+                {
+                    "label": line.label,
+                    "denoiser": line.denoiser,
+                    "strategy": line.strategy,
+                    "against": base.name,
+                    "measure": name,
+                    "difference": difference.mean,
+                    "low": difference.low,
+                    "high": difference.high,
+                    "excludes_zero": difference.excludes_zero,
+                    "tells": difference.tells,
+                }
+            )
+    return csv_text(rows, columns)

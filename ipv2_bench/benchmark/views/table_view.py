@@ -1,0 +1,166 @@
+"""A table as it is shown, whatever the medium: its columns, and for each cell the value, interval, change and mark."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ipv2_bench.benchmark.rows.lines import Line, baseline, best, table_lines
+from ipv2_bench.benchmark.rows.row import Row
+from ipv2_bench.benchmark.tables import Table
+from ipv2_bench.metrics.base import Column
+from ipv2_bench.metrics.catalogue import Catalogue
+
+MAIN, DETAIL = ("distance", "fidelity"), ("detail", "structure")
+"""Groups of columns in a table, and in its details."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured value of a line.
+
+    Attributes
+    ----------
+    column
+        Its column.
+    value
+        ``None`` where it is not measured.
+    spread
+        Half of the 95 % interval, such as ``± 1.1``, or the standard deviation over seeds; empty where there is neither.
+    change
+        Change against the baseline, such as ``-12 %``; empty where there is none.
+    certain
+        Whether the interval of the paired difference to the baseline excludes zero.
+    better
+        Whether the change is an improvement.
+    is_best
+        Whether the line is better than every other of its label, each difference excluding zero.
+    """
+
+    column: Column
+    value: float | None
+    spread: str = ""
+    change: str = ""
+    certain: bool = False
+    better: bool = False
+    is_best: bool = False
+
+    @property
+    def text(self) -> str:
+        """The value with the column's digits; ``–`` where it is not measured."""
+        return "–" if self.value is None else self.column.text(self.value)
+
+
+@dataclass(frozen=True)
+class TableView:
+    """A table with its lines.
+
+    Attributes
+    ----------
+    table, catalogue
+        The specification, and the measures.
+    lines
+        Those that have rows.
+    meaningful
+        ``False`` for sizes that only try every path.
+    """
+
+    table: Table
+    catalogue: Catalogue
+    lines: list[Line]
+    meaningful: bool
+
+    @classmethod
+    def of(cls, table: Table, rows: Sequence[Sequence[Row]], catalogue: Catalogue, meaningful: bool = True) -> TableView:
+        """The view of a table's rows; ``meaningful`` counts where there is no row."""
+        stated = [row.provenance.meaningful for of_line in rows for row in of_line]
+        return cls(table, catalogue, table_lines(table, rows), all(stated or [meaningful]))
+
+    @property
+    def heading(self) -> str:
+        """How the table is called: ``table1`` is "Table 1"."""
+        return heading_of(self.table.key)
+
+    def present(self, *groups: str) -> list[Column]:
+        """Columns of some groups that a line has, in the catalogue's order."""
+        there = {name for line in self.lines for name in line.values}
+        return [self.catalogue.columns[name] for name in self.catalogue.of_group(*groups) if name in there]
+
+    @property
+    def published(self) -> list[Column]:
+        """Columns that have published values in this table."""
+        there = {name for values in self.table.published.values() for name in values}
+        return [c for c in self.catalogue.columns.values() if c.name in there]
+
+    @cached_property
+    def labels(self) -> dict[str, list[Line]]:
+        """Lines by their label."""
+        return {line.label: [x for x in self.lines if x.label == line.label] for line in self.lines}
+
+    @cached_property
+    def best_lines(self) -> dict[tuple[str, str], Line | None]:
+        """Label and column → the line that is better than every other; ``None`` where there is none."""
+        columns = self.present(*MAIN, *DETAIL)
+        return {(label, c.name): best(own, c) for label, own in self.labels.items() for c in columns}
+
+    @property
+    def marks_any(self) -> bool:
+        """Whether a line is marked as best in a column of the table itself."""
+        names = {c.name for c in self.present(*MAIN)}
+        return any(line is not None for (_, name), line in self.best_lines.items() if name in names)
+
+    def cell(self, line: Line, column: Column, compared: bool = True) -> Cell:
+        """A cell of the table; ``compared`` adds the change against the baseline."""
+        name = column.name
+        if name not in line.values:
+            return Cell(column, None)
+        base = baseline(self.lines, line) if compared else None
+        if base is None or name not in base.values:
+            return Cell(column, line.mean[name], spread(line, name), is_best=self._is_best(line, column, compared))
+        value, before = line.mean[name], base.mean[name]
+        difference = line.difference_to(base, name)
+        return Cell(
+            column,
+            value,
+            spread(line, name),
+            change_text(column, value, before),
+            difference is not None and difference.excludes_zero,
+            column.better(value, before),
+            self._is_best(line, column, compared),
+        )
+
+    def _is_best(self, line: Line, column: Column, compared: bool) -> bool:
+        return compared and self.best_lines.get((line.label, column.name)) is line
+
+    def published_text(self, line: Line, column: Column) -> str:
+        """The published value of a line; ``ours`` for a strategy of ours, ``–`` where none is published."""
+        if column.name in line.published:
+            return f"{line.published[column.name]:g}"
+        return "ours" if line.ours else "–"
+
+
+def heading_of(key: str) -> str:
+    """A table's key in words: ``table1`` is "Table 1"."""
+    spaced = re.sub(r"(?<=[a-z])(?=\d)", " ", key.replace("_", " "))
+    return spaced.capitalize() if key.islower() else key.replace("_", " ")
+
+
+def spread(line: Line, column: str) -> str:
+    """Half of the interval, such as ``± 1.1``; the standard deviation over seeds without draws; empty with neither."""
+    ends = line.interval(column)
+    if ends is not None:
+        return f"± {_two_digits((ends.high - ends.low) / 2)}"
+    return f"± {_two_digits(line.std[column])}" if column in line.std and line.sample is None else ""
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):g}"
+
+
+def change_text(column: Column, value: float, before: float) -> str:
+    """The change against a baseline: in dB where the unit is dB, in percent of a positive value, else empty."""
+    if column.unit == "dB":
+        return f"{value - before:+.1f} dB"
+    return f"{100.0 * (value - before) / before:+.0f} %" if before > 0 else ""

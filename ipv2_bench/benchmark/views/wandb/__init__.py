@@ -1,0 +1,1 @@
+"""Weights & Biases: runs of cells and tables, their pictures, and a report."""

@@ -1,0 +1,118 @@
+"""The W&B run of a cell: training step by step, measures, pictures and weights.
+
+It is written when the cell is complete, from the cell's own history, so that it has every step once however often training
+was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ipv2_bench.benchmark.views.wandb.panels import Panel
+from ipv2_bench.benchmark.views.wandb.runs import (
+    Destination,
+    can_upload,
+    is_written,
+    log_artifact,
+    mark_written,
+    write_run,
+)
+from ipv2_bench.files import read_csv
+from ipv2_bench.fingerprint import digest
+
+VERSION = 1
+"""Version of what a run shows: raise when the same cell gives another run."""
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """What is written into the W&B run of a cell.
+
+    Attributes
+    ----------
+    folder
+        Folder of the cell.
+    name
+        The cell in words.
+    cell_id, measuring
+        Hashes of what determines the cell, and of what measures it; together they determine everything below.
+    destination
+        Where it is written.
+    config
+        Settings, as plain values.
+    metrics
+        Measures and cost, by name.
+    draw
+        Draws the pictures.
+    """
+
+    folder: Path
+    name: str
+    cell_id: str
+    measuring: str
+    destination: Destination
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    draw: Callable[[], list[Panel]] = list
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what the run says and where."""
+        to = self.destination
+        named = [self.cell_id, self.name, to.group, to.project, to.mode]
+        return digest([*named, self.measuring, can_upload(self.folder), VERSION])
+
+    @property
+    def marker(self) -> Path:
+        """File that marks the run as complete."""
+        return self.folder / "wandb.json"
+
+    @property
+    def published(self) -> bool:
+        """Whether there is nothing to write: W&B is disabled, or the same has been written."""
+        return self.destination.mode == "disabled" or is_written(self.marker, self.fingerprint)
+
+
+def publish_cell(cell: CellRun) -> None:
+    """Write the run of a cell, unless the same has been written.
+
+    Raises
+    ------
+    InputError
+        When W&B leaves no file.
+    """
+    if cell.published:
+        return
+    import wandb
+
+    def fill(run: Any) -> None:
+        for step, values in _history(cell.folder):
+            run.log(values, step=step)
+        run.summary.update(cell.metrics)
+        for panel in cell.draw():
+            images = [wandb.Image(x, caption=c) for x, c in zip(panel.pictures, panel.captions, strict=True)]
+            run.log({f"images/{panel.name}": images})
+        weights = cell.folder / "model.safetensors"
+        if weights.exists():
+            log_artifact(run, f"model-{cell.cell_id}", "model", {weights.name: weights})
+
+    run_id = f"{cell.cell_id}-{cell.fingerprint[:6]}"
+    write_run(fill, run_id, cell.destination, job_type="cell", name=cell.name, config=cell.config)
+    mark_written(cell.marker, cell.fingerprint)
+
+
+def _history(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Each step of a training with what is logged of it, in order."""
+    throughput = {int(row["step"]): row for row in read_csv(folder / "throughput.csv")}
+    for row in read_csv(folder / "history.csv"):
+        step = int(row["step"])
+        values = {"train/loss": float(row["loss"]), "train/lr": float(row["lr"]), "epoch": int(row["epoch"])}
+        if row["val_loss"]:
+            values["val/loss"] = float(row["val_loss"])
+        for key, value in throughput.get(step, {}).items():
+            if key != "step" and value:
+                values[f"train/{key}"] = float(value)
+        yield step, values

@@ -1,0 +1,102 @@
+"""A benchmark on Weights & Biases: a run for each complete cell, and one for the tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.local import parallel_map
+from ipv2_bench.benchmark.cells.plan import parallelism
+from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.rows.make import Rows
+from ipv2_bench.benchmark.views.table_view import TableView
+from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
+from ipv2_bench.benchmark.views.wandb.panels import cell_panels
+from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload, resolve_mode
+from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
+
+
+def publish(
+    benchmark: Benchmark, rows: Rows, views: Mapping[str, TableView], row_files: Sequence[Path], progress: bool
+) -> None:
+    """Write what is new of a benchmark's runs. Trouble with W&B is reported on stderr: the tables are complete without it.
+
+    Parameters
+    ----------
+    benchmark
+        Its complete cells get a run each.
+    rows
+        The measures of these cells.
+    views, row_files
+        Tables by key, and the files of their rows.
+    progress
+        Print how to send runs that are kept offline.
+    """
+    try:
+        _publish(benchmark, rows, views, row_files, progress)
+    except Exception as error:  # whatever W&B, its service or the network raises
+        print(
+            f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
+            file=sys.stderr,
+        )
+
+
+def _publish(
+    benchmark: Benchmark, rows: Rows, views: Mapping[str, TableView], row_files: Sequence[Path], progress: bool
+) -> None:
+    config = benchmark.config
+    to = Destination(config.wandb.project, config.name, resolve_mode(config.wandb.mode), config.work / "wandb")
+    if to.mode == "disabled":
+        return
+    runs = _new_runs(benchmark, rows, to)
+    if runs and not all(map(can_upload, (to.root, *row_files))):
+        print(
+            "ipv2-bench: W&B's runs go without weights or rows that are outside of the working folder, since their paths "
+            "would be written down; to have them there, start the command where run.work and run.out are",
+            file=sys.stderr,
+        )
+    parallel_map(publish_cell, runs, parallelism(config)[0])
+    publish_tables(views, row_files, to)
+    if progress and to.mode == "offline":
+        print(f"W&B runs are kept offline; send them with: wandb sync {to.root}/wandb/offline-run-*")
+
+
+def _new_runs(benchmark: Benchmark, rows: Rows, destination: Destination) -> list[CellRun]:
+    """The runs of complete cells that have not been written."""
+    prepared, runs = benchmark.prepared, []
+    for spec in benchmark.cells.values():
+        if not spec.complete:
+            continue
+        run = CellRun(
+            folder=spec.folder,
+            name=spec.name,
+            cell_id=spec.cell_id,
+            measuring=spec.measuring,
+            destination=destination,
+            draw=partial(cell_panels, prepared.slices, prepared.split.test, prepared.window, spec.folder),
+        )
+        if not run.published:
+            runs.append(replace(run, config=_settings(spec, rows), metrics=_values(spec, rows)))
+    return runs
+
+
+def _settings(spec: CellSpec, rows: Rows) -> dict[str, Any]:
+    """Settings of a cell, and the provenance that it shares with all others."""
+    return {
+        "denoiser": spec.denoiser.key,
+        "strategy": spec.strategy.name,
+        "seed": spec.seed,
+        "options": spec.denoiser.options,
+        **rows.provenance.model_dump(mode="json"),
+    }
+
+
+def _values(spec: CellSpec, rows: Rows) -> dict[str, float]:
+    """Measures of a cell, and the numbers of its cost."""
+    cost = {k: v for k, v in spec.cost.model_dump().items() if isinstance(v, (int, float))}
+    return {**rows.cell_values(spec), **cost}

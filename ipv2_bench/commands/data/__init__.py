@@ -1,0 +1,1 @@
+"""Data in, images out: check, split, simulate, purify, denoise, calibrate."""

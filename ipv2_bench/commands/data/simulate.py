@@ -1,0 +1,37 @@
+"""``ipv2-bench simulate``: a virtual ultra-low-dose scan on disk."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ipv2_bench.commands.arguments import add_settings
+
+HELP = "scan a tree of normal-dose series again at ultra-low dose, onto the disk"
+EXAMPLES = """\
+ipv2-bench simulate CT OUT --format dicom               uLDCT, NDCT and truth in OUT/lq, gt and truth
+ipv2-bench simulate CT OUT data.photons=12000           less noise, as PNG of 16 bit"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument("source", metavar="CT", help="tree of NDCT series in DICOM")
+    parser.add_argument("out", metavar="OUT", help="new folder")
+    parser.add_argument("--format", default="png16", help="png8, png16 or dicom (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=0, metavar="N", help="pixels along a side (default: as scanned)")
+    add_settings(parser, "data.photons=12000")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Scan and print a summary."""
+    from ipv2_bench import registry
+    from ipv2_bench.benchmark.config import default_config
+    from ipv2_bench.benchmark.prepared import SOURCES
+
+    config = default_config(given.settings, data={"source": "virtual_scan"})
+    registry.check_options(registry.options_in_text(SOURCES, "virtual_scan"), config.data.options, "virtual scan")
+    from ipv2_bench.folders.simulate import simulate_tree
+
+    source, out = Path(given.source), Path(given.out)
+    print(simulate_tree(config, source, out, given.format, given.size, progress=not given.quiet).text(out))
+    return 0

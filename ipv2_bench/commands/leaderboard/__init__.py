@@ -1,0 +1,1 @@
+"""Rows of leaderboards: render, verify and rank them."""

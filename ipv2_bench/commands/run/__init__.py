@@ -1,0 +1,1 @@
+"""Run benchmarks: tables, one denoiser, a new one beside the others."""

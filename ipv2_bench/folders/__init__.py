@@ -1,0 +1,1 @@
+"""Work on folders of slices without a benchmark: check, denoise, simulate, purify."""

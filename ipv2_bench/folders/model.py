@@ -1,0 +1,72 @@
+"""A trained denoiser from a file, or one by name that needs no training."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipv2_bench import registry
+from ipv2_bench.denoisers.base import Denoiser
+from ipv2_bench.denoisers.checkpoint import load_denoiser
+from ipv2_bench.errors import InputError
+from ipv2_bench.files import sha256_of
+from ipv2_bench.physics.intensity import Window
+
+NO_DEVICE = "not a medical device: for research only, never for diagnosis"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A denoiser that is ready to use.
+
+    Attributes
+    ----------
+    denoiser
+        In evaluation mode.
+    window
+        HU of its images.
+    title
+        Its name, and the strategy that it was trained under.
+    size
+        Pixels along a side of its training slices; ``None`` where that is unknown.
+    sha256
+        Hash of its file, or of its name.
+    """
+
+    denoiser: Denoiser
+    window: Window
+    title: str
+    size: int | None
+    sha256: str
+
+
+def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
+    """The denoiser of a file of ``ipv2-bench train``, or by name one that needs no training, such as ``nl_means``.
+
+    A file may ask for a class of another package only where ``outside`` names it.
+
+    Raises
+    ------
+    InputError
+        When the file is unusable or does not state its HU window, or the named denoiser would have to be trained.
+    """
+    path = Path(checkpoint)
+    if not path.suffix and not path.exists():
+        cls = registry.find("ipv2_bench.denoisers", checkpoint, Denoiser)  # type: ignore[type-abstract]
+        untrained = cls()
+        if any(True for _ in untrained.parameters()):
+            raise InputError(f"denoiser {checkpoint} has to be trained: give --checkpoint a file of ipv2-bench train")
+        name_hash = hashlib.sha256(checkpoint.encode()).hexdigest()
+        return Model(untrained.eval(), Window(), cls.title or cls.__name__, None, name_hash)
+    denoiser, notes = load_denoiser(path, outside)
+    try:
+        low, high = map(float, notes["window_hu"].split())
+        window, size = Window(low, high), int(notes["size"]) if notes.get("size") else None
+    except (KeyError, ValueError):
+        raise InputError(
+            f"the checkpoint {path.name} does not state its HU window: use one of ipv2-bench train"
+        ) from None
+    title = " + ".join(x for x in (notes.get("title", type(denoiser).__name__), notes.get("strategy")) if x)
+    return Model(denoiser, window, title, size, sha256_of(path))

@@ -1,0 +1,64 @@
+"""The settings of a folder of pairs that needs no configuration: its source, size and split are read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ipv2_bench.benchmark.config import Config, default_config, load_config
+from ipv2_bench.data.split import PARTS
+from ipv2_bench.errors import InputError
+
+
+def pairs_config(root: Path, name: str | None, settings: Sequence[str]) -> Config:
+    """The configuration of a folder of pairs.
+
+    Parameters
+    ----------
+    root
+        Folder with ``lq`` and ``gt`` of PNG or DICOM.
+    name
+        A configuration, by name or path, whose ``data.root`` becomes ``root``; ``None`` to read what the folder says.
+    settings
+        Overrides ``key=value``.
+
+    Raises
+    ------
+    InputError
+        When the folder holds no pairs.
+    """
+    if name is not None:
+        config = load_config(name, settings)
+        data = config.data.model_copy(update={"options": {**config.data.options, "root": str(root)}})
+        return config.model_copy(update={"data": data})
+    if not root.is_dir():
+        raise InputError(f"the folder {root} does not exist: name one with lq and gt of PNG or DICOM pairs")
+    png = next((path for lq in sorted(root.rglob("lq")) if lq.is_dir() for path in sorted(lq.glob("*.png"))), None)
+    if png is None and not (root / "lq").is_dir():
+        raise InputError(f"no pairs under {root}: expected folders lq and gt of PNG or DICOM")
+    return default_config(settings, data=_png_data(root, png) if png is not None else _dicom_data(root))
+
+
+def _png_data(root: Path, first: Path) -> dict[str, object]:
+    from PIL import Image
+
+    with Image.open(first) as image:
+        size = image.width
+    by_folder = any(part in PARTS for part in first.relative_to(root).parts)
+    return {"source": "paired_png", "root": str(root), "size": size, "split": "folder" if by_folder else "slice"}
+
+
+def _dicom_data(root: Path) -> dict[str, object]:
+    """Pairs of series at the size of the first slice; split by slice, since a folder may hold one patient."""
+    from ipv2_bench.data.dicom.tags import quiet_pydicom
+    from ipv2_bench.data.dicom.tree import dicom_files
+    from ipv2_bench.data.findings import Findings
+
+    with quiet_pydicom():
+        from pydicom import dcmread
+
+        for file in dicom_files(root / "lq", Findings()):
+            rows = dcmread(root / "lq" / file, stop_before_pixels=True, specific_tags=["Rows"]).get("Rows")
+            if rows:
+                return {"source": "paired_dicom", "root": str(root), "size": int(rows), "split": "slice"}
+    raise InputError(f"no DICOM slice under {root / 'lq'}: expected uLDCT series there and NDCT series in gt")
