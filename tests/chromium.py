@@ -1,4 +1,4 @@
-"""A headless Chromium driven over its DevTools pipe: what a page asks for, says, shows and looks like."""
+"""A headless Chromium driven over its DevTools pipe: what a page requests, logs, shows and looks like."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def find() -> str | None:
 
 
 class Chromium:
-    """One browser with one page. ``said`` holds errors and messages of the page, ``asked`` every address that it asked for."""
+    """One browser with one page. ``messages`` holds what it logged, errors too, ``requests`` every address that it requested."""
 
     def __init__(self, profile: Path) -> None:
         program = find()
         assert program is not None
-        (from_us, to_browser), (from_browser, to_us) = os.pipe(), os.pipe()
+        (commands_out, commands_in), (answers_out, answers_in) = os.pipe(), os.pipe()
 
-        def as_devtools_wants() -> None:
-            os.dup2(from_us, 3)  # it reads from descriptor 3 and writes to 4; to_us, the last one made, is neither
-            os.dup2(to_us, 4)
+        def connect() -> None:
+            os.dup2(commands_out, 3)  # it reads from descriptor 3 and writes to 4; the last one created is neither
+            os.dup2(answers_in, 4)
 
         options = (
             *("--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--no-first-run"),
@@ -38,18 +38,18 @@ class Chromium:
         )
         self.process = subprocess.Popen(
             [program, *options, f"--user-data-dir={profile}"],
-            preexec_fn=as_devtools_wants,
+            preexec_fn=connect,
             pass_fds=(3, 4),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(from_us)
-        os.close(to_us)
-        self._to, self._from = to_browser, from_browser
+        os.close(commands_out)
+        os.close(answers_in)
+        self._to, self._from = commands_in, answers_out
         self._rest, self._number, self._session = b"", 0, ""
-        self.said: list[str] = []
-        self.asked: list[str] = []
+        self.messages: list[str] = []
+        self.requests: list[str] = []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network", "Accessibility", "DOM"):
@@ -82,20 +82,20 @@ class Chromium:
     def _read(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
             part = os.read(self._from, 1 << 20)
-            assert part, "the browser has gone"
+            assert part, "the browser has ended"
             self._rest += part
         one, _, self._rest = self._rest.partition(b"\0")
         message = json.loads(one)
         p = message.get("params", {})
         match message.get("method"):
             case "Runtime.exceptionThrown":
-                self.said.append(str(p["exceptionDetails"]))
+                self.messages.append(str(p["exceptionDetails"]))
             case "Runtime.consoleAPICalled":
-                self.said.append(f"{p['type']}: {[a.get('value') for a in p['args']]}")
+                self.messages.append(f"{p['type']}: {[a.get('value') for a in p['args']]}")
             case "Log.entryAdded":
-                self.said.append(f"{p['entry']['level']}: {p['entry']['text']}")
+                self.messages.append(f"{p['entry']['level']}: {p['entry']['text']}")
             case "Network.requestWillBeSent":
-                self.asked.append(p["request"]["url"])
+                self.requests.append(p["request"]["url"])
         return message
 
     def open(self, page: Path, width: int = 1440, height: int = 900, scheme: str = "light") -> None:
@@ -111,9 +111,9 @@ class Chromium:
 
     def run(self, script: str) -> Any:
         """The value of a JavaScript expression."""
-        made = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in made, made["exceptionDetails"]
-        return made["result"].get("value")
+        answer = self.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def press(self, key: str, code: int) -> None:
         """Press a key, such as ``Tab`` (9)."""
@@ -121,6 +121,6 @@ class Chromium:
             self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
 
     def picture(self, path: Path, whole: bool = True) -> None:
-        """Write a PNG of the page, or of what is seen of it."""
+        """Write a PNG of the whole page, or of its visible part."""
         data = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
         path.write_bytes(base64.b64decode(data))

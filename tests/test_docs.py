@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import html
+import json
 import os
 import re
-import shlex
 import subprocess
 import sys
+import types
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,15 +19,32 @@ import torch
 import yaml
 
 from ipv2_bench import registry
-from ipv2_bench.benchmark.config import load_config
-from ipv2_bench.cli import parser
+from ipv2_bench.benchmark.rows.row import SCHEMA
+from ipv2_bench.benchmark.tables import KEYS
+from ipv2_bench.cli import command_modules
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.purification import Strategy
+from ipv2_bench.denoisers.checkpoint import save_denoiser
+from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.metrics.catalogue import catalogue
+from ipv2_bench.purification import STRATEGIES, Strategy
+from tests import chromium, program
+from tests.documents import (
+    PAGES,
+    ROOT,
+    blocks,
+    check_command,
+    check_setting,
+    command_lines,
+    make_targets,
+    named_files,
+    unexplained,
+)
+from tests.golden.golden import locate
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted((ROOT / "docs" / "pages").glob("*.md"))
 MODULES = sorted(p.relative_to(ROOT) for p in (ROOT / "ipv2_bench").rglob("*.py"))
+BOARDS = ROOT / "leaderboards"
+EARLIER = "Computed by an earlier version of this program (commit "
 
 
 class Page(HTMLParser):
@@ -50,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", "docs/mkdocs.yml", "-d", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -84,8 +104,31 @@ def test_parameters_that_share_a_text_have_their_own_defaults(site: Path) -> Non
 
 
 def test_every_notebook_and_leaderboard_has_a_page(site: Path) -> None:
-    for path in [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "leaderboards").glob("*/*.md")]:
+    for path in [*(ROOT / "notebooks").glob("*.ipynb"), *BOARDS.glob("*/*.md"), *BOARDS.glob("*/*.html")]:
         assert (site / path.relative_to(ROOT).with_suffix(".html")).is_file()
+
+
+def test_every_board_links_its_report(site: Path, pages: dict[Path, Page]) -> None:
+    for report in BOARDS.glob("*/*.html"):
+        address = report.relative_to(ROOT).as_posix()
+        assert address in pages[site / "index.html"].links, "not in the navigation"
+        for table in report.parent.glob("*.md"):
+            assert report.name in pages[site / table.relative_to(ROOT).with_suffix(".html")].links
+
+
+def test_every_command_has_its_help_and_examples(site: Path) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", "", (site / "commands.html").read_text(encoding="utf-8")))
+    for group, modules in command_modules().items():
+        assert group in text.lower()
+        for name, module in modules.items():
+            assert f"usage: ipv2-bench {name} " in text and module.HELP[1:] in text
+            assert module.EXAMPLES.splitlines()[0].split("  ")[0] in text
+
+
+def test_every_measure_is_in_the_tables(site: Path) -> None:
+    text = html.unescape((site / "results.html").read_text(encoding="utf-8"))
+    for column in catalogue().columns.values():
+        assert f"<td><code>{column.name}</code></td>" in text and f"<td>{column.explanation}</td>" in text, column.name
 
 
 def test_every_link_leads_somewhere(site: Path, pages: dict[Path, Page]) -> None:
@@ -119,64 +162,190 @@ def test_nothing_is_loaded_from_another_host(site: Path, pages: dict[Path, Page]
 
 
 def test_no_page_tells_of_this_machine(site: Path) -> None:
-    for path in site.rglob("*.html"):
+    for path in [*site.rglob("*.html"), *site.rglob("search_index.*")]:
         text = path.read_text(encoding="utf-8")
         assert str(ROOT) not in text and str(site) not in text
 
 
-def blocks(language: str) -> list[tuple[str, str]]:
-    """Name of the page and text of every code block of a language."""
-    pattern = re.compile(r"^```(\w*)\n(.*?)^```$", re.S | re.M)
-    return [(p.name, t) for p in PAGES for kind, t in pattern.findall(p.read_text("utf-8")) if kind == language]
+SEARCH = """(() => {
+  const field = document.querySelector("[data-md-component=search-query]");
+  field.focus();
+  field.value = "calibrate";
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.dispatchEvent(new KeyboardEvent("keyup", { bubbles: true }));
+})()"""
+RESULTS = """new Promise(done => {
+  const look = () => {
+    const links = [...document.querySelectorAll(".md-search-result__link")].map(a => a.href.split("/").pop());
+    links.length ? done(links) : setTimeout(look, 50);
+  };
+  look();
+})"""
+
+
+@pytest.mark.skipif(chromium.find() is None, reason="there is no Chromium here")
+@pytest.mark.parametrize("page", ["index.html", "reference/ipv2_bench.data.pair.html"])
+def test_search_works_from_a_folder(page: str, site: Path, tmp_path: Path) -> None:
+    with chromium.Chromium(tmp_path / "profile") as browser:
+        browser.open(site / page)
+        browser.run(SEARCH)
+        links = browser.run(RESULTS)
+        assert any(link.startswith("data.html") for link in links[:5]), "the guide comes before the reference"
+        assert browser.messages == []
+        assert not [url for url in browser.requests if not url.startswith(("file:", "data:"))]
+
+
+def texts() -> dict[str, str]:
+    """The pages by name."""
+    return {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+
+
+@pytest.mark.parametrize("name", texts())
+def test_abbreviations_are_spelled_out(name: str) -> None:
+    assert unexplained(texts()[name]) == []
 
 
 def test_every_command_and_setting_exists() -> None:
-    lines = [x.split("#")[0].strip() for _, text in blocks("") for x in text.splitlines()]
-    commands = [shlex.split(x)[1:] for x in lines if x.startswith("ipv2-bench")]
-    assert len(commands) > 20
-    for words in commands:
-        given = parser().parse_args(words)
-        if given.command != "new-denoiser":
-            load_config(ROOT / given.config, [s for s in given.settings if "=" in s])
-        if getattr(given, "strategy", ""):
-            Strategy.from_name(given.strategy, background=given.background)
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
-    assert {x.split()[1] for x in lines if x.startswith("make ")} <= set(targets)
-    assert all(x.split()[0] in ("ipv2-bench", "make") for x in lines if x)
+    lines, targets = [line for text in texts().values() for line in command_lines(text)], make_targets()
+    assert len(lines) > 40
+    for line in lines:
+        check_command(line, targets)
 
 
 def test_every_setting_in_prose_exists() -> None:
-    config = load_config(ROOT / "experiments" / "quick.yaml")
-    for page in PAGES:
-        for section, key in re.findall(r"`(train|run|noise|metrics|wandb)\.(\w+)", page.read_text("utf-8")):
-            assert hasattr(getattr(config, section), key), f"{page.name}: {section}.{key}"
+    pattern = r"`((?:data|train|run|noise|metrics|wandb)\.\w+)"
+    names = [name for text in texts().values() for name in re.findall(pattern, text)]
+    assert len(names) > 40
+    for name in names:
+        check_setting(name)
 
 
-def test_python_examples_run() -> None:
+def test_every_version_exists() -> None:
+    names = re.findall(r"`(ipv2_bench(?:\.\w+)+\.(?:\w+_)?(?:VERSION|SCHEMA))`", texts()["architecture.md"])
+    assert len(names) > 10
+    for name in names:
+        assert isinstance(locate(name), int)
+
+
+def test_the_strategy_example_runs() -> None:
     names: dict = {}
-    for page, text in blocks("python"):
-        if page != "gpu.md":  # needs several
-            exec(text, names)
+    exec(blocks(texts()["strategies.md"], "python")[0], names)
     assert names["training"].input.shape == names["label"].shape == (1, 1, 64, 64)
+    assert names["strategy"].name == "IPv1+1 [both_outside]"
+
+
+def test_the_checkpoint_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"widths": [8, 16], "steps": 2}
+    path = tmp_path / "runs" / "phantom" / "cells" / "CELL" / "model.safetensors"
+    save_denoiser(FlowMatching(**options), path, "fm", options, window_hu="-1000 400")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"low": torch.rand(2, 1, 20, 23)}
+    exec(blocks(texts()["denoisers.md"], "python")[0], names)
+    assert names["restored"].shape == (2, 1, 20, 23) and names["notes"]["window_hu"] == "-1000 400"
+
+
+def test_the_denoiser_example_is_a_denoiser() -> None:
+    names: dict = {}
+    exec(named_files(texts()["extending.md"])["my_denoiser.py"], names)
     denoiser = names["Halving"](width=4)
     pair = TrainingPair(torch.rand(2, 1, 16, 16), torch.rand(2, 1, 16, 16))
     assert torch.isfinite(denoiser.loss(pair, torch.Generator()))
     assert denoiser.restore(pair.input).shape == pair.input.shape
 
 
+def test_the_extensions_work_together(tmp_path: Path) -> None:
+    files = named_files(texts()["extending.md"])
+    assert set(files) == {
+        *("my_denoiser.py", "my_measure.py", "my_source.py", "my_config.yaml", "my_table.yaml", "my_command.py")
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    quick = ("--quiet", "wandb.mode=disabled", "train.steps=2", "data.levels=4", "run.processes=1")
+    program.run(tmp_path, "reproduce", "--config", "my_config.yaml", *quick)
+    rows = program.table(tmp_path / "leaderboards" / "round_body" / "my_table.csv")
+    assert [(r["denoiser"], r["strategy"]) for r in rows] == [
+        ("identity", "IPv2"),
+        *(("Halving", strategy) for strategy in ("IPv1", "IPv2", "IPv2 [both_outside]")),
+    ]
+    assert all(float(r["gradient_error_hu"]) > 0 for r in rows)
+
+
+def test_the_command_example_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = types.ModuleType("my_command")
+    exec(named_files(texts()["extending.md"])["my_command.py"], vars(module))
+    assert all(hasattr(module, name) for name in ("HELP", "EXAMPLES"))
+    parser = argparse.ArgumentParser()
+    module.arguments(parser)
+    assert module.run(parser.parse_args([str(tmp_path)])) == 0
+    assert capsys.readouterr().out == "0\n"
+
+
 def test_yaml_examples_hold() -> None:
-    for _, text in blocks("yaml"):
-        tree = yaml.safe_load(text)
-        for row in tree.get("rows", []):
-            Strategy.from_name(row["strategy"], **{k: v for k, v in row.items() if k == "background"})
-        for name, options in tree.get("denoisers", {}).items():
-            cls = registry.find("ipv2_bench.denoisers", options.pop("variant_of", name), Denoiser)
-            assert set(options) <= set(registry.options(cls, Denoiser))
+    for text in texts().values():
+        for block in blocks(text, "yaml"):
+            tree = yaml.safe_load(block)
+            if "rows" in tree:
+                assert set(tree) <= set(KEYS)
+            for row in tree.get("rows", []):
+                Strategy.from_name(row["strategy"], **{k: v for k, v in row.items() if k == "background"})
+            for name, options in tree.get("denoisers", {}).items():
+                cls = registry.find("ipv2_bench.denoisers", options.pop("variant_of", name), Denoiser)
+                assert set(options) <= set(registry.options(cls, Denoiser))
 
 
 def test_the_table_of_denoisers_is_whole() -> None:
-    table = (ROOT / "docs" / "pages" / "denoisers.md").read_text("utf-8").split("## Options")[0]
+    table = texts()["denoisers.md"].split("## Options")[0]
     shown = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", table, re.M))
-    assert sorted(shown) == registry.names("ipv2_bench.denoisers", Denoiser)
+    assert sorted(shown) == registry.names("ipv2_bench.denoisers")
     for name, calls in shown.items():
         assert registry.find("ipv2_bench.denoisers", name, Denoiser)().network_calls == int(calls)
+
+
+def test_every_option_in_the_table_exists() -> None:
+    text = texts()["denoisers.md"]
+    table = text[text.index("| option | of |") : text.index("Every denoiser takes")]
+    titles = {"FM": "fm", "FFM": "ffm", "Cold Diffusion": "cold_diffusion", "CoreDiff": "corediff"}
+    rows = re.findall(r"^\| (\w+) \| ([^|]+) \|", table, re.M)[1:]
+    assert len(rows) > 8
+    for option, of in rows:
+        for title in titles if of == "all" else of.split(", "):
+            cls = registry.find("ipv2_bench.denoisers", titles[title], Denoiser)
+            assert option in registry.options(cls, Denoiser), (option, title)
+
+
+def test_every_strategy_is_in_the_table() -> None:
+    text = texts()["strategies.md"]
+    table = text[text.index("## Formulas") : text.index("## Masks")]
+    assert re.findall(r"^\| `([^`]+)` \|", table, re.M) == list(STRATEGIES)
+
+
+def markdown_outputs() -> dict[str, str]:
+    """Markdown that the program wrote: files of boards, and outputs of notebooks."""
+    found = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in BOARDS.glob("*/*.md")}
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        data = [o.get("data", {}) for cell in cells for o in cell.get("outputs", [])]
+        found[path.name] = "\n\n".join("".join(d["text/markdown"]) for d in data if "text/markdown" in d)
+    return found
+
+
+@pytest.mark.parametrize("name", markdown_outputs())
+def test_tables_have_no_gaps(name: str) -> None:
+    lines = markdown_outputs()[name].splitlines()
+    for i, line in enumerate(lines):
+        if line.startswith("|---"):
+            assert i and lines[i - 1].startswith("|"), "no heading above the rule"
+            assert i + 1 < len(lines) and lines[i + 1].startswith("|"), "no row below the rule"
+
+
+@pytest.mark.parametrize("board", sorted({p.parent.parent.name for p in BOARDS.glob("*/rows/*.json")}))
+def test_boards_of_earlier_code_say_so(board: str) -> None:
+    schemas = {json.loads(p.read_text(encoding="utf-8"))["schema"] for p in (BOARDS / board / "rows").glob("*.json")}
+    marked = {}
+    for path in (p for p in (BOARDS / board).iterdir() if p.suffix in (".md", ".html")):
+        text = path.read_text(encoding="utf-8")
+        marked[path.name] = EARLIER in (text.partition("\n")[0] if path.suffix == ".md" else text)
+    if max(schemas) < SCHEMA:
+        assert all(marked.values()), marked
+    if min(schemas) == SCHEMA:
+        assert not any(marked.values()), marked

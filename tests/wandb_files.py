@@ -26,7 +26,7 @@ def chunks(content: bytes) -> Iterator[tuple[int, bytes]]:
         checksum, length, kind = struct.unpack("<IHB", content[at : at + HEADER])
         body = content[at + HEADER : at + HEADER + length]
         assert len(body) == length, "cut off"
-        assert zlib.crc32(body, zlib.crc32(bytes([kind]))) & 0xFFFFFFFF == checksum, "spoiled"
+        assert zlib.crc32(body, zlib.crc32(bytes([kind]))) & 0xFFFFFFFF == checksum, "wrong checksum"
         yield kind, body
         at += HEADER + length
 
@@ -34,20 +34,24 @@ def chunks(content: bytes) -> Iterator[tuple[int, bytes]]:
 def records(folder: Path) -> list[Any]:
     """Everything that an offline run holds, in order."""
     (file,) = folder.glob("*.wandb")
-    found, parts = [], []
+    parsed, parts = [], []
     for kind, body in chunks(file.read_bytes()):  # 1 whole, 2 first, 3 middle, 4 last
         parts = [body] if kind in (1, 2) else [*parts, body]
         if kind in (1, 4):
             record = wandb_internal_pb2.Record()
             record.ParseFromString(b"".join(parts))
-            found.append(record)
-    return found
+            parsed.append(record)
+    return parsed
+
+
+def of_type(folder: Path, name: str) -> list[Any]:
+    """The records of one type, such as ``run``, ``summary`` or ``artifact``."""
+    return [getattr(r, name) for r in records(folder) if r.WhichOneof("record_type") == name]
 
 
 def history(folder: Path) -> list[dict[str, Any]]:
     """Rows of the history as plain values."""
     return [
-        {".".join([*i.nested_key] or [i.key]): json.loads(i.value_json) for i in r.history.item}
-        for r in records(folder)
-        if r.WhichOneof("record_type") == "history"
+        {".".join([*i.nested_key] or [i.key]): json.loads(i.value_json) for i in row.item}
+        for row in of_type(folder, "history")
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import json
 import time
 import warnings
 from collections.abc import Callable
@@ -15,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ipv2_bench.benchmark.cell import CellSpec
+from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config, load_config
-from ipv2_bench.benchmark.measuring import test_measures
-from ipv2_bench.benchmark.plan import plan_cells, prepare
-from ipv2_bench.benchmark.provenance import commit, processor, versions
-from ipv2_bench.benchmark.results import Results
+from ipv2_bench.benchmark.measuring import measure_test_set
+from ipv2_bench.benchmark.provenance import commit, packages, processor
+from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.tables import load_tables
-from ipv2_bench.data.slices import write_whole
-from ipv2_bench.errors import InputError
+from ipv2_bench.files import write_json, write_text
 from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
 
 FEATURES = 2048
@@ -31,8 +29,8 @@ NUMBERS = (64, 647, 5000)
 """Images: a small test set, the paper's, and more than features."""
 
 
-def theirs_frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """clean-fid's road from features to FID: means, covariances, matrix root."""
+def clean_fid_frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """FID by clean-fid from the same features: means, covariances, matrix root."""
     from cleanfid.fid import fid_from_feats
 
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
@@ -40,8 +38,8 @@ def theirs_frechet(a: np.ndarray, b: np.ndarray) -> float:
         return float(fid_from_feats(a, b))
 
 
-def theirs_kernel(a: np.ndarray, b: np.ndarray) -> float:
-    """clean-fid's KID with its own subsets."""
+def clean_fid_kernel(a: np.ndarray, b: np.ndarray) -> float:
+    """KID by clean-fid, which draws its own subsets."""
     from cleanfid.fid import kernel_distance as theirs
 
     np.random.seed(0)  # noqa: NPY002  clean-fid draws from NumPy's global state
@@ -54,19 +52,19 @@ def compare(n: int, d: int = FEATURES, repeats: int = 3) -> list[dict[str, Any]]
     mix = rng.normal(size=(d, d)) / d**0.5
     a, b = (np.maximum(rng.normal(size=(n, d)) @ mix + shift, 0.0) for shift in (0.3, 0.35))
     lines = []
-    roads: tuple[tuple[str, Callable, Callable], ...] = (
-        ("Fréchet", frechet_distance, theirs_frechet),
-        ("KID", lambda x, y: kernel_distance(x, y)[0], theirs_kernel),
+    distances: tuple[tuple[str, Callable, Callable], ...] = (
+        ("Fréchet", frechet_distance, clean_fid_frechet),
+        ("KID", lambda x, y: kernel_distance(x, y)[0], clean_fid_kernel),
     )
-    for what, ours, theirs in roads:
-        (mine, seconds), (other, their_seconds) = (_timed(partial(f, a, b), repeats) for f in (ours, theirs))
+    for name, ours, theirs in distances:
+        (our_value, seconds), (their_value, their_seconds) = (_timed(partial(f, a, b), repeats) for f in (ours, theirs))
         lines.append(
             {
-                "distance": what,
+                "distance": name,
                 "images": n,
                 "features": d,
-                "ours": mine,
-                "clean-fid": other,
+                "ours": our_value,
+                "clean-fid": their_value,
                 "seconds": seconds,
                 "seconds_clean_fid": their_seconds,
                 "times_faster": their_seconds / seconds,
@@ -76,12 +74,13 @@ def compare(n: int, d: int = FEATURES, repeats: int = 3) -> list[dict[str, Any]]
 
 
 def _timed(run: Callable[[], float], repeats: int) -> tuple[float, float]:
-    taken, value = [], 0.0
+    """Value of the last call and median seconds of all."""
+    seconds, value = [], 0.0
     for _ in range(repeats):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         value = run()
-        taken.append(time.perf_counter() - begun)
-    return value, float(np.median(taken))
+        seconds.append(time.perf_counter() - start)
+    return value, float(np.median(seconds))
 
 
 def share_of_run(config: Config) -> dict[str, Any]:
@@ -92,37 +91,30 @@ def share_of_run(config: Config) -> dict[str, Any]:
     InputError
         When a cell is not complete.
     """
-    tables = load_tables(config)
-    ready = prepare(config, progress=False)
-    cells = plan_cells(ready, tables)
-    open_cells = [s for s in cells.values() if not s.done]
-    if open_cells:
-        raise InputError(
-            f"{len(open_cells)} cells of {config.name} are not complete: run ipv2-bench reproduce with the same settings first"
-        )
-    results = Results(ready, cells)
-    begun = time.process_time()
-    for spec in cells.values():
-        images = np.load(spec.folder / "denoised.npy", allow_pickle=False)
-        test_measures(ready.slices, ready.split, ready.window, images)
-    for table in tables:
-        for row in table.rows:
+    benchmark = Benchmark.open(config, load_tables(config), progress=False)
+    benchmark.require_complete()
+    prepared, rows = benchmark.prepared, Rows(benchmark)
+    start = time.process_time()
+    for spec in benchmark.cells.values():
+        images = np.load(spec.images_path, allow_pickle=False)
+        measure_test_set(prepared.measuring, prepared.slices, prepared.split, images)
+    for table in benchmark.tables:
+        for line in table.lines:
             for seed in config.seeds:
-                results.make_row(row, seed)
-    measuring = time.process_time() - begun
-    computing = sum(_computing(spec, len(ready.split.test)) for spec in cells.values())
+                rows.measure(line, seed)
+    measuring = time.process_time() - start
+    computing = sum(_computing(spec) for spec in benchmark.cells.values())
     return {
         "benchmark": config.name,
-        "cells": len(cells),
+        "cells": len(benchmark.cells),
         "measuring_seconds": round(measuring, 1),
         "training_and_denoising_seconds": round(computing, 1),
         "share": round(measuring / (measuring + computing), 4),
     }
 
 
-def _computing(spec: CellSpec, slices: int) -> float:
-    cost = json.loads((spec.folder / "result.json").read_text())
-    return float(cost["seconds_training"] + cost["seconds_per_slice"] * slices)
+def _computing(spec: CellSpec) -> float:
+    return spec.cost.seconds_training + spec.cost.seconds_per_slice * len(spec.split.test)
 
 
 def main() -> None:
@@ -133,37 +125,37 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=FEATURES)
     parser.add_argument("--config", default="", help="of a completed benchmark whose measuring is timed")
     parser.add_argument("settings", nargs="*", metavar="key=value")
-    given = parser.parse_args()
-    found: dict[str, Any] = {
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {
         "processor": processor(),
         "commit": commit(),
-        "versions": versions(),
-        "speed": [line for n in given.numbers for line in compare(n, given.features)],
+        "versions": packages(),
+        "speed": [line for n in arguments.numbers for line in compare(n, arguments.features)],
     }
-    if given.config:
-        found["share"] = share_of_run(load_config(given.config, given.settings))
-    text = _markdown(found)
-    write_whole(given.out / "metrics.json", lambda file: file.write((json.dumps(found, indent=1) + "\n").encode()))
-    write_whole(given.out / "metrics.md", lambda file: file.write(text.encode()))
+    if arguments.config:
+        result["share"] = share_of_run(load_config(arguments.config, arguments.settings))
+    text = _markdown(result)
+    write_json(arguments.out / "metrics.json", result)
+    write_text(arguments.out / "metrics.md", text)
     print(text)
 
 
-def _markdown(found: dict[str, Any]) -> str:
+def _markdown(result: dict[str, Any]) -> str:
     out = [
         "# Distances beside clean-fid",
         "",
-        f"Features to distance, {found['processor']}, medians of three in one process. KID draws other subsets here and there.",
+        f"Features to distance, {result['processor']}, medians of three in one process. KID draws other subsets here and there.",
         "",
         "| distance | images | features | ours | clean-fid | ours s | clean-fid s | times faster |",
         "|" + "---|" * 8,
     ]
-    for x in found["speed"]:
+    for x in result["speed"]:
         out.append(
             f"| {x['distance']} | {x['images']} | {x['features']} | {x['ours']:.6g} | {x['clean-fid']:.6g} | "
             f"{x['seconds']:.3g} | {x['seconds_clean_fid']:.3g} | {x['times_faster']:.3g} |"
         )
-    if "share" in found:
-        s = found["share"]
+    if "share" in result:
+        s = result["share"]
         out += [
             "",
             f"All measuring of the benchmark {s['benchmark']} ({s['cells']} cells, features, fidelity, distances and their "

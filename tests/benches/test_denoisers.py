@@ -9,27 +9,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from ipv2_bench.benchmark import bench_denoisers, bench_solvers
 from ipv2_bench.benchmark.config import load_config
-from ipv2_bench.benchmark.memory import peak_mb
-from tests.benchmark.test_reproduce import SMALL
-
-SMOKE = Path(__file__).parents[2] / "experiments" / "smoke.yaml"
+from tests.benches import denoisers as bench
+from tests.benches import solvers as bench_solvers
+from tests.benches.sides import under
+from tests.program import SMALL
 
 
 def test_both_sides_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["--sizes", "32", "--denoisers", "corediff", "--repeats", "1", "--config", "", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["bench", *words])
-    bench_denoisers.main()
+    bench.main()
     suffix = "-cuda" if torch.cuda.is_available() else ""
-    found = json.loads((tmp_path / f"denoisers{suffix}.json").read_text())
-    (line, *_) = found["speed"]
+    result = json.loads((tmp_path / f"denoisers{suffix}.json").read_text())
+    (line, *_) = result["speed"]
     assert line["denoiser"] == "corediff" and line["network_calls"] == 10 and line["parameters_m"] == 4.82
     # 301 GFLOP at 512×512, as measured on the public code.
     assert line["gflop_per_call"] * (512 / 32) ** 2 == pytest.approx(301, rel=0.01)
     assert line["training_steps_per_s"] > 0 and line["seconds_per_slice"] > 0 and line["kept_mb"] > 0
-    assert all(v < 1e-12 for v in found["agreement"]["corediff"].values())
-    assert (found["gpu"] == "unmeasured") == (not torch.cuda.is_available())
+    assert all(v < 1e-12 for v in result["agreement"]["corediff"].values())
+    assert (result["gpu"] == "unmeasured") == (not torch.cuda.is_available())
     text = (tmp_path / f"denoisers{suffix}.md").read_text()
     assert "| corediff | 4.82 | 32 |" in text and "| corediff | " in text.partition("float64")[2]
 
@@ -47,7 +46,7 @@ def test_both_sides_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.Monk
 def test_each_mode_has_its_precision(mode: str, matmul: bool, cudnn: bool, half: bool) -> None:
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     seen: list[tuple[bool, bool, bool]] = []
-    bench_denoisers.under(
+    under(
         mode,
         torch.device("cpu"),
         lambda: seen.append(
@@ -65,23 +64,12 @@ def test_each_mode_has_its_precision(mode: str, matmul: bool, cudnn: bool, half:
 def test_solvers_come_nearer_with_more_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_solvers, "EXACT", 40)
     monkeypatch.setattr(bench_solvers, "CALLS", (2, 10))
-    config = load_config(SMOKE, [f"run.work={tmp_path}", "train.steps=20", "noise.calibrate=false", *SMALL])
-    found = bench_solvers.solvers(config, progress=False)
-    assert {x["denoiser"] for x in found} == {"FM", "FFM"}
+    config = load_config("smoke", [f"run.work={tmp_path}", "train.steps=20", "noise.calibrate=false", *SMALL])
+    result = bench_solvers.solvers(config, progress=False)
+    assert {x["denoiser"] for x in result} == {"FM", "FFM"}
     for denoiser in ("FM", "FFM"):
         for solver in ("euler", "midpoint", "heun"):
             own = {
-                x["network_calls"]: x["rmse_hu"] for x in found if (x["denoiser"], x["solver"]) == (denoiser, solver)
+                x["network_calls"]: x["rmse_hu"] for x in result if (x["denoiser"], x["solver"]) == (denoiser, solver)
             }
             assert list(own) == [2, 10] and 0 <= own[10] < own[2]
-
-
-def twice(megabytes: int) -> object:
-    """Work that takes as much again as was taken before."""
-    before = torch.ones(megabytes * 2**18)
-    return lambda: (before + 1).sum()
-
-
-def test_peak_memory_is_that_of_the_work_alone() -> None:
-    found = peak_mb(twice, 200)
-    assert found is None or found == pytest.approx(200, abs=20)

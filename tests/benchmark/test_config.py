@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from ipv2_bench import registry
-from ipv2_bench.benchmark.config import SECTIONS, Config, load_config
-from ipv2_bench.benchmark.plan import denoiser_options
+from ipv2_bench.benchmark.cells.denoisers import check_names
+from ipv2_bench.benchmark.cells.plan import check_denoisers
+from ipv2_bench.benchmark.config import Config, default_config, load_config
 from ipv2_bench.benchmark.tables import load_tables
-from ipv2_bench.data.source import Source
-from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.errors import InputError
+from ipv2_bench.installed import configurations
+from tests.program import EXPERIMENTS, ROOT
 
-EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-CONFIGS = sorted(p for p in EXPERIMENTS.glob("*.yaml") if not p.name.startswith("table"))
 TABLES = sorted(EXPERIMENTS.glob("table*.yaml"))
+SECTIONS = ("train", "noise", "metrics", "run", "wandb")
+Load = Callable[..., Config]
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> object:
+def config(tmp_path: Path) -> Load:
     """Load a text as configuration, with overrides."""
 
     def load(text: str, *overrides: str) -> Config:
@@ -33,44 +34,70 @@ def config(tmp_path: Path) -> object:
     return load
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
-def test_every_experiment_loads_and_names_what_exists(path: Path) -> None:
-    loaded = load_config(path)
-    source = registry.find("ipv2_bench.data.sources", loaded.data.source, Source)
-    assert set(loaded.data.options) <= set(registry.options(source, Source))
-    for name in loaded.denoisers:
-        cls, options = denoiser_options(loaded, name)
-        registry.build(cls, Denoiser, options, name)  # refuses what it does not have
+@pytest.mark.parametrize("name", configurations())
+def test_every_experiment_loads_and_names_what_exists(name: str) -> None:
+    loaded = load_config(name)
     tables = load_tables(loaded)
+    check_names(loaded, tables)
+    check_denoisers(loaded, tables)
     papers = ["table1", "table2", "table3"]
-    assert [t.key for t in tables] == (["table_what_matters"] if path.stem == "what_matters" else papers)
-    used = {row.denoiser for t in tables for row in t.rows if row.denoiser}
+    assert [t.key for t in tables] == (["table_what_matters"] if name == "what_matters" else papers)
+    used = {line.denoiser for t in tables for line in t.lines if line.denoiser}
     assert used | {loaded.weak_denoiser} <= set(loaded.denoisers)
     assert sum(loaded.data.fractions) == pytest.approx(1)
 
 
 def test_every_table_belongs_to_a_configuration() -> None:
-    named = {name for path in CONFIGS for name in load_config(path).tables}
-    named |= set(re.findall(r"tables=\[(\S+)\]", (EXPERIMENTS.parent / "Makefile").read_text(encoding="utf-8")))
+    named = {table for name in configurations() for table in load_config(name).tables}
+    named |= set(re.findall(r"tables=\[(\S+)\]", (ROOT / "Makefile").read_text(encoding="utf-8")))
     assert named == {path.name for path in TABLES}
 
 
+def test_a_configuration_is_found_by_name_and_by_path_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config("smoke") == load_config(EXPERIMENTS / "smoke.yaml")
+    (tmp_path / "smoke").mkdir()  # a folder of that name is no configuration
+    assert load_config("smoke").name == "smoke"
+    (tmp_path / "mine.yaml").write_text("name: mine\n")
+    assert load_config("mine.yaml").name == load_config("./mine.yaml").name == "mine"
+    with pytest.raises(InputError, match="the configuration 'smok' is unknown: did you mean smoke\\? use one of paper, quick"):
+        load_config("smok")
+    with pytest.raises(InputError, match=r"the configuration near/by.yaml does not exist: give the path of a YAML file"):
+        load_config("near/by.yaml")
+
+
 def test_the_papers_protocol() -> None:
-    paper = load_config(EXPERIMENTS / "paper.yaml")
+    paper = load_config("paper")
     assert (paper.train.epochs, paper.train.batch_size, paper.data.size, paper.data.split) == (200, 2, 512, "slice")
     assert paper.data.fractions == (0.7, 0.15, 0.15)
     assert paper.denoisers["fm"]["lr"] == 1e-4 and paper.denoisers["corediff"]["lr"] == 2e-4
 
 
-def test_an_empty_file_is_the_default(config: object) -> None:
+def test_an_empty_file_is_the_default(config: Load) -> None:
+    assert config("{}\n").model_dump() == Config().model_dump() == default_config().model_dump()
+
+
+def test_settings_cannot_be_changed_once_loaded(config: Load) -> None:
     loaded = config("{}\n")
-    defaults = Config()
-    for f in fields(Config):
-        if f.name != "folder":
-            assert getattr(loaded, f.name) == getattr(defaults, f.name), f.name
+    for change in (lambda: setattr(loaded, "name", "x"), lambda: setattr(loaded.train, "steps", 3)):
+        with pytest.raises(ValidationError, match="frozen"):
+            change()
 
 
-def test_overrides_win_and_keep_their_type(config: object) -> None:
+def test_what_is_absent_is_null(config: Load) -> None:
+    loaded = config("{}\n")
+    assert loaded.train.steps is loaded.train.lr is loaded.train.clip is loaded.run.processes is loaded.run.weights is None
+    assert (loaded.train.epochs, config("train: {steps: 5}\n").train.epochs) == (200, None)
+    again = config("train: {steps: 5, clip: 1.0}\n", "train.steps=null", "train.epochs=3", "train.clip=null")
+    assert (again.train.steps, again.train.epochs, again.train.clip) == (None, 3, None)
+    assert (again.train.length, loaded.train.length) == ("3 epochs", "200 epochs")
+    with pytest.raises(InputError, match="train.steps and train.epochs are both null: set one of them"):
+        config("{}\n", "train.epochs=null")
+
+
+def test_overrides_win_and_keep_their_type(config: Load) -> None:
     text = "train: {steps: 5, lr: 1.0e-3}\ndenoisers: {fm: {steps: 3}}\n"
     overrides = "train.steps=7", "train.clip=1", "data.window=[-160,240]", "denoisers.fm.steps=9", "seeds=[0,2]"
     loaded = config(text, *overrides)
@@ -83,55 +110,58 @@ def test_overrides_win_and_keep_their_type(config: object) -> None:
     assert config(text, "data.root=scans", "data.min_lung=0.1").data.options == {"root": "scans", "min_lung": 0.1}
 
 
-@pytest.mark.parametrize("section", ["train", "noise", "run", "wandb"])
-def test_unknown_keys_of_sections_are_refused_with_the_valid_ones(config: object, section: str) -> None:
+@pytest.mark.parametrize("section", SECTIONS)
+def test_unknown_keys_of_sections_are_refused_with_the_valid_ones(config: Load, section: str) -> None:
     for loading in (lambda: config(f"{section}: {{stepz: 3}}\n"), lambda: config("{}\n", f"{section}.stepz=3")):
-        with pytest.raises(InputError, match=rf"setting '{section}\.stepz' is unknown: use one of ") as caught:
+        with pytest.raises(InputError, match=rf"setting '{section}\.stepz' is unknown: .*use one of ") as caught:
             loading()
-        assert all(f"{section}.{f.name}" in str(caught.value) for f in fields(SECTIONS[section]))
+        assert all(f"{section}.{name}" in str(caught.value) for name in type(getattr(Config(), section)).model_fields)
+        assert ("did you mean steps?" in str(caught.value)) == (section == "train")
 
 
-def test_unknown_keys_at_the_top_are_refused_with_the_valid_ones(config: object) -> None:
-    with pytest.raises(InputError, match="setting 'trains' is unknown: use one of ") as caught:
+def test_unknown_keys_at_the_top_are_refused_with_the_valid_ones(config: Load) -> None:
+    with pytest.raises(InputError, match=r"setting 'trains' is unknown: did you mean train\? use one of ") as caught:
         config("trains: {steps: 3}\n")
-    assert all(f.name in str(caught.value) for f in fields(Config) if f.name not in ("folder", "own_tables"))
+    assert all(name in str(caught.value) for name, field in Config.model_fields.items() if not field.exclude)
     with pytest.raises(InputError, match="'folder' is unknown"):
         config("{}\n", "folder=elsewhere")
 
 
-def test_unknown_options_of_a_source_are_refused_with_the_valid_ones(config: object) -> None:
-    loaded = config("data: {source: phantom, patientz: 3}\n")
-    source = registry.find("ipv2_bench.data.sources", loaded.data.source, Source)
-    with pytest.raises(InputError, match=r"source has no option 'patientz': use one of .*levels.*patients"):
-        registry.build(source, Source, loaded.data.options, "source")
-    with pytest.raises(
-        InputError, match=r"'fantom' is unknown: use one of paired_dicom, paired_png, phantom, virtual_scan"
-    ):
-        registry.find("ipv2_bench.data.sources", "fantom", Source)
+def test_unknown_sources_and_options_of_a_source_are_refused_with_the_valid_ones(config: Load) -> None:
+    with pytest.raises(InputError, match=r"data source phantom has no option 'patientz': did you mean patients\? use one of "):
+        check_names(config("data: {source: phantom, patientz: 3}\n"), [])
+    known = "paired_dicom, paired_png, phantom, virtual_scan"
+    with pytest.raises(InputError, match=rf"source 'fantom' is unknown: did you mean phantom\? use one of {known}"):
+        check_names(config("data: {source: fantom}\n"), [])
 
 
 @pytest.mark.parametrize(
     ("override", "named"),
     [
-        ("train.steps=many", "train.steps is 'many': expected int"),
-        ("train.steps=1.5", "train.steps is '1.5': expected int"),
-        ("train.steps=true", "train.steps is 'True': expected int"),
-        ("train.lr=fast", "train.lr is 'fast': expected float"),
+        ("train.steps=many", "train.steps is 'many': expected a whole number"),
+        ("train.steps=1.5", "train.steps is '1.5': expected a whole number"),
+        ("train.steps=true", "train.steps is 'True': expected a whole number"),
+        ("train.steps=0", "train.steps is 0: expected at least 1"),
+        ("train.batch_size=-1", "train.batch_size is -1: expected at least 1"),
+        ("train.clip=0", "train.clip is 0: expected more than 0"),
+        ("run.checkpoint_seconds=-1", "run.checkpoint_seconds is -1: expected at least 0"),
+        ("train.lr=fast", "train.lr is 'fast': expected a number"),
         ("train.lr=.inf", "train.lr is inf: expected a finite number"),
         ("train.clip=.nan", "train.clip is nan: expected a finite number"),
         ("run.accelerator=tpux", "run.accelerator is 'tpux': use one of auto, cpu"),
-        ("noise.calibrate=1", "noise.calibrate is '1': expected bool"),
+        ("noise.calibrate=1", "noise.calibrate is '1': expected true or false"),
         ("data.window=[0]", r"data.window is '\[0\]': expected 2 numbers"),
-        ("data.window=[a,b]", "data.window is 'a': expected float"),
+        ("data.window=[a,b]", "data.window is 'a': expected 2 numbers"),
         ("data.fractions=[0.5,0.5]", "data.fractions is .*expected 3 numbers"),
-        ("data.size=128.0", "data.size is '128.0': expected int"),
-        ("name=3", "name is '3': expected str"),
+        ("data.size=128.0", "data.size is '128.0': expected a whole number"),
+        ("name=3", "name is '3': expected letters"),
         ("name=../elsewhere", "name is '../elsewhere': expected letters"),
-        ("meaningful=3", "meaningful is '3': expected bool"),
-        ("seeds=[a]", "seeds is .*expected whole numbers"),
+        ("meaningful=3", "meaningful is '3': expected true or false"),
+        ("seeds=[a]", "seeds is .*expected different whole numbers"),
         ("seeds=[]", "seeds is .*at least one"),
-        ("seeds=[0.5]", "seeds is .*expected whole numbers"),
-        ("seeds=true", "seeds is .*expected whole numbers"),
+        ("seeds=[0.5]", "seeds is .*expected different whole numbers"),
+        ("seeds=[0,0]", "seeds is .*expected different whole numbers"),
+        ("seeds=true", "seeds is .*expected different whole numbers"),
         ("tables=[1]", "tables is "),
         ("train=5", "train is '5': expected settings"),
         ("data=phantom", "data is 'phantom': expected settings"),
@@ -141,19 +171,26 @@ def test_unknown_options_of_a_source_are_refused_with_the_valid_ones(config: obj
         ("=3", "'=3' is no setting"),
     ],
 )
-def test_values_of_the_wrong_type_are_refused_by_name(config: object, override: str, named: str) -> None:
+def test_values_of_the_wrong_type_are_refused_by_name(config: Load, override: str, named: str) -> None:
     with pytest.raises(InputError, match=named):
         config("train: {steps: 5}\ndenoisers: {fm: {}}\n", override)
 
 
-def test_rows_tell_of_clipping_where_there_is_some(config: object) -> None:
-    assert "clip" not in config("train: {steps: 5}\ndenoisers: {fm: {}}\n").train.budget
-    assert config("train: {steps: 5}\ndenoisers: {fm: {}}\n", "train.clip=1.0").train.budget["clip"] == 1.0
+def test_several_wrong_values_are_listed_together(config: Load) -> None:
+    with pytest.raises(InputError, match=r"2 problems in the settings:\n  1\. train.steps is .*\n  2\. run.accelerator is "):
+        config("{}\n", "train.steps=many", "run.accelerator=tpux")
+
+
+def test_a_budget_names_what_is_no_default(config: Load) -> None:
+    def budget(*settings: str) -> dict:
+        return config("train: {steps: 5}\n", *settings).train.model_dump(exclude_defaults=True)
+
+    assert "clip" not in budget() and budget("train.clip=1.0")["clip"] == 1.0
 
 
 def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "near.yaml").write_text("- a\n- b\n")
-    with pytest.raises(InputError, match=r"far\.yaml is not there: there are near\.yaml"):
+    with pytest.raises(InputError, match=r"the configuration .*far\.yaml does not exist: give the path"):
         load_config(tmp_path / "far.yaml")
     with pytest.raises(InputError, match=r"near\.yaml holds no mapping"):
         load_config(tmp_path / "near.yaml")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import itertools
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,13 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ipv2_bench.benchmark.cell import CellSpec, train
+from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.cells.train import train
 from ipv2_bench.benchmark.config import load_config
-from ipv2_bench.benchmark.plan import plan_cells, prepare
-from ipv2_bench.benchmark.tables import Table, TableRow
-from ipv2_bench.purification import Strategy
+from tests.benchmark.examples import a_table, table_line
 
-SMOKE = Path(__file__).parents[2] / "experiments" / "smoke.yaml"
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def assert_same_history(one: Path, other: Path) -> None:
@@ -32,16 +32,23 @@ class Interrupted(RuntimeError):
     pass
 
 
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the slices, which are the same for all."""
+    return tmp_path_factory.mktemp("work")
+
+
 @pytest.fixture
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> CellSpec:
+def spec(request: pytest.FixtureRequest, work: Path, tmp_path: Path) -> CellSpec:
     denoiser, workers = request.param
-    options = [f"run.work={tmp_path}", "train.steps=40", f"run.loader_workers={workers}", "noise.calibrate=false"]
+    options = [f"run.work={work}", "train.steps=40", f"run.loader_workers={workers}", "noise.calibrate=false"]
+    options += ["run.checkpoint_seconds=0"]
     if denoiser == "corediff":
         options.append("denoisers.corediff={width: 8, modulator: 4, steps: 3, ema_start: 5, ema_every: 2}")
-    config = load_config(SMOKE, options)
-    table = Table("one", "one", "denoised", (TableRow("NDCT", denoiser, Strategy.from_name("IPv2")),), {})
-    ready = prepare(config, progress=False)
-    return next(s for s in plan_cells(ready, [table]).values() if s.denoiser == denoiser)
+    table = a_table(lines=[table_line("IPv2", denoiser)])
+    benchmark = Benchmark.open(load_config("smoke", options), [table], progress=False)
+    (one,) = benchmark.cells.values()
+    return one.model_copy(update={"folder": tmp_path})
 
 
 @pytest.mark.parametrize("spec", [("fm", 0), ("fm", 1), ("corediff", 0)], indirect=True)
@@ -49,9 +56,7 @@ def spec(request: pytest.FixtureRequest, tmp_path: Path) -> CellSpec:
 def test_weights_and_history_are_those_of_an_undisturbed_run(
     spec: CellSpec, stop_at: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    whole = replace(spec, folder=spec.folder / "whole")
-    broken = replace(spec, folder=spec.folder / "broken")
+    whole, broken = (spec.model_copy(update={"folder": spec.folder / name}) for name in ("whole", "broken"))
     for one in (whole, broken):
         one.folder.mkdir(parents=True)
     first = train(whole, lambda *_: None)
@@ -62,8 +67,8 @@ def test_weights_and_history_are_those_of_an_undisturbed_run(
         if step >= stop_at:
             raise Interrupted
 
-    clock = SimpleNamespace(monotonic=itertools.count().__next__)  # so that every step is told
-    monkeypatch.setattr("ipv2_bench.benchmark.callbacks.time", clock)
+    clock = SimpleNamespace(monotonic=itertools.count().__next__)  # so that every step is reported
+    monkeypatch.setattr("ipv2_bench.benchmark.cells.callbacks.time", clock)
     with pytest.raises(Interrupted):
         train(broken, interrupt)
     assert (broken.folder / "last.ckpt").exists() and not (broken.folder / "model.safetensors").exists()
@@ -74,7 +79,7 @@ def test_weights_and_history_are_those_of_an_undisturbed_run(
     assert_same_history(whole.folder / "history.csv", broken.folder / "history.csv")
     expected, got = (load_file(one.folder / "model.safetensors") for one in (whole, broken))
     assert expected.keys() == got.keys() and all(torch.equal(expected[k], got[k]) for k in expected)
-    # Nothing outside of the weights shapes what they make of a slice: not even in the last bit.
+    # Nothing but the weights shapes the images: they are equal to the last bit.
     low = torch.from_numpy(spec.slices.low[spec.split.test[:2]])[:, None]
     images = [m.restore(low, torch.Generator().manual_seed(0)) for m in (first, second)]
     assert torch.equal(*images)

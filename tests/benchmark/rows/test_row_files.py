@@ -1,0 +1,150 @@
+"""Rows as files: their schema, their text, and earlier rows that make way."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from ipv2_bench.benchmark.rows.files import read_row, remove_superseded, row_text, write_row
+from ipv2_bench.benchmark.rows.row import SCHEMA, Row, schema, storable
+from ipv2_bench.errors import InputError
+from tests.benchmark.examples import a_row
+from tests.conftest import Smoke
+
+
+def test_a_row_survives_its_file(tmp_path: Path) -> None:
+    drawn = {"z": np.array([1 / 3, np.nan, np.inf, -1e9])}
+    row = a_row(3, title="a [1,2] b", replicates=drawn, fd_randconv=1.5, psnr_db=-2e-7)
+    path = write_row(tmp_path, row)
+    assert path.parent == tmp_path / "rows" and path.name == f"{'1' * 16}-IPv2-NDCT-seed3.json"
+    again = read_row(path)
+    assert again.model_dump() == row.model_dump()
+    text = path.read_text(encoding="utf-8")
+    assert '"window_hu": [-1000.0, 400.0],' in text and '"z": [0.333333, null, null, -1000000000.0]' in text
+    assert '"title": "a [1,2] b"' in text and text.startswith(f'{{\n "schema": {SCHEMA},\n "images"')
+    z = again.drawn["z"]
+    assert z[0] == 0.333333 and np.isnan(z[1:3]).all() and z[3] == -1e9
+    assert storable(drawn)["z"] == [0.333333, None, None, -1e9]
+
+
+def test_a_row_that_is_written_again_is_not_touched(tmp_path: Path) -> None:
+    stamp = write_row(tmp_path, a_row(fd_randconv=1.0)).stat().st_mtime_ns
+    assert write_row(tmp_path, a_row(fd_randconv=1.0)).stat().st_mtime_ns == stamp
+
+
+def test_rows_of_two_names_of_the_lattice_have_files_of_their_own(tmp_path: Path) -> None:
+    names = {write_row(tmp_path, a_row(strategy=s)).name for s in ("IPv2", "IPv1+1+2", "IPv2 [both_outside]")}
+    assert len(names) == 3 and f"{'1' * 16}-IPv2-both_outside-NDCT-seed0.json".replace("_", "-") in names
+
+
+def test_a_row_is_immutable_and_holds_no_nan() -> None:
+    row = a_row(fd_randconv=1.0)
+    with pytest.raises(ValidationError, match="frozen"):
+        row.seed = 3
+    with pytest.raises(ValidationError, match="finite"):
+        a_row(fd_randconv=float("nan"))
+
+
+def test_the_schema_is_one_and_every_written_row_keeps_it(smoke: Smoke) -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    assert schema()["properties"]["schema"]["const"] == SCHEMA
+    validator = jsonschema.Draft202012Validator(schema())
+    paths = sorted((smoke.out / "rows").glob("*.json"))
+    assert len(paths) > 20
+    for path in paths:
+        validator.validate(json.loads(path.read_text(encoding="utf-8")))
+        assert row_text(read_row(path)) == path.read_text(encoding="utf-8"), path.name
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Callable[[Callable[[dict], Any]], Path]:
+    """The file of a row with a change."""
+
+    def make(change: Callable[[dict], Any]) -> Path:
+        data = json.loads(row_text(a_row(fd_randconv=1.0, rmse_hu=70.0)))
+        change(data)
+        path = tmp_path / "row.json"
+        path.write_text(json.dumps(data))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda r: r["measures"].update(rmse_hu="low"), r"row.json breaks the schema at measures.rmse_hu: .*valid number"),
+        (lambda r: r.pop("seed"), r"at seed: Field required"),
+        (lambda r: r.update(note="mine"), r"at note: Extra inputs are not permitted"),
+        (lambda r: r["provenance"]["extractors"]["randconv"].update(sha256="x"), r"provenance.extractors.randconv.sha256"),
+        (lambda r: r["provenance"]["budget"].update(steps=-1), r"at provenance.budget.steps"),
+        (lambda r: r["cost"].update(note=1), r"at cost.note"),
+        (lambda r: r.update(images="../../secret"), r"at images: "),
+        (lambda r: r.update(label="truth"), r"at label: "),
+        (lambda r: r.update(denoiser="fm"), r"at denoiser: "),
+        (lambda r: r.update(schema=1), rf"is of schema 1, not {SCHEMA}: compute it anew"),
+    ],
+)
+def test_a_row_that_breaks_the_schema_is_refused_with_the_field_named(
+    changed: Callable, change: Callable, named: str
+) -> None:
+    with pytest.raises(InputError, match=named):
+        read_row(changed(change))
+
+
+def test_what_is_no_file_of_a_row_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(InputError, match=r"the row bad.json is no JSON"):
+        read_row(tmp_path / "bad.json")
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(InputError, match=r"the row list.json breaks the schema at the row"):
+        read_row(tmp_path / "list.json")
+    with pytest.raises(InputError, match=r"the row none.json does not exist: name files under leaderboards"):
+        read_row(tmp_path / "none.json")
+    with pytest.raises(InputError, match=r"the row .* is no JSON"):
+        read_row(tmp_path)
+
+
+def write(path: Path, row: Row, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(row_text(row)) | changes))
+
+
+def test_rows_of_earlier_code_give_way_and_all_others_stay(tmp_path: Path) -> None:
+    now = a_row(fd_randconv=1.0)
+    path = write_row(tmp_path, now)
+    folder = path.parent
+    longer = now.provenance.model_copy(update={"budget": now.provenance.budget.model_copy(update={"steps": 99})})
+    write(folder / "earlier.json", now, images="0" * 16)
+    write(folder / "longer.json", now, provenance=json.loads(longer.model_dump_json()))
+    write(folder / "seed.json", now, seed=5)
+    write(folder / "theirs.json", now, denoiser={"key": "their:Own", "title": "FM", "variant_of": None})
+    (folder / "broken.json").write_text("{")
+    (folder / "list.json").write_text("[]")
+    assert remove_superseded({path: now}) == 1
+    kept = {"longer.json", "seed.json", "theirs.json", "broken.json", "list.json"}
+    assert {p.name for p in folder.glob("*.json")} == {path.name} | kept
+    assert remove_superseded({path: now}) == 0 and remove_superseded({}) == 0
+
+
+def test_a_row_of_the_schema_before_gives_way_to_the_same_line(smoke: Smoke, tmp_path: Path) -> None:
+    """Schema 4 had the key of the denoiser beside its title, the split as a list, and epochs beside steps."""
+    path = next(p for p in sorted((smoke.out / "rows").glob("*.json")) if read_row(p).denoiser_key == "fm")
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    shutil.copy(path, folder)
+    row = read_row(path)
+    came = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+    budget = {k: v for k, v in came["budget"].items() if v is not None} | {"epochs": 200}
+    came |= {"split": list(came["split"].values()), "budget": budget}
+    write(folder / "earlier.json", row, schema=4, images="0" * 16, denoiser="FM", denoiser_key="fm", provenance=came)
+    write(folder / "longer.json", row, schema=4, denoiser="FM", denoiser_key="fm", provenance={**came, "budget": {"steps": 9}})
+    assert remove_superseded({folder / path.name: row}) == 1
+    assert {p.name for p in folder.glob("*.json")} == {path.name, "longer.json"}
