@@ -96,7 +96,8 @@ class NoiseSettings(Settings):
 
     ``dose_model``: ``physical`` or ``published``. ``filter_name``, ``views``: of the simulated scan. ``dose``: fraction of
     the NDCT's dose. ``photons``: at full dose; where the calibration starts, and ``calibrate: false`` keeps it.
-    ``quantum``: ``poisson`` or ``gaussian``.
+    ``quantum``: ``poisson`` or ``gaussian``. ``redraw``: new noise for a slice at every epoch; ``false`` draws each slice once,
+    as the authors did.
     """
 
     dose_model: Literal["physical", "published"] = "physical"
@@ -106,6 +107,7 @@ class NoiseSettings(Settings):
     photons: Finite = 1.5e5
     quantum: str = "poisson"
     calibrate: bool = True
+    redraw: bool = True
 
 
 class MetricsSettings(Settings):

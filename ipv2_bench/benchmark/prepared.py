@@ -160,7 +160,7 @@ def module_2(config: Config, window: Window) -> AddNoise:
             inserted=True,
             quantum=noise.quantum,
         )
-        return AddNoise(window, acquisition, noise.dose_model)
+        return AddNoise(window, acquisition, noise.dose_model, noise.redraw)
     except ValueError as error:
         raise InputError(f"noise: {error}") from error
 

@@ -56,7 +56,7 @@ def deform(hu: np.ndarray, field: np.ndarray) -> np.ndarray:
     at = np.arange(size, dtype=np.float64)
     rows, columns = np.meshgrid(at, at, indexing="ij")
     moved = ndimage.map_coordinates(
-        hu.astype(np.float32), [rows + field[0], columns + field[1]], order=3, mode="nearest"
+        hu.astype(np.float64), [rows + field[0], columns + field[1]], order=3, mode="nearest"
     )
     # Cubic splines overshoot at edges: values are clipped to the range of the slice.
-    return moved.clip(hu.min(), hu.max()).astype(np.float32)
+    return moved.clip(hu.min(), hu.max())

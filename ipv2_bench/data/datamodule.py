@@ -27,6 +27,11 @@ batches."""
 class NoiseModel(Protocol):
     """Module 2 as the data module uses it, such as :class:`ipv2_bench.purification.add_noise.AddNoise`."""
 
+    @property
+    def redraw(self) -> bool:
+        """Whether a slice gets new noise at every epoch."""
+        ...
+
     def __call__(
         self,
         normal: Tensor,
@@ -194,7 +199,7 @@ class PairedCTDataModule(L.LightningDataModule):
         return self.purify(batch, self.epoch if training else -1)
 
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
-        """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice)."""
+        """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice), or by the slice alone."""
         if self.context > 1:
             images, others = batch[:3], batch[3:]  # slices with their neighbours → every slice on its own
             single = Pair(*(part.flatten(0, 1)[:, None] for part in images), *(part.flatten(0, 1) for part in others))
@@ -210,8 +215,9 @@ class PairedCTDataModule(L.LightningDataModule):
             model = self.add_noise
 
             def noise(normal: Tensor) -> Tensor:
+                draw = (self.seed, epoch) if model.redraw else (0, 0)
                 generators = [
-                    torch_generator(self.seed, "add noise", epoch, i, device=normal.device)
+                    torch_generator(draw[0], "add noise", draw[1], i, device=normal.device)
                     for i in batch.slice_index.tolist()
                 ]
                 integrals = batch.integrals if batch.integrals.numel() else None

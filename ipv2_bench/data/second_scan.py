@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ipv2_bench.data.breathing import Breathing, deform
+from ipv2_bench.data.hu_images import rounded_hu
 from ipv2_bench.physics.acquisition import Acquisition
-from ipv2_bench.physics.intensity import AIR_HU
+from ipv2_bench.physics.intensity import AIR_HU, at_kilovolt
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 
 if TYPE_CHECKING:
@@ -22,11 +23,12 @@ class ScannedSlice(NamedTuple):
     Attributes
     ----------
     low, normal, truth
-        uLDCT, NDCT before the motion, and the slice after the motion without the noise of ``low``, [N, N] float32 in HU.
+        uLDCT, NDCT before the motion, and the slice after the motion without the noise of ``low`` and as the NDCT's voltage
+        shows it, [N, N] float64 in whole steps of 1/8 HU.
     pixel_mm
         Side of a pixel in mm.
     nodules
-        Share of each pixel of ``truth`` that is lung nodule, [N, N] float32; ``None`` where it is not known.
+        Share of each pixel of ``truth`` that is lung nodule, [N, N] float64; ``None`` where it is not known.
     """
 
     low: np.ndarray
@@ -88,17 +90,21 @@ class SecondScan:
         if field is None:
             field = self.breathing.displacement(hu.shape[0], pixel_mm, numpy_generator(*key, "breathing"))
         moved = deform(hu, field)
-        before_and_after = area_resize(torch.from_numpy(np.stack([hu.astype(np.float32), moved])), size)
+        # In float64 and rounded to the stored steps before anything is drawn: equal on every machine.
+        averaged = area_resize(torch.from_numpy(np.stack([hu.astype(np.float64), moved])), size)
+        before_and_after = torch.from_numpy(rounded_hu(averaged.numpy()))
         pixel_mm = pixel_mm * hu.shape[0] / size
         normal, truth = before_and_after[:1], before_and_after[1:]
-        mm = torch.tensor([pixel_mm])
-        low = truth + scan_noise(truth, mm, self.low_dose, [torch_generator(*key, "low dose")])
+        mm = torch.tensor([pixel_mm], dtype=torch.float64)
+        seen = at_kilovolt(truth, self.low_dose.kilovolt)
+        low = seen + scan_noise(seen, mm, self.low_dose, [torch_generator(*key, "low dose")])
         if self.normal_dose is not None:
             normal = normal + scan_noise(normal, mm, self.normal_dose, [torch_generator(*key, "normal dose")])
         share = None
         if nodules is not None:
             share = area_resize(torch.from_numpy(deform(nodules, field))[None], size)[0].numpy()
-        return ScannedSlice(low[0].numpy(), normal[0].numpy(), truth[0].numpy(), pixel_mm, share)
+        low_hu, normal_hu, truth_hu = (rounded_hu(image[0].numpy()) for image in (low, normal, truth))
+        return ScannedSlice(low_hu, normal_hu, truth_hu, pixel_mm, share)
 
 
 def area_resize(images: Tensor, size: int) -> Tensor:

@@ -13,8 +13,10 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from ipv2_bench.data.hu_images import HuImages, Shares, to_share_steps, to_steps
 from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.files import write_whole
+from ipv2_bench.physics.intensity import Window
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,9 @@ class SliceSet:
     folder
         Folder of the arrays.
     low, normal
-        uLDCT and NDCT, [n, N, N], float32 in [0, 1] of the HU window.
+        uLDCT and NDCT, [n, N, N]: indexing gives float32 in [0, 1] of the HU window, ``hu`` the HU without clipping.
     truth
-        Noise-free slice aligned with ``low``, of the same shape and range; ``None`` where it is not known.
+        Noise-free slice aligned with ``low``, like it; ``None`` where it is not known.
     nodules
         Share of each pixel of ``truth`` that is lung nodule, [n, N, N], float32; ``None`` where it is not known.
     patient
@@ -36,7 +38,7 @@ class SliceSet:
     pixel_mm
         Side of a pixel in mm, [n].
     manifest
-        SHA-256 over everything above, 64 hex digits.
+        SHA-256 over everything above as it is stored, in integers, 64 hex digits: the same on every machine.
     stack
         Label of the run of consecutive slices that each slice belongs to, n strings; empty where slices have no order.
     key
@@ -46,10 +48,10 @@ class SliceSet:
     """
 
     folder: Path
-    low: np.ndarray
-    normal: np.ndarray
-    truth: np.ndarray | None
-    nodules: np.ndarray | None
+    low: HuImages
+    normal: HuImages
+    truth: HuImages | None
+    nodules: Shares | None
     patient: tuple[str, ...]
     pixel_mm: np.ndarray
     manifest: str
@@ -89,7 +91,7 @@ class SliceSet:
 
         return [in_stack(i + d) for d in range(-(context // 2), context // 2 + 1)]
 
-    def with_neighbours(self, images: np.ndarray, index: Sequence[int] | np.ndarray, context: int) -> np.ndarray:
+    def with_neighbours(self, images: HuImages, index: Sequence[int] | np.ndarray, context: int) -> np.ndarray:
         """The images of ``index`` with their neighbours, [len(index), context, N, N], out of ``images`` [n, N, N]."""
         return np.stack([np.asarray(images[self.neighbourhood(int(i), context)]) for i in index])
 
@@ -116,7 +118,8 @@ class SourceSlices(NamedTuple):
     Attributes
     ----------
     arrays
-        ``low``, ``normal``, and where they are known ``truth`` and ``nodules``, [n, N, N] in [0, 1].
+        ``low``, ``normal`` and where it is known ``truth`` in HU, not clipped to any window; where they are known
+        ``nodules``, shares in [0, 1]; [n, N, N] each.
     patient
         Pseudonym of each slice's patient; empty where it is not known.
     pixel_mm
@@ -137,8 +140,8 @@ class SourceSlices(NamedTuple):
     part: Sequence[str] = ()
 
 
-def open_or_make(folder: Path, make: Callable[[], SourceSlices]) -> SliceSet:
-    """The slice set in ``folder``, which is filled by ``make()`` first where it does not exist.
+def open_or_make(folder: Path, window: Window, make: Callable[[], SourceSlices]) -> SliceSet:
+    """The slice set in ``folder`` with its window, which is filled by ``make()`` first where it does not exist.
 
     The folder appears whole or not at all.
 
@@ -149,23 +152,24 @@ def open_or_make(folder: Path, make: Callable[[], SourceSlices]) -> SliceSet:
     """
     if not (folder / "index.json").exists():
         slices = make()
-        _check(slices.arrays, slices.patient)
+        _check(slices.arrays, slices.patient, window)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         manifest = hashlib.sha256()
         for name, array in sorted(slices.arrays.items()):
             manifest.update(name.encode())
+            stored = to_share_steps if name == "nodules" else to_steps
             with (temporary / f"{name}.npy").open("wb") as file:
-                header = {"descr": np.dtype(np.float32).str, "fortran_order": False, "shape": array.shape}
+                header = {"descr": stored(np.zeros(1)).dtype.str, "fortran_order": False, "shape": array.shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 for image in array:  # one at a time, since thousands do not fit into memory
-                    content = np.ascontiguousarray(image, dtype=np.float32).tobytes()
+                    content = stored(image).tobytes()
                     file.write(content)
                     manifest.update(content)
         manifest.update(json.dumps([list(slices.patient), slices.pixel_mm.tolist()]).encode())
         index = {"patient": list(slices.patient), "pixel_mm": slices.pixel_mm.tolist()}
         index |= {"manifest": manifest.hexdigest(), "stack": list(slices.stack)}
-        index |= {"key": list(slices.key), "part": list(slices.part)}
+        index |= {"key": list(slices.key), "part": list(slices.part), "window": [window.low, window.high]}
         (temporary / "index.json").write_text(json.dumps(index))
         try:
             temporary.rename(folder)
@@ -179,18 +183,14 @@ def open_slices(folder: Path) -> SliceSet:
     """The slice set in ``folder``, its arrays memory-mapped."""
     index = json.loads((folder / "index.json").read_text())
 
-    def mapped(name: str) -> np.ndarray:
-        return np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-
-    def mapped_if_known(name: str) -> np.ndarray | None:
-        return mapped(name) if (folder / f"{name}.npy").exists() else None
-
+    window = Window(*index["window"])
+    files = {name: folder / f"{name}.npy" for name in ("low", "normal", "truth", "nodules")}
     return SliceSet(
         folder=folder,
-        low=mapped("low"),
-        normal=mapped("normal"),
-        truth=mapped_if_known("truth"),
-        nodules=mapped_if_known("nodules"),
+        low=HuImages(files["low"], window),
+        normal=HuImages(files["normal"], window),
+        truth=HuImages(files["truth"], window) if files["truth"].exists() else None,
+        nodules=Shares(files["nodules"]) if files["nodules"].exists() else None,
         patient=tuple(index["patient"]),
         pixel_mm=np.asarray(index["pixel_mm"]),
         manifest=index["manifest"],
@@ -200,8 +200,8 @@ def open_slices(folder: Path) -> SliceSet:
     )
 
 
-def _check(arrays: dict[str, np.ndarray], patient: Sequence[str]) -> None:
-    """Refuse an empty set, and slices that are not finite or constant."""
+def _check(arrays: dict[str, np.ndarray], patient: Sequence[str], window: Window) -> None:
+    """Refuse an empty set, and slices that are not finite, or constant in the window."""
     if len(patient) == 0:
         raise InputError("the data set has no slices: expected at least one that shows lung")
     problems = []
@@ -210,6 +210,12 @@ def _check(arrays: dict[str, np.ndarray], patient: Sequence[str]) -> None:
             where = f"slice {i} of patient {patient[i]} ({name})"
             if not np.isfinite(image).all():
                 problems.append(f"{where} holds NaN or infinity: repair or remove it")
-            elif image.min() == image.max() and name != "nodules":
-                problems.append(f"{where} is constant ({image.min():.3g} of [0, 1]): widen the HU window or remove it")
+                continue
+            if name == "nodules":
+                continue
+            unit = window.unit(np.asarray([image.min(), image.max()]))
+            if 0 <= image.min() < image.max() <= 1:
+                problems.append(f"{where} lies between 0 and 1 HU: a data source gives HU, which window.hu makes of [0, 1]")
+            elif unit[0] == unit[1]:
+                problems.append(f"{where} is constant ({unit[0]:.3g} of [0, 1]): widen the HU window or remove it")
     refuse(problems, "data set")

@@ -38,12 +38,12 @@ class Source(ABC):
 
     @abstractmethod
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
-        """All slices.
+        """All slices, in HU; they are stored in steps of 1/8 HU.
 
         Parameters
         ----------
         window
-            HU interval that becomes [0, 1].
+            HU interval of images that are stored in [0, 1], such as PNG; slices in HU need it not and are not clipped.
         size
             N, pixels along a side.
         progress
@@ -64,7 +64,7 @@ class Source(ABC):
             size,
             {"data": data.VERSION, "physics": physics.VERSION},
         ]
-        return open_or_make(cache / digest(identity), lambda: self.make(window, size, progress))
+        return open_or_make(cache / digest(identity), window, lambda: self.make(window, size, progress))
 
 
 def scratch(folder: Path | None, n: int, size: int) -> np.ndarray:
@@ -78,17 +78,12 @@ def scratch(folder: Path | None, n: int, size: int) -> np.ndarray:
 def assemble(
     scanned: Iterable[ScannedSlice],
     patient: Sequence[str],
-    window: Window,
     key: Sequence[str],
     stack: Sequence[str] = (),
 ) -> SourceSlices:
     """The result of :meth:`Source.make` from scanned slices in HU; the other arguments are as in ``SourceSlices``."""
     scans = list(scanned)
-    arrays = {
-        name: np.stack([window.unit(getattr(scan, name)) for scan in scans])
-        for name in ("low", "normal", "truth")
-        if scans
-    }
+    arrays = {name: np.stack([getattr(scan, name) for scan in scans]) for name in ("low", "normal", "truth") if scans}
     nodules = [scan.nodules for scan in scans if scan.nodules is not None]
     if nodules:
         arrays["nodules"] = np.stack(nodules)

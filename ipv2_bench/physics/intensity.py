@@ -21,6 +21,12 @@ MU_WATER_PER_MM = {80: 0.0227, 120: 0.0193}
 
 AIR_HU = -1000.0
 
+BONE_HU = {80: 2590.0, 120: 1602.0}
+"""Cortical bone by tube voltage in kV, at the same energies (NIST XCOM, ICRU-44 cortical bone, 1.92 g/cm3)."""
+
+SOFT_HU = 100.0
+"""Up to here tissue is taken for water of another density, whose HU no voltage changes; above it holds a share of bone."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -88,3 +94,12 @@ def attenuation(hu: Tensor, mu_water: float) -> Tensor:
 def hounsfield(mu: Tensor, mu_water: float) -> Tensor:
     """Linear attenuation in 1/mm → HU."""
     return (mu / mu_water - 1.0) * 1000.0
+
+
+def at_kilovolt(hu: Array, kilovolt: int) -> Array:
+    """What a slice seen at 120 kV shows at another tube voltage: bone rises as the voltage falls, soft tissue and air stay.
+
+    Above :data:`SOFT_HU` a pixel is a mixture of soft tissue and cortical bone, whose HU are mixed alike at both voltages.
+    """
+    bone, soft = BONE_HU[kilovolt], SOFT_HU
+    return hu + ((bone - soft) / (BONE_HU[120] - soft) - 1.0) * (hu - soft).clip(0.0)

@@ -39,6 +39,8 @@ class ParallelBeam:
         Number of angles over [0, π).
     tolerance
         Relative accuracy of the non-uniform FFT.
+    precise
+        Compute in float64, with a tolerance of 1e-12, on a CPU: for results that are rounded and must be the same everywhere.
 
     Raises
     ------
@@ -46,11 +48,13 @@ class ParallelBeam:
         When a number is not positive.
     """
 
-    def __init__(self, size: int, views: int, tolerance: float = 1e-4) -> None:
+    def __init__(self, size: int, views: int, tolerance: float = 1e-4, precise: bool = False) -> None:
         for name, value in (("size", size), ("views", views), ("tolerance", tolerance)):
             if not value > 0:
                 raise ValueError(f"{name} is {value}: expected a positive number")
-        self.size, self.views, self.tolerance = int(size), int(views), tolerance
+        self.size, self.views, self.tolerance = int(size), int(views), 1e-12 if precise else tolerance
+        self._real: Any = np.float64 if precise else np.float32
+        self._complex: Any = np.complex128 if precise else np.complex64
         # Even, fast for the FFT, and wider than the diagonal, so that no ray of the slice wraps around.
         self.detectors = _fast_even(int(np.ceil(size * np.sqrt(2.0))) + 16)
         self._plans = threading.local()
@@ -75,26 +79,26 @@ class ParallelBeam:
         image_shift = 0.5 if self.size % 2 == 0 else 0.0
         # The slice's centre is between pixels for even sizes and the detector's always is (M is even).
         phase = np.exp(-1j * (image_shift * (row + column) - 0.5 * k))
-        return row.ravel().astype(np.float32), column.ravel().astype(np.float32), phase.astype(np.complex64)
+        return row.ravel().astype(self._real), column.ravel().astype(self._real), phase.astype(self._complex)
 
     @cached_property
     def _weights(self) -> np.ndarray:
         """Factors of a line's spectrum before the adjoint transform: the conjugate phase and the area of its points."""
         weights = np.conj(self._lines[2]) * (np.pi / self.views / self.detectors)
         weights[:, 1:-1] *= 2.0  # the conjugate half of a real signal's spectrum
-        return weights.astype(np.complex64)
+        return weights.astype(self._complex)
 
     def project(self, image: Tensor) -> Tensor:
-        """Line integrals of ``image`` [B, N, N] (per pixel) → sinogram [B, views, detectors] (dimensionless), float32."""
+        """Line integrals of ``image`` [B, N, N] (per pixel) → sinogram [B, views, detectors], float32 (float64 if precise)."""
         self._check(image, (self.size, self.size))
         if image.device.type != "cpu":
             return self._gridded_on(image.device).project(image.float())
         return self._slice_by_slice(self._project, image)
 
     def backproject(self, sinogram: Tensor, filter_name: str = "ram-lak") -> Tensor:
-        """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), float32."""
+        """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), like :meth:`project`."""
         self._check(sinogram, (self.views, self.detectors))
-        response = ramp_response(2 * self.detectors, filter_name).astype(np.float32)
+        response = ramp_response(2 * self.detectors, filter_name).astype(self._real)
         if sinogram.device.type != "cpu":
             return self._gridded_on(sinogram.device).backproject(sinogram.float(), torch.from_numpy(response))
         return self._slice_by_slice(lambda one: self._backproject(one, response), sinogram)
@@ -106,11 +110,10 @@ class ParallelBeam:
             self._gridded[device] = GriddedBeam(self.size, row, column, phase, self._weights, device)
         return self._gridded[device]
 
-    @staticmethod
-    def _slice_by_slice(function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
+    def _slice_by_slice(self, function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
         # Each slice on one thread: the rounding of a batched or threaded transform depends on the batch and on the
         # threads' timing, and so may a photon count that is drawn from the result.
-        slices = np.ascontiguousarray(batch.detach().numpy(), dtype=np.float32)
+        slices = np.ascontiguousarray(batch.detach().numpy(), dtype=self._real)
         return torch.from_numpy(np.stack(in_threads(function, list(slices))))
 
     def _plan(self, kind: int) -> Any:
@@ -125,14 +128,14 @@ class ParallelBeam:
                 (self.size, self.size),
                 eps=self.tolerance,
                 isign=1 if kind == 1 else -1,
-                dtype="complex64",
+                dtype=np.dtype(self._complex).name,
                 nthreads=1,
             )
             plans[kind].setpts(row, column)
         return plans[kind]
 
     def _project(self, image: np.ndarray) -> np.ndarray:
-        spectrum = self._plan(2).execute(image.astype(np.complex64)).reshape(self.views, -1) * self._lines[2]
+        spectrum = self._plan(2).execute(image.astype(self._complex)).reshape(self.views, -1) * self._lines[2]
         # Detector cell 0 of the inverse FFT is at s = 0; roll it to the middle.
         return np.fft.fftshift(scipy.fft.irfft(spectrum, n=self.detectors, axis=-1), axes=-1)
 

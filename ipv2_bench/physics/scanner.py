@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import attenuation
+from ipv2_bench.physics.poisson import poisson_counts
 from ipv2_bench.physics.projector import ParallelBeam
 from ipv2_bench.processes import in_threads
 
@@ -22,9 +23,9 @@ COUNT_FLOOR = 0.5
 
 
 @lru_cache(maxsize=8)
-def parallel_beam(size: int, views: int) -> ParallelBeam:
-    """The projector of this size, built once."""
-    return ParallelBeam(size, views)
+def parallel_beam(size: int, views: int, precise: bool = False) -> ParallelBeam:
+    """The projector of this size, built once; ``precise``: in float64."""
+    return ParallelBeam(size, views, precise=precise)
 
 
 def line_integrals(hu: Tensor, pixel_mm: Tensor, acquisition: Acquisition) -> Tensor:
@@ -42,7 +43,7 @@ def line_integrals(hu: Tensor, pixel_mm: Tensor, acquisition: Acquisition) -> Te
     Returns
     -------
     Tensor
-        [B, views, detectors], dimensionless, float32.
+        [B, views, detectors], dimensionless, of the type of ``hu``: float32, or float64 to 1e-12.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def line_integrals(hu: Tensor, pixel_mm: Tensor, acquisition: Acquisition) -> Te
         raise ValueError("a slice holds NaN or infinity: repair or remove it before it is scanned")
     if not bool((torch.isfinite(pixel_mm) & (pixel_mm > 0)).all()):
         raise ValueError(f"pixel_mm is {pixel_mm.tolist()}: expected the side of a pixel in mm, above 0")
-    beam = parallel_beam(hu.shape[-1], acquisition.views)
+    beam = parallel_beam(hu.shape[-1], acquisition.views, hu.dtype == torch.float64)
     return beam.project(attenuation(hu, acquisition.mu_water) * pixel_mm.to(hu)[:, None, None])
 
 
@@ -84,7 +85,7 @@ def scan_noise(
     Returns
     -------
     Tensor
-        Noise in HU, [B, N, N], float32, to be added to ``hu``.
+        Noise in HU, [B, N, N], of the type of ``hu``, to be added to it.
 
     Raises
     ------
@@ -95,7 +96,7 @@ def scan_noise(
         integrals = line_integrals(hu, pixel_mm, acquisition)
     if len(generators) != len(hu):
         raise ValueError(f"{len(generators)} generators for {len(hu)} slices: expected one for each")
-    beam = parallel_beam(hu.shape[-1], acquisition.views)
+    beam = parallel_beam(hu.shape[-1], acquisition.views, hu.dtype == torch.float64)
     mm = pixel_mm.to(integrals)[:, None, None]
     errors = sinogram_noise(integrals, mm, acquisition, generators)
     return beam.backproject(errors, acquisition.filter_name) / (mm * acquisition.mu_water) * 1000.0
@@ -112,7 +113,7 @@ def sinogram_noise(
 ) -> Tensor:
     """Error of the measured line integrals, [B, views, detectors]; ``pixel_mm`` is [B, 1, 1]."""
     cells = integrals.shape[-1]
-    at = torch.arange(cells, dtype=torch.float32, device=integrals.device) - (cells - 1) / 2
+    at = torch.arange(cells, dtype=integrals.dtype, device=integrals.device) - (cells - 1) / 2
     incident = incident_photons(acquisition, at, pixel_mm)
     expected = incident * torch.exp(-integrals)
     draws = list(zip(expected, generators, strict=True))
@@ -125,43 +126,10 @@ def _draw_counts(expected: Tensor, acquisition: Acquisition, generator: torch.Ge
     def normal() -> Tensor:
         return torch.randn(expected.shape, generator=generator, device=expected.device, dtype=expected.dtype)
 
-    if acquisition.quantum == "poisson":
-        counts = torch.poisson(expected, generator=generator)
-    else:
-        counts = expected + expected.sqrt() * normal()
+    poisson = acquisition.quantum == "poisson"
+    counts = poisson_counts(expected, generator) if poisson else expected + expected.sqrt() * normal()
     electronic, dose = acquisition.electronic, acquisition.dose
     if acquisition.inserted:
         counts = expected + (counts - expected) * (1.0 - dose) ** 0.5
         electronic *= (1.0 - dose**2) ** 0.5
     return counts + electronic * normal() if electronic > 0 else counts
-
-
-PUBLISHED_FLUX = 200.0 * 1000.0 * (0.015 * 2.5 + 0.1002)
-"""Incident flux of the published script at 2.5 mAs: 200 mAs, 1000 photons per mAs, k = 0.015·mAs + 0.1002."""
-PUBLISHED_PATH_SCALE = 1.0 / 500.0
-"""Factor of the published script from line integrals of [0, 1] slices in pixels to attenuation."""
-
-
-def published_counts(path: Tensor, generator: torch.Generator) -> Tensor:
-    """Photon counts of the published script for scaled path lengths, any shape: Poisson, plus a normal with σ = 0.05·√flux."""
-    flux = PUBLISHED_FLUX * torch.exp(-path)
-    noise = torch.randn(path.shape, generator=generator, device=path.device, dtype=path.dtype)
-    return torch.poisson(flux, generator=generator) + 0.05 * flux.sqrt() * noise
-
-
-def published_low_dose(unit: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-    """Slices with the dose model of the published script, for parity with it: [B, N, N] in [0, 1] → the same in 8-bit steps.
-
-    Each slice is stretched to its own minimum and maximum before and after, so HU are lost; path lengths are scaled
-    by 1/500, the Gaussian part has σ = 0.05·√flux, starved rays become 0, N angles over 180°, FBP with the Hann filter.
-    """
-    low = unit.amin((1, 2), keepdim=True)
-    span = (unit.amax((1, 2), keepdim=True) - low).clamp_min(1e-12)
-    beam = parallel_beam(unit.shape[-1], unit.shape[-1])
-    path = beam.project((unit - low) / span) * PUBLISHED_PATH_SCALE
-    counts = torch.stack([published_counts(p, g) for p, g in zip(path, generators, strict=True)])
-    noisy = torch.where(counts > 0, -torch.log(counts.clamp_min(1e-6) / PUBLISHED_FLUX), torch.zeros_like(counts))
-    image = beam.backproject(noisy / PUBLISHED_PATH_SCALE, "hann")
-    low = image.amin((1, 2), keepdim=True)
-    span = (image.amax((1, 2), keepdim=True) - low).clamp_min(1e-12)
-    return torch.floor((image - low) / span * 255.0) / 255.0

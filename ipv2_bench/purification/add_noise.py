@@ -33,6 +33,8 @@ class AddNoise:
         noise is inserted at 2 % dose into the NDCT, which has noise of its own.
     dose_model
         ``physical`` (in HU, calibrated), or ``published`` (the public script: fixed flux, each slice stretched).
+    redraw
+        New noise for a slice at every epoch. ``False``: one draw for each slice, as the authors wrote their images once.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class AddNoise:
     window: Window
     acquisition: Acquisition = Acquisition(photons=1.5e5, filter_name="cosine", dose=0.02, inserted=True)
     dose_model: str = "physical"
+    redraw: bool = True
 
     def __post_init__(self) -> None:
         if self.dose_model not in ("physical", "published"):
@@ -73,7 +76,8 @@ class AddNoise:
         Tensor
             [B, 1, N, N], float32 in [0, 1].
         """
-        from ipv2_bench.physics.scanner import published_low_dose, scan_noise
+        from ipv2_bench.physics.published import published_low_dose
+        from ipv2_bench.physics.scanner import scan_noise
 
         if self.dose_model == "published":
             return published_low_dose(normal[:, 0], generators)[:, None]

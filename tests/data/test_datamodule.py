@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -130,3 +131,14 @@ def test_module_2_without_its_model_is_refused(phantom: SliceSet) -> None:
     data.setup("fit")
     with pytest.raises(ValueError, match="give add_noise"):
         data.purify(next(iter(data.train_dataloader())), 0)
+
+
+def test_noise_that_is_drawn_once_is_the_same_at_every_epoch_and_for_every_seed(module: Callable) -> None:
+    first, other = (module("simulated", seed=seed, batch_size=1) for seed in (0, 1))
+    for data in (first, other):
+        data.add_noise = replace(MODEL, redraw=False)
+    expected = an_epoch(first, 3)
+    for again in (an_epoch(first, 8), an_epoch(other, 8)):
+        assert all(torch.equal(again[i], image) for i, image in expected.items())
+    first.add_noise = MODEL
+    assert not any(torch.equal(an_epoch(first, 8)[i], image) for i, image in expected.items())

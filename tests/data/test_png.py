@@ -72,4 +72,4 @@ def test_16_bit_pairs_are_read_finer_than_8_bit(tmp_path: Path) -> None:
     assert len(slices) == 12
     assert len(np.unique(np.asarray(slices.low))) > 5000
     first = read_png(tmp_path / "p" / "test" / "lq" / "0.png").unit
-    assert np.array_equal(slices.low[0], first)
+    assert np.abs(slices.low[0] - first).max() <= 0.5 / 8 / Window().width * 1.01  # half a stored step

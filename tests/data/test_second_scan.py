@@ -68,7 +68,7 @@ def test_deform_samples_where_the_field_points() -> None:
     field[0], field[1] = 3.0, -2.0
     moved = deform(image, field)
     np.testing.assert_allclose(moved[:-3, 2:], image[3:, :-2], atol=1e-5)
-    assert deform(image, 0.37 * field).max() <= image.max() and moved.dtype == np.float32
+    assert deform(image, 0.37 * field).max() <= image.max() and moved.dtype == np.float64
 
 
 def test_area_resize_keeps_the_mean_of_each_block() -> None:
@@ -88,7 +88,7 @@ def scan(scanner: SecondScan, hu: np.ndarray, *key: int | str) -> ScannedSlice:
 
 def test_truth_is_aligned_with_the_low_dose_scan_and_the_ndct_is_not(section: np.ndarray) -> None:
     clean = scan(SecondScan(NO_NOISE), section)
-    assert clean.pixel_mm == PIXEL_MM and clean.low.shape == (SIZE, SIZE) and clean.low.dtype == np.float32
+    assert clean.pixel_mm == PIXEL_MM and clean.low.shape == (SIZE, SIZE) and clean.low.dtype == np.float64
     assert np.abs(clean.low - clean.truth).max() < 5.0  # HU, with hardly any noise
     assert np.sqrt(((clean.normal - clean.truth) ** 2).mean()) > 50.0
     still = scan(SecondScan(NO_NOISE, breathing=Breathing(0.0, 35.0, 0.0)), section)
@@ -120,7 +120,8 @@ def test_phantom_slices_are_reproducible_and_name_their_patients(phantom: SliceS
         np.testing.assert_array_equal(getattr(again, name), getattr(phantom, name))
     assert phantom.patient == ("phantom-000",) * 3 + ("phantom-001",) * 3
     np.testing.assert_allclose(phantom.pixel_mm, 400 / 128)
-    assert phantom.low.min() >= 0 and phantom.low.max() <= 1
+    assert phantom.low[:].min() == 0 and phantom.low[:].max() <= 1
+    assert phantom.low.hu(0).min() < -1000  # noise below air, which the window clips
     other = Phantom(patients=1, levels=1, seed=6).slices(tmp_path, Window(), 128)
     assert np.abs(other.truth[0] - phantom.truth[0]).max() > 0.1
 
@@ -144,7 +145,7 @@ def test_nodules_move_with_the_truth() -> None:
     nodule = (at[:, None] + 12) ** 2 + (at[None] - 6) ** 2 < 6**2
     hu = np.where(nodule, 40.0, -850.0).astype(np.float32)
     scanned = SecondScan(LOW_DOSE, NO_NOISE, Breathing(random_mm=5.0)).scan(hu, PIXEL_MM, SIZE, 3, nodules=nodule)
-    assert scanned.nodules is not None and scanned.nodules.dtype == np.float32
+    assert scanned.nodules is not None and scanned.nodules.dtype == np.float64
     np.testing.assert_allclose(scanned.nodules, (scanned.truth + 850.0) / 890.0, atol=1e-3)
     assert np.abs(scanned.nodules - nodule).max() > 0.5  # it has moved
     assert SecondScan(LOW_DOSE, NO_NOISE).scan(hu, PIXEL_MM, SIZE, 3).nodules is None
@@ -155,4 +156,15 @@ def test_the_phantom_marks_its_nodules() -> None:
     nodules, truth = arrays["nodules"], arrays["truth"]
     assert nodules.shape == truth.shape and nodules.min() == 0.0 and 0.5 < nodules.max() <= 1.0
     # Even the faintest is denser than the lung around it.
-    assert Window().hu(truth)[nodules > 0.5].min() > -780.0
+    assert truth[nodules > 0.5].min() > -780.0
+
+
+def test_at_80_kilovolts_bone_is_brighter_in_the_low_dose_slice_alone() -> None:
+    hu = np.full((SIZE, SIZE), -1000.0)
+    hu[24:72, 24:72], hu[36:60, 36:60] = 40.0, 700.0
+    at_rest = Breathing(random_mm=0.0, expansion=0.0)
+    scan = SecondScan(replace(NO_NOISE, kilovolt=80), breathing=at_rest).scan(hu, PIXEL_MM, SIZE, 0)
+    bone, tissue = np.s_[40:56, 40:56], np.s_[26:34, 26:70]
+    assert scan.truth[bone].mean() == scan.normal[bone].mean() == 700.0
+    assert scan.low[bone].mean() == pytest.approx(100 + (2590 - 100) * 600 / 1502, abs=2.0)
+    assert scan.low[tissue].mean() == pytest.approx(40.0, abs=2.0)

@@ -14,6 +14,7 @@ from ipv2_bench.data.dicom import decoded
 from ipv2_bench.data.slices import SliceSet, SourceSlices
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.sources.phantom import Phantom
+from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 
 LIGHT = [
@@ -36,7 +37,7 @@ class Gradient(Source):
         return {"slope": self.slope}
 
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
-        image = self.slope * np.linspace(0, 1, size * size, dtype=np.float32).reshape(1, size, size)
+        image = window.hu(self.slope * np.linspace(0, 1, size * size, dtype=np.float32).reshape(1, size, size))
         return SourceSlices({"low": image, "normal": image}, ["p"], np.ones(1), (), ["k"])
 
 
@@ -53,6 +54,16 @@ def test_options_window_and_size_name_the_set(tmp_path: Path) -> None:
     ]
     assert len({s.folder for s in sets}) == 4
     assert opened(Gradient(), tmp_path).folder == sets[0].folder
+
+
+def test_a_source_that_gives_no_hu_is_refused(tmp_path: Path) -> None:
+    class Unit(Gradient):
+        def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
+            slices = super().make(window, size, progress)
+            return slices._replace(arrays={name: window.unit(image) for name, image in slices.arrays.items()})
+
+    with pytest.raises(InputError, match=r"slice 0 of patient p \(low\) lies between 0 and 1 HU: .* gives HU"):
+        opened(Unit(), tmp_path)
 
 
 @pytest.mark.parametrize("owner", [data, physics])
@@ -111,6 +122,7 @@ def test_a_cached_slice_set_opens_without_heavy_libraries(tmp_path: Path) -> Non
     code = """
 from pathlib import Path
 from ipv2_bench.data.sources.phantom import Phantom
+from ipv2_bench.errors import InputError
 from ipv2_bench.data.split import split_slices
 from ipv2_bench.physics.intensity import Window
 slices = Phantom(patients=1, levels=1, views=8).slices(Path(sys.argv[1]), Window(), 16)

@@ -40,7 +40,7 @@ def tissue(hu: np.ndarray) -> np.ndarray:
 def test_types_and_range(sections: dict[tuple[int, float], Section]) -> None:
     for section in sections.values():
         assert section.hu.shape == section.nodules.shape == (SIZE, SIZE)
-        assert section.hu.dtype == np.float32
+        assert section.hu.dtype == np.float64
         assert section.nodules.dtype == np.bool_
         assert np.isfinite(section.hu).all()
         assert section.hu.min() >= -1000

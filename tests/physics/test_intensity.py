@@ -9,6 +9,7 @@ import torch
 from ipv2_bench.physics.intensity import (
     MU_WATER_PER_MM,
     Window,
+    at_kilovolt,
     attenuation,
     from_8bit,
     from_network,
@@ -68,3 +69,13 @@ def test_attenuation_round_trip(kilovolt: int) -> None:
 
 def test_nothing_absorbs_less_than_air() -> None:
     assert attenuation(torch.tensor([-1024.0, -5000.0]), 0.02).tolist() == [0.0, 0.0]
+
+
+def test_a_lower_voltage_shows_bone_brighter_and_nothing_else() -> None:
+    hu = np.array([-1000.0, -850.0, -100.0, 0.0, 60.0, 100.0, 851.0, 1602.0])
+    low = at_kilovolt(hu, 80)
+    np.testing.assert_array_equal(low[:6], hu[:6])
+    # Cortical bone as the attenuation tables give it, 0.8145/cm against water's 0.2269/cm at 50 keV, and half of it.
+    assert low[-1] == pytest.approx((0.8145 / 0.2269 - 1) * 1000, abs=1.0)
+    assert low[-2] == pytest.approx((low[-1] + 100) / 2)
+    np.testing.assert_array_equal(at_kilovolt(hu, 120), hu)

@@ -147,7 +147,7 @@ def _identity(prepared: Prepared, choice: DenoiserChoice, strategy: Strategy, se
         "denoiser": choice.registered,
         "options": choice.changed_options,
         "strategy": strategy.training_identity(),
-        "noise": prepared.add_noise.identity() if strategy.needs_noise else None,
+        "noise": settings_of(prepared.add_noise) if strategy.needs_noise else None,
         "budget": prepared.config.train.model_dump(exclude_defaults=True, exclude={"lr", "schedule"}),
         "seed": seed,
         "versions": {

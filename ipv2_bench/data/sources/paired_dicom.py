@@ -50,7 +50,7 @@ class PairedDicom(Source):
         Whether derived images (ImageType DERIVED) count as slices.
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class PairedDicom(Source):
                         f"slices are {both.shape[2]}×{both.shape[1]}: expected squares of at least {size} (data.size)"
                     )
                 resized = area_resize(torch.from_numpy(both), size)
-                arrays["low"][index], arrays["normal"][index] = window.unit(resized).numpy()
+                arrays["low"][index], arrays["normal"][index] = resized.numpy()
                 patient.append(pair.low.patient)
                 mm.append(pair.low.spacing_mm * both.shape[1] / size)
                 stack.append(f"{number}-{run}")

@@ -38,7 +38,7 @@ class PairedPng(Source):
         Side of a pixel in mm, which PNG does not hold; it sets the path lengths of module 2.
     """
 
-    version = 1
+    version = 2
 
     def __init__(self, root: str = "", pixel_mm: float = 0.7) -> None:
         if not root:
@@ -102,7 +102,7 @@ class PairedPng(Source):
                     text = f"is {unit.shape[1]}×{unit.shape[0]}: expected {size}×{size} (data.size)"
                     findings.add(file, "shape", text)
                     continue
-                arrays[side][i] = unit
+                arrays[side][i] = window.hu(unit)
             keys.append(content.hexdigest()[:16])
         refuse([str(f) for f in findings.list()], "data set")
         # Patients are not known, so only data.split=slice or folder is possible.

@@ -27,13 +27,14 @@ class Phantom(Source):
         Number of patients, and of sections of each patient.
     seed
         Seed of everything that is drawn.
-    photons, electronic, bowtie, views
+    photons, electronic, bowtie, views, kilovolt
         The 2 % acquisition; see :class:`~ipv2_bench.physics.acquisition.Acquisition`.
+        IPv2's pairs are 80 kV against 120 kV: with ``kilovolt=80`` bone is brighter in the uLDCT than in the NDCT.
     normal_dose_factor
         Photons of the NDCT, as a multiple of those of the 2 % scan.
     """
 
-    version = 1
+    version = 2
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Phantom(Source):
         electronic: float = 6.0,
         bowtie: float = 0.7,
         views: int = 180,
+        kilovolt: int = 120,
         normal_dose_factor: float = 50.0,
     ) -> None:
         for name, value in (("patients", patients), ("levels", levels)):
@@ -52,7 +54,8 @@ class Phantom(Source):
         self.patients, self.levels, self.seed = patients, levels, seed
         scan: dict = {"electronic": electronic, "bowtie": bowtie, "views": views, "filter_name": "shepp-logan"}
         self.scanner = SecondScan(
-            Acquisition(photons=photons, **scan), Acquisition(photons=photons * normal_dose_factor, **scan)
+            Acquisition(photons=photons, kilovolt=kilovolt, **scan),
+            Acquisition(photons=photons * normal_dose_factor, **scan),
         )
 
     def identity(self) -> dict:
@@ -67,7 +70,7 @@ class Phantom(Source):
         patients, keys = zip(
             *((f"phantom-{p:03d}", f"phantom-{self.seed}-{p:03d}-{j:03d}") for p, j in jobs), strict=True
         )
-        return assemble(scanned, patients, window, keys)
+        return assemble(scanned, patients, keys)
 
 
 @lru_cache(maxsize=2)

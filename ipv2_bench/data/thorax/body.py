@@ -82,7 +82,7 @@ class Body:
     table: tuple[float, float, float, float]
     """Gap below the patient, curvature in 1/mm, depth, HU of the shell."""
     texture: Array
-    """White noise on a periodic lattice, float32 [32, 32, 32], mean 0 and variance 1."""
+    """White noise on a periodic lattice, float64 [32, 32, 32], mean 0 and variance 1."""
     tubes: dict[str, Segments]
     """Great vessels by name."""
     airways: dict[str, Segments]
@@ -127,7 +127,7 @@ def draw_body(rng: np.random.Generator) -> Body:
             float(rng.uniform(24, 34)),
             float(rng.uniform(-80, 80)),
         ),
-        texture=rng.standard_normal((LATTICE,) * 3).astype(np.float32),
+        texture=rng.standard_normal((LATTICE,) * 3).astype(np.float64),
         tubes=tubes,
         airways=airways,
         oesophagus=tube(_OESOPHAGUS, scale, 2.0, rng),

@@ -22,7 +22,7 @@ _FIRST, _LAST = 0.06, 0.95
 class Section:
     """One axial cut.
 
-    ``hu`` is float32 [size, size], noise free, -1000..1000 HU, row 0 in front; ``nodules`` is bool [size, size], true on the
+    ``hu`` is float64 [size, size], noise free, -1000..1000 HU, row 0 in front; ``nodules`` is bool [size, size], true on the
     pixels of lung nodules, all false where the cut meets none.
     """
 
@@ -79,6 +79,6 @@ def _paint_table(canvas: Canvas) -> None:
     upper = top - curvature * across**2
     lower = top + depth - 0.2 * curvature * across**2
     inside = np.maximum(upper - down, down - lower)
-    inside = np.maximum(inside, np.abs(across) - np.float32(212)).astype(np.float32)
+    inside = np.maximum(inside, np.abs(across) - np.float64(212)).astype(np.float64)
     canvas.paint(canvas.cover(inside), shell)
-    canvas.paint(canvas.cover(inside + np.float32(2.4)), -940.0)
+    canvas.paint(canvas.cover(inside + np.float64(2.4)), -940.0)

@@ -63,8 +63,8 @@ def _published() -> dict[str, Any]:
     path = torch.linspace(0.0, 12.0, 64)
     unit = torch.from_numpy(slices()[1][:, ::2, ::2].copy())
     return {
-        "counts": scanner.published_counts(path, torch_generator("golden")),
-        "slices": summary(scanner.published_low_dose(unit, [torch_generator("golden", i) for i in range(2)])),
+        "counts": published.published_counts(path, torch_generator("golden")),
+        "slices": summary(published.published_low_dose(unit, [torch_generator("golden", i) for i in range(2)])),
     }
 
 
@@ -117,7 +117,7 @@ def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _flux(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scanner, "PUBLISHED_FLUX", 1.001 * scanner.PUBLISHED_FLUX)
+    monkeypatch.setattr(published, "FLUX", 1.001 * published.FLUX)
 
 
 def _water(monkeypatch: pytest.MonkeyPatch) -> None:
