@@ -30,6 +30,8 @@ class FlowMatching(IterativeDenoiser):
         1, or 3 equal ones as in the public code, which reads grey PNG as RGB; the output is the mean of the three.
     time_scale
         Factor of t in the embedding. 1 as in the public code, where t in [0, 1] meets an embedding for 0..1000.
+    zero_last, padding
+        See :class:`~ipv2_bench.denoisers.networks.unet.UNet`; the defaults are those of the public code.
     options
         See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
@@ -48,13 +50,17 @@ class FlowMatching(IterativeDenoiser):
         solver: str = "euler",
         criterion: str = "l2",
         channels: int = 1,
+        zero_last: bool = False,
+        padding: str = "right_below",
         **options: object,
     ) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         if steps < 1:
             raise ValueError(f"steps is {steps}: expected at least 1")
         self.solver, self.error = chosen("solver", solver, SOLVERS), chosen("criterion", criterion, CRITERIA)
-        self.network = UNet(widths, self.frequency, dropout, time_scale, unshuffle, channels)
+        self.network = UNet(
+            widths, self.frequency, dropout, time_scale, unshuffle, channels, zero_last, padding
+        )
         self.divisor, self.steps, self.channels = self.network.divisor, steps, channels
         self.network_calls = steps * (1 if solver == "euler" else 2)
         if self.frequency:

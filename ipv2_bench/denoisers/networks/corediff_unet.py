@@ -32,7 +32,7 @@ class CoreDiffUNet(nn.Module):
         embedded = 32
         self.context = context
         self.time = TimeEmbedding(
-            SinusoidalEmbedding(embedded, last=True),
+            SinusoidalEmbedding(embedded),
             nn.Linear(embedded, 4 * embedded),
             nn.GELU(),
             nn.Linear(4 * embedded, embedded),

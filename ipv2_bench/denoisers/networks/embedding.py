@@ -11,11 +11,11 @@ from torch import Tensor, nn
 class SinusoidalEmbedding(nn.Module):
     """Sines and cosines of ``scale·t`` at geometrically spaced frequencies: [B] → [B, width]."""
 
-    def __init__(self, width: int, scale: float = 1.0, max_period: float = 10000.0, last: bool = False) -> None:
+    def __init__(self, width: int, scale: float = 1.0, max_period: float = 10000.0) -> None:
         super().__init__()
         half = width // 2
-        # CoreDiff's spacing reaches max_period itself, FM's ends one step before.
-        self.step = -math.log(max_period) / (half - 1 if last else half)
+        # The last period is max_period itself, in CoreDiff and in the U-Net of FFM.
+        self.step = -math.log(max_period) / (half - 1)
         self.pairs, self.scale = half, scale
 
     def forward(self, t: Tensor) -> Tensor:

@@ -23,15 +23,15 @@ class FrequencyMixer(nn.Module):
         super().__init__()
         half = width // 2
         self.local = nn.Sequential(
-            nn.Conv2d(half, half, 1), nn.Conv2d(half, half, 3, padding=1, groups=half), nn.GELU()
+            nn.Conv2d(half, half, 1, bias=False), nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False), nn.GELU()
         )
         self.pooled = nn.Sequential(
             nn.AvgPool2d(2),
-            Conv3x3(half, half),
+            Conv3x3(half, half, bias=False),
             nn.GroupNorm(math.gcd(8, half), half, eps=1e-6),
             nn.GELU(),
         )
-        self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
         self.spatial = nn.Conv2d(width, width, 1)
         self.spectral = SpectralBranch(width)
         self.fuse = nn.Conv2d(2 * width, width, 1)
@@ -44,7 +44,7 @@ class FrequencyMixer(nn.Module):
         h = torch.cat([self.local(a), F.interpolate(coarse, scale_factor=2.0, mode="nearest")], dim=1)
         # Depthwise plus residual: the middle of each kernel is increased by one.
         middle = F.pad(self.depthwise.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))
-        h = F.conv2d(h, self.depthwise.weight + middle, self.depthwise.bias, padding=1, groups=h.shape[1])
+        h = F.conv2d(h, self.depthwise.weight + middle, padding=1, groups=h.shape[1])
         # fuse([spatial(h), s]) + h = (F₁·S + 1)·h + F₂·s + (F₁·b + f): two products instead of three, no concatenation.
         spatial, fuse = self.spatial.weight[:, :, 0, 0], self.fuse.weight[:, :, 0, 0]
         assert self.spatial.bias is not None and self.fuse.bias is not None

@@ -31,6 +31,11 @@ class UNet(nn.Module):
         Side of the blocks of pixels that are first folded into channels, which divides the cost by its square; 1 in the paper.
     channels
         Channels of the input and of the output.
+    zero_last
+        Start with a last layer of zeros, so that the untrained network returns zero; the public code does not.
+    padding
+        Of the down-sampling convolutions: ``right_below`` pads one column at the right and one row below, as the public code;
+        ``symmetric`` pads one on every side.
     """
 
     def __init__(
@@ -41,9 +46,13 @@ class UNet(nn.Module):
         time_scale: float = 1.0,
         unshuffle: int = 1,
         channels: int = 1,
+        zero_last: bool = False,
+        padding: str = "right_below",
     ) -> None:
         super().__init__()
         widths = list(widths)
+        if padding not in PADDINGS:
+            raise ValueError(f"padding '{padding}' is unknown: use one of {', '.join(PADDINGS)}")
         if channels < 1 or unshuffle < 1:
             raise ValueError(f"channels is {channels} and unshuffle {unshuffle}: expected at least 1")
         if not widths or any(w < 8 or w % 8 for w in widths):
@@ -70,7 +79,7 @@ class UNet(nn.Module):
             skips.append(w)
             width = w
             if level < len(widths) - 1:
-                self.down.append(nn.Conv2d(w, w, 3, stride=2, padding=1))
+                self.down.append(Downsample(w, padding))
                 skips.append(w)
         self.middle = nn.ModuleList([block(width, width), block(width, width)])
         for level, w in reversed(list(enumerate(widths))):
@@ -79,7 +88,8 @@ class UNet(nn.Module):
                 width = w
             if level > 0:
                 self.up.append(Upsample(w))
-        self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, folded, 3, padding=1)))
+        last = nn.Conv2d(width, folded, 3, padding=1)
+        self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(last) if zero_last else last)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Output of the network, images [B, channels, H, W] and times [B] → [B, channels, H, W]."""
@@ -113,6 +123,22 @@ class ResidualBlock(nn.Module):
         h += self.time(t)[:, :, None, None]
         _, _, dropout, mix = self.second
         return mix(dropout(norm_act(h, self.second[0]))) + self.skip(x)
+
+
+PADDINGS = {"right_below": (0, 1, 0, 1), "symmetric": (1, 1, 1, 1)}
+"""Columns at the left and right, and rows above and below, that a down-sampling convolution adds."""
+
+
+class Downsample(nn.Conv2d):
+    """3×3 convolution of stride 2 behind a padding with zeros; even H and W are halved."""
+
+    def __init__(self, width: int, padding: str) -> None:
+        symmetric = padding == "symmetric"
+        super().__init__(width, width, 3, stride=2, padding=int(symmetric))
+        self.outside = None if symmetric else PADDINGS[padding]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.outside is None else F.pad(x, self.outside))
 
 
 class Upsample(nn.Module):
