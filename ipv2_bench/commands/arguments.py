@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ipv2_bench.benchmark.tables import Table
 
 
+GREY_HELP = "grey levels of PNG to the nearest, or down as the authors' scripts (default: %(default)s)"
+
+
 def add_config(parser: argparse.ArgumentParser) -> None:
     """``--config`` and overrides."""
     parser.add_argument(

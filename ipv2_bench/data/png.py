@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ipv2_bench.data.findings import Problem
+from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_whole
 from ipv2_bench.physics.intensity import from_8bit, from_16bit, to_8bit, to_16bit
 
@@ -56,9 +57,26 @@ def read_png(path: Path) -> PngSlice:
     return PngSlice(from_8bit(colour[..., 0]), 8)
 
 
-def write_png(path: Path, unit: np.ndarray, bits: int) -> None:
-    """Write a slice [H, W] in [0, 1] with 8 or 16 bit, whole or not at all; its folder is created."""
+GREY = ("round", "truncate")
+"""How a slice in [0, 1] becomes grey levels: to the nearest, or down as by the casts to ``uint8`` of the public scripts."""
+
+
+def check_grey(grey: str) -> None:
+    """Refuse what is none of :data:`GREY`.
+
+    Raises
+    ------
+    InputError
+        The valid ones are listed.
+    """
+    if grey not in GREY:
+        raise InputError(f"--grey is '{grey}': use {' or '.join(GREY)}")
+
+
+def write_png(path: Path, unit: np.ndarray, bits: int, grey: str = "round") -> None:
+    """Write a slice [H, W] in [0, 1] with 8 or 16 bit, whole or not at all; its folder is created. ``grey``: of :data:`GREY`."""
     from PIL import Image
 
-    stored = to_8bit(unit) if bits == 8 else to_16bit(unit)
+    truncate = grey == "truncate"
+    stored = to_8bit(unit, truncate) if bits == 8 else to_16bit(unit, truncate)
     write_whole(path, lambda file: Image.fromarray(stored).save(file, format="png"))

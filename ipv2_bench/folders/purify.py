@@ -12,7 +12,7 @@ from ipv2_bench.benchmark.prepared import Prepared
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.pair import Pair
 from ipv2_bench.data.pair_dataset import PairDataset
-from ipv2_bench.data.png import write_png
+from ipv2_bench.data.png import check_grey, write_png
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output
 from ipv2_bench.fingerprint import settings_of
@@ -25,7 +25,14 @@ FOLDERS = ("root", "low", "normal")
 
 
 def purify_pairs(
-    config: Config, out: Path, strategy: str, background: str, weak: str = "", bits: int = 16, progress: bool = True
+    config: Config,
+    out: Path,
+    strategy: str,
+    background: str,
+    weak: str = "",
+    bits: int = 16,
+    grey: str = "round",
+    progress: bool = True,
 ) -> str:
     """Write the purified pairs of a data set: ``OUT/{train,val,test}/{lq,gt,label}/KEY.png``.
 
@@ -42,8 +49,8 @@ def purify_pairs(
         A point of the lattice, and the rule of module 1.
     weak
         Checkpoint of the weak denoiser that module 3 needs; without it such labels are left out, which the result says.
-    bits
-        8 or 16.
+    bits, grey
+        8 or 16, and ``round`` or ``truncate``: see :func:`~ipv2_bench.data.png.write_png`.
     progress
         Show bars.
 
@@ -59,6 +66,7 @@ def purify_pairs(
     """
     if bits not in (8, 16):
         raise InputError(f"--bits is {bits}: use 8 or 16")
+    check_grey(grey)
     chosen = Strategy.from_name(strategy, background=background)
     model = load_model(weak, config.denoisers) if weak else None
     prepared = Prepared.open(config, progress)
@@ -72,6 +80,7 @@ def purify_pairs(
         settings_of(chosen),
         prepared.add_noise.identity(),
         bits,
+        grey,
         model.sha256 if model else "",
         config.seeds[0],
     ]
@@ -98,7 +107,7 @@ def purify_pairs(
             remove = model.denoiser.restore if model is not None else None
             images["label"] = chosen.test_label(pair._replace(mask=mask), remove)
         for side, image in images.items():
-            write_png(paths[side], image[0, 0].numpy(), bits)
+            write_png(paths[side], image[0, 0].numpy(), bits, grey)
     counts = ", ".join(f"{len(getattr(prepared.split, p))} {p}" for p in ("train", "val", "test"))
     lines = [
         f"{counts} pairs under {chosen.name}, {bits} bit, HU {prepared.window.low:g} to {prepared.window.high:g}; {present} "

@@ -14,7 +14,7 @@ from ipv2_bench.data.dicom.output import make_slice, write_dicom
 from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.png import write_png
+from ipv2_bench.data.png import check_grey, write_png
 from ipv2_bench.data.second_scan import ScannedSlice
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.sources.virtual_scan import VirtualScan, scan_slice
@@ -60,7 +60,7 @@ class Simulated:
 
 
 def simulate_tree(
-    config: Config, source: Path, out: Path, form: str, size: int = 0, progress: bool = True
+    config: Config, source: Path, out: Path, form: str, size: int = 0, grey: str = "round", progress: bool = True
 ) -> Simulated:
     """Breathe every slice that shows lung and scan it again at ultra-low dose: ``OUT/{lq,gt,truth}``.
 
@@ -76,6 +76,8 @@ def simulate_tree(
         ``png8``, ``png16`` or ``dicom`` (in whole HU, without window, under a pseudonym).
     size
         Pixels along a side; 0 for the scanner's own.
+    grey
+        ``round`` or ``truncate``, of PNG: see :func:`~ipv2_bench.data.png.write_png`.
     progress
         Show bars.
 
@@ -86,6 +88,7 @@ def simulate_tree(
     """
     if form not in ("png8", "png16", "dicom"):
         raise InputError(f"--format is '{form}': use png8, png16 or dicom")
+    check_grey(grey)
     if size < 0:
         raise InputError(f"--size is {size}: expected pixels along a side, or 0 for the scanner's own")
     scan: Any = registry.build(VirtualScan, Source, {**config.data.options, "root": str(source)}, "virtual scan")
@@ -98,7 +101,7 @@ def simulate_tree(
     ]
     if not jobs:
         raise InputError(f"no slice shows lung over {scan.min_lung:.0%} of the body: lower data.min_lung")
-    prepare_output(out, [source], "simulate", {"scan": scan.identity(), "as": [form, size, settings_of(window)]})
+    prepare_output(out, [source], "simulate", {"scan": scan.identity(), "as": [form, size, grey, settings_of(window)]})
     written, present = 0, 0
     noise: list[list[float]] = []
     for number, i in track(jobs, "virtual scan", enabled=progress):
@@ -110,7 +113,11 @@ def simulate_tree(
             continue
         one = scan_slice(scan.scanner, scan.seed, size or series.hu.shape[1], scan.job(series, i))
         for side, attribute in SIDES.items():
-            _write(out / side / name, getattr(one, attribute), one, series, i, side, form, window)
+            hu, path = getattr(one, attribute), out / side / name
+            if form == "dicom":
+                _write_dicom(path, hu, one, series, i, side)
+            else:
+                write_png(path, window.unit(hu), 8 if form == "png8" else 16, grey)
         written += 1
         if len(noise) < 32:
             noise += _lung_noise(one, window)
@@ -127,12 +134,7 @@ def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
     return [[noise_level(u, region) * window.width for u in units]] if region.sum() >= LEAST_PIXELS else []
 
 
-def _write(
-    path: Path, hu: np.ndarray, one: ScannedSlice, series: Series, i: int, side: str, form: str, window: Window
-) -> None:
-    if form != "dicom":
-        write_png(path, window.unit(hu), 8 if form == "png8" else 16)
-        return
+def _write_dicom(path: Path, hu: np.ndarray, one: ScannedSlice, series: Series, i: int, side: str) -> None:
     corner = series.corner_mm if series.corner_mm is not None else (0.0, 0.0)
     where = (float(corner[0]), float(corner[1]), float(series.position_mm[i]))
     title = {"lq": "virtual scan at 2 % dose", "gt": "NDCT", "truth": "aligned truth"}[side]

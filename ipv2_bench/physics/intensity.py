@@ -66,9 +66,11 @@ def from_network(x: Tensor) -> Tensor:
     return (x + 1.0) * 0.5
 
 
-def to_8bit(unit: np.ndarray) -> np.ndarray:
-    """[0, 1] → uint8 0..255, rounded to nearest; values outside are clipped."""
-    return np.rint(np.clip(unit, 0.0, 1.0) * 255.0).astype(np.uint8)
+def to_8bit(unit: np.ndarray, truncate: bool = False) -> np.ndarray:
+    """[0, 1] → uint8 0..255, rounded to nearest, or down with ``truncate``; values outside are clipped."""
+    levels = np.clip(unit, 0.0, 1.0) * 255.0
+    # A level that :func:`from_8bit` gave stays itself, though k/255·255 may be a little less than k.
+    return (np.floor(levels + 1e-3) if truncate else np.rint(levels)).astype(np.uint8)
 
 
 def from_8bit(image: np.ndarray) -> np.ndarray:
@@ -76,9 +78,10 @@ def from_8bit(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32) / np.float32(255.0)
 
 
-def to_16bit(unit: np.ndarray) -> np.ndarray:
-    """[0, 1] → uint16 0..65535, rounded to nearest; values outside are clipped."""
-    return np.rint(np.clip(unit.astype(np.float64), 0.0, 1.0) * 65535.0).astype(np.uint16)
+def to_16bit(unit: np.ndarray, truncate: bool = False) -> np.ndarray:
+    """[0, 1] → uint16 0..65535, rounded to nearest, or down with ``truncate``; values outside are clipped."""
+    levels = np.clip(unit.astype(np.float64), 0.0, 1.0) * 65535.0
+    return (np.floor(levels + 1e-2) if truncate else np.rint(levels)).astype(np.uint16)
 
 
 def from_16bit(image: np.ndarray) -> np.ndarray:

@@ -16,12 +16,10 @@ from torch import Tensor, nn
 from ipv2_bench import registry
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.physics.intensity import from_network, to_network
-from tests.literal.networks import (
-    LiteralCoreDiffUNet,
-    LiteralUNet,
-    literal_corediff_sampler,
-    literal_euler_sampler,
-)
+from tests.literal.corediff import LiteralCoreDiff
+from tests.literal.names import parameters_like, with_weights_of
+from tests.literal.networks import LiteralUNet
+from tests.literal.procedures import corediff_states, euler_states
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -36,10 +34,10 @@ class Side:
         self.call: Callable[..., Tensor] = network
         self.core = hasattr(denoiser, "alpha")
         if literal:
-            state = {k: v.detach().clone().requires_grad_(True) for k, v in network.state_dict().items()}
-            self.weights = list(state.values())
             frequency = bool(getattr(denoiser, "frequency", False))
-            self.call = LiteralCoreDiffUNet(state) if self.core else LiteralUNet(state, WIDTHS, frequency)
+            plain = LiteralCoreDiff() if self.core else LiteralUNet(1, WIDTHS, frequency)
+            self.call = with_weights_of(network, plain)
+            self.weights = list(parameters_like(network, plain))
 
     def train_step(self, low: Tensor, target: Tensor) -> None:
         """Forward and backward pass of one batch; the gradients are dropped."""
@@ -55,9 +53,12 @@ class Side:
         """Denoised slices, [B, 1, H, W], after ``steps`` steps of the sampler."""
         if self.name == "ours":
             return self.denoiser.restore(low)
-        if isinstance(self.call, LiteralCoreDiffUNet):
-            return literal_corediff_sampler(self.call, low, self.denoiser.alpha.to(low.dtype))  # type: ignore[union-attr, operator, arg-type]
-        return from_network(literal_euler_sampler(self.call, to_network(low), steps)).clamp(0, 1)  # type: ignore[arg-type]
+        if self.core:
+            *_, last = corediff_states(self.call, low, self.denoiser.alpha)  # type: ignore[arg-type]
+        else:
+            *_, last = euler_states(self.call, to_network(low), steps)
+            last = from_network(last)
+        return last.clamp(0, 1)
 
 
 def build(name: str, steps: int, device: torch.device | str = "cpu") -> Denoiser:

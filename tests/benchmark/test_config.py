@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ipv2_bench.benchmark.cells.denoisers import check_names
+from ipv2_bench.benchmark.cells.denoisers import check_names, choose
 from ipv2_bench.benchmark.cells.plan import check_denoisers
 from ipv2_bench.benchmark.config import Config, default_config, load_config
 from ipv2_bench.benchmark.tables import load_tables
@@ -41,7 +41,8 @@ def test_every_experiment_loads_and_names_what_exists(name: str) -> None:
     check_names(loaded, tables)
     check_denoisers(loaded, tables)
     papers = ["table1", "table2", "table3"]
-    assert [t.key for t in tables] == (["table_what_matters"] if name == "what_matters" else papers)
+    own = {"what_matters": ["table_what_matters"], "paper": [*papers, "table_own_rates"]}
+    assert [t.key for t in tables] == own.get(name, papers)
     used = {line.denoiser for t in tables for line in t.lines if line.denoiser}
     assert used | {loaded.weak_denoiser} <= set(loaded.denoisers)
     assert sum(loaded.data.fractions) == pytest.approx(1)
@@ -70,9 +71,12 @@ def test_a_configuration_is_found_by_name_and_by_path_from_any_folder(
 
 def test_the_papers_protocol() -> None:
     paper = load_config("paper")
-    assert (paper.train.epochs, paper.train.batch_size, paper.data.size, paper.data.split) == (200, 2, 512, "slice")
+    assert (paper.train.epochs, paper.train.batch_size, paper.data.size, paper.data.split) == (200, 2, 512, "folder")
     assert paper.data.fractions == (0.7, 0.15, 0.15)
-    assert paper.denoisers["fm"]["lr"] == 1e-4 and paper.denoisers["corediff"]["lr"] == 2e-4
+    one = ("fm", "ffm", "cold_diffusion", "corediff")
+    assert {choose(paper, name).options["lr"] for name in one} == {1e-4}
+    own = {name: choose(paper, f"{name}_own").options for name in ("cold_diffusion", "corediff")}
+    assert (own["cold_diffusion"]["lr"], own["cold_diffusion"]["ema_decay"], own["corediff"]["lr"]) == (2e-5, 0.995, 2e-4)
 
 
 def test_an_empty_file_is_the_default(config: Load) -> None:

@@ -30,6 +30,18 @@ def test_every_stored_value_survives_every_range(window: Window) -> None:
         assert np.array_equal(to_stored(network), stored)
 
 
+def test_grey_levels_are_rounded_or_truncated(tmp_path: Path) -> None:
+    """Truncated as the public scripts' casts to uint8; a level that is read comes back as it was by either way."""
+    unit = np.array([[0.0, 0.4999, 0.5, 0.9999, 1.0, 7.6 / 255, 7.4 / 255]])
+    for grey, expected in (("round", [0, 127, 128, 255, 255, 8, 7]), ("truncate", [0, 127, 127, 254, 255, 7, 7])):
+        write_png(tmp_path / "one.png", unit, 8, grey)
+        with Image.open(tmp_path / "one.png") as image:
+            assert np.asarray(image)[0].tolist() == expected
+    for bits, to_unit, to_stored in ((8, from_8bit, to_8bit), (16, from_16bit, to_16bit)):
+        stored = np.arange(2**bits).astype(np.uint8 if bits == 8 else np.uint16)
+        assert np.array_equal(to_stored(to_unit(stored), truncate=True), stored)
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 def test_whole_hu_survive_16_bit(window: Window) -> None:
     hu = np.arange(window.low, window.high + 1)

@@ -31,7 +31,7 @@ MACHINES = {
     "torch without vectors": {"ATEN_CPU_CAPABILITY": "default"},
     "torch with AVX2": {"ATEN_CPU_CAPABILITY": "avx2"},
     "NumPy without vectors": {"NPY_DISABLE_CPU_FEATURES": "{found}"},
-    "C library and BLAS of an old CPU": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F", "OPENBLAS_CORETYPE": "Nehalem"},
+    "an old C library and BLAS": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F", "OPENBLAS_CORETYPE": "Nehalem"},
 }
 
 

@@ -1,11 +1,13 @@
-"""Objectives and samplers of the four against the papers' formulas, written out in float64 over the literal networks.
+"""Objectives and samplers of the four against the formulas over the literal networks, in float64.
 
-Nothing here calls the code under test but to get what is compared: ranges, schedules and blends are written out once more.
+Nothing here calls the code under test but to get what is compared: ranges, schedules and blends are those of
+``tests/literal/procedures.py``, which ``tests/parity`` holds to the numbers of the authors' code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -17,13 +19,34 @@ from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.physics.seeding import torch_generator
-from tests.denoisers.test_parity import independent_alpha, leaves, random_weights
-from tests.literal.networks import LiteralCoreDiffUNet, LiteralUNet
+from tests.denoisers.test_parity import random_weights
+from tests.literal.corediff import LiteralCoreDiff
+from tests.literal.names import parameters_like, with_weights_of
+from tests.literal.networks import LiteralUNet
+from tests.literal.procedures import (
+    cold_diffusion_loss,
+    cold_diffusion_sample,
+    corediff_alphas,
+    corediff_loss,
+    corediff_states,
+    cosine_weights,
+    euler_states,
+    linear_weights,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 WIDTHS = (8, 16)
 STEPS = 5
 UNETS = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
 NAMES = (*UNETS, "corediff")
+WEIGHTS = {"linear": linear_weights, "cosine": cosine_weights}
+CASES = [
+    ("fm", {}),
+    ("ffm", {}),
+    *(("cold_diffusion", {"degradation": d, "end": e}) for d in WEIGHTS for e in ("fixed", "estimated")),
+    *(("corediff", {"modulate_stage_one": m}) for m in (False, True)),
+]
 
 
 def pair() -> TrainingPair:
@@ -31,8 +54,8 @@ def pair() -> TrainingPair:
     return TrainingPair(low, target)
 
 
-def both(name: str, **options: object) -> tuple[torch.nn.Module, Callable[..., Tensor], dict[str, Tensor]]:
-    """A denoiser with random weights, the literal network, and its own leaves of the same weights."""
+def both(name: str, options: dict[str, Any]) -> tuple[torch.nn.Module, torch.nn.Module]:
+    """A denoiser with random weights, and the literal network with the same ones."""
     denoiser: torch.nn.Module
     if name == "corediff":
         denoiser = CoreDiff(width=8, modulator=4, steps=STEPS, **options)
@@ -43,9 +66,10 @@ def both(name: str, **options: object) -> tuple[torch.nn.Module, Callable[..., T
     with torch.no_grad():  # small outputs, so that no clamp hides them
         for p in denoiser.network.leave.parameters():
             p.mul_(0.2)
-    weights = leaves(denoiser.network)
-    literal = LiteralCoreDiffUNet(weights) if name == "corediff" else LiteralUNet(weights, WIDTHS, name == "ffm")
-    return denoiser, literal, weights
+    literal = (
+        LiteralCoreDiff(8, modulator=4) if name == "corediff" else LiteralUNet(1, WIDTHS, name == "ffm", dropout=0.0)
+    )
+    return denoiser, with_weights_of(denoiser.network, literal)
 
 
 def column(t: Tensor) -> Tensor:
@@ -59,50 +83,46 @@ def fm_loss(v: Callable, low: Tensor, normal: Tensor, generator: torch.Generator
     return ((v(x0 + column(t) * (x1 - x0), t) - (x1 - x0)) ** 2).sum() / x0.numel()
 
 
-def cold_loss(r: Callable, low: Tensor, normal: Tensor, generator: torch.Generator) -> Tensor:
-    """E‖R(D(x_0, t), t) − x_0‖₁ (arXiv 2208.09392, 1) with D the blend with the uLDCT by t/T."""
-    t = torch.randint(1, STEPS + 1, (2,), generator=generator)
-    x0, end = 2 * normal - 1, 2 * low - 1
-    return (r(x0 - column(t) / STEPS * (x0 - end), t) - x0).abs().sum() / x0.numel()
+def cold_loss(
+    r: Callable, low: Tensor, normal: Tensor, generator: torch.Generator, degradation: str, end: str
+) -> Tensor:
+    """E‖R(D(x_0, t), t) − x_0‖₁ (arXiv 2208.09392, 1) of images in [−1, 1], each with a t of its own; ``end`` is of sampling."""
+    steps = torch.randint(0, STEPS, (2,), generator=generator).tolist()
+    weights, clean, degraded = WEIGHTS[degradation](STEPS), 2 * normal - 1, 2 * low - 1
+    each = [cold_diffusion_loss(r, clean[i : i + 1], degraded[i : i + 1], weights, t) for i, t in enumerate(steps)]
+    return torch.stack(each).mean()
 
 
-def core_loss(r: Callable, low: Tensor, normal: Tensor, generator: torch.Generator) -> Tensor:
-    """Mean of both stages (arXiv 2304.01814, 11); the second starts from the first's estimate, one step earlier."""
-    alpha = independent_alpha(STEPS)
+def core_loss(r: Callable, low: Tensor, normal: Tensor, generator: torch.Generator, modulate_stage_one: bool) -> Tensor:
+    """Mean of both stages (arXiv 2304.01814, 11), images in [0, 1]; one t for the batch."""
     t = int(torch.randint(0, STEPS, (1,), generator=generator))
-    at = torch.tensor([t, t])
-    first = r(low + alpha[t] * (normal - low), at, None, low)
-    error = ((first - normal) ** 2).sum() / normal.numel()
-    if t == 0:
-        return error
-    second = r(low + alpha[t - 1] * (first - low), at - 1, first, low)
-    return (error + ((second - normal) ** 2).sum() / normal.numel()) / 2
+    return corediff_loss(r, normal, low, corediff_alphas(STEPS), t, only_adjust_two_step=not modulate_stage_one)
 
 
 LOSSES = {"fm": fm_loss, "ffm": fm_loss, "cold_diffusion": cold_loss, "corediff": core_loss}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_objective_and_its_gradients(name: str) -> None:
-    denoiser, literal, weights = both(name)
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_objective_and_its_gradients(name: str, options: dict[str, Any]) -> None:
+    denoiser, literal = both(name, options)
     batch = pair()
     names = [n for n, _ in denoiser.network.named_parameters()]
     for draw in range(8):
         ours = denoiser.loss(batch, torch_generator("draw", draw))
-        expected = LOSSES[name](literal, *batch, torch_generator("draw", draw))
+        expected = LOSSES[name](literal, *batch, torch_generator("draw", draw), **options)
         assert float(expected.detach()) > 0.01
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-10 * float(expected.detach()))
-        got = torch.autograd.grad(ours, [*denoiser.network.parameters()], allow_unused=True)
-        true = torch.autograd.grad(expected, [weights[n] for n in names], allow_unused=True)
-        for n, a, b in zip(names, got, true, strict=True):
+        own = torch.autograd.grad(ours, [*denoiser.network.parameters()], allow_unused=True)
+        theirs = torch.autograd.grad(expected, parameters_like(denoiser.network, literal), allow_unused=True)
+        for n, a, b in zip(names, own, theirs, strict=True):
             assert (a is None) == (b is None), n
             if a is not None:
                 assert float((a - b).abs().max()) <= 1e-8 * max(float(b.abs().max()), 1e-3), n
 
 
-@pytest.mark.parametrize(("name", "expected"), [("cold_diffusion", {1, 2, 3, 4, 5}), ("corediff", {0, 1, 2, 3, 4})])
+@pytest.mark.parametrize(("name", "expected"), [("cold_diffusion", {0, 1, 2, 3, 4}), ("corediff", {0, 1, 2, 3, 4})])
 def test_every_step_is_drawn(name: str, expected: set[int]) -> None:
-    denoiser = both(name)[0]
+    denoiser = both(name, {})[0]
     seen: list[int] = []
     denoiser.network.register_forward_pre_hook(lambda _, given: seen.append(int(given[1][0])))
     with torch.no_grad():
@@ -111,45 +131,32 @@ def test_every_step_is_drawn(name: str, expected: set[int]) -> None:
     assert set(seen) == expected
 
 
-def fm_sampler(v: Callable, low: Tensor) -> Tensor:
-    x = 2 * low - 1
-    for i in range(STEPS):
-        x = x + v(x, torch.full((2,), i / STEPS, dtype=torch.float64)) / STEPS
-    return (x + 1) / 2
+def fm_sample(v: Callable, low: Tensor) -> Tensor:
+    """Explicit Euler from the uLDCT, images in [−1, 1]."""
+    *_, last = euler_states(v, 2 * low - 1, STEPS)
+    return (last + 1) / 2
 
 
-def cold_sampler(r: Callable, low: Tensor) -> Tensor:
-    """Algorithm 2 of arXiv 2208.09392."""
-    end = x = 2 * low - 1
-    for s in range(STEPS, 0, -1):
-        x0 = r(x, torch.tensor([s, s]))
-        x = x - (x0 + s / STEPS * (end - x0)) + (x0 + (s - 1) / STEPS * (end - x0))
-    return (x + 1) / 2
+def cold_sample(r: Callable, low: Tensor, degradation: str, end: str) -> Tensor:
+    """Algorithm 2 of arXiv 2208.09392, images in [−1, 1]."""
+    return (cold_diffusion_sample(r, 2 * low - 1, WEIGHTS[degradation](STEPS), end == "estimated")[0] + 1) / 2
 
 
-def core_sampler(r: Callable, low: Tensor) -> Tensor:
+def core_sample(r: Callable, low: Tensor, modulate_stage_one: bool) -> Tensor:
     """Algorithm 2 of arXiv 2304.01814 with x_T estimated anew from x_t, as the public code has it."""
-    alpha = independent_alpha(STEPS)
-    x, estimate = low, None
-    for t in reversed(range(STEPS)):
-        restored = r(x, torch.tensor([t, t]), estimate, low)
-        if t == 0:
-            return restored.clamp(0, 1)
-        end = (x - alpha[t] * restored) / (1 - alpha[t])
-        x = x - (alpha[t] * restored + (1 - alpha[t]) * end) + (alpha[t - 1] * restored + (1 - alpha[t - 1]) * end)
-        estimate = restored
-    raise AssertionError
+    *_, last = corediff_states(r, low, corediff_alphas(STEPS))
+    return last.clamp(0, 1)
 
 
-SAMPLERS = {"fm": fm_sampler, "ffm": fm_sampler, "cold_diffusion": cold_sampler, "corediff": core_sampler}
+SAMPLERS = {"fm": fm_sample, "ffm": fm_sample, "cold_diffusion": cold_sample, "corediff": core_sample}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_sampler(name: str) -> None:
-    denoiser, literal, _ = both(name)
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_sampler(name: str, options: dict[str, Any]) -> None:
+    denoiser, literal = both(name, options)
     low = pair().input
     with torch.no_grad():
-        sampled, expected = denoiser.denoise(low), SAMPLERS[name](literal, low)
+        sampled, expected = denoiser.denoise(low), SAMPLERS[name](literal, low, **options)
     assert float((sampled - low).abs().mean()) > 0.02 and float(((sampled > 0) & (sampled < 1)).double().mean()) > 0.2
     torch.testing.assert_close(sampled, expected, rtol=0, atol=1e-10)
 
@@ -166,7 +173,7 @@ def test_defaults_are_the_published_ones(name: str) -> None:
     assert averaging == ((0.995, 10, 2000) if name == "corediff" else (0.0, 1, 0))
     if name == "corediff":
         assert denoiser.modulate_stage_one is False and denoiser.context == 1
-        torch.testing.assert_close(denoiser.alphas(10).double(), independent_alpha(10), rtol=0, atol=1e-7)
+        torch.testing.assert_close(denoiser.alphas(10).double(), corediff_alphas(10), rtol=0, atol=1e-7)
     else:
         drops = [m.p for m in denoiser.modules() if isinstance(m, torch.nn.Dropout)]
         assert drops == [0.1] * len(drops) and len(drops) == 14 and denoiser.channels == 1
@@ -177,4 +184,4 @@ def test_sizes_are_those_of_the_public_code() -> None:
     """39.5 M and 4.83 M (FFM with the 3 channels of its public code, CoreDiff with its 3 slices)."""
     with torch.device("meta"):
         denoisers = [FrequencyFlowMatching(channels=3), FlowMatching(channels=3), CoreDiff(context=3), CoreDiff()]
-    assert [sum(p.numel() for p in d.parameters()) for d in denoisers] == [39521859, 38651587, 4825953, 4824801]
+    assert [sum(p.numel() for p in d.parameters()) for d in denoisers] == [39512099, 38651587, 4825953, 4824801]

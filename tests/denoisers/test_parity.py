@@ -1,6 +1,11 @@
-"""The networks against an independent, literal implementation in float64, with the same weights."""
+"""The networks against the literal ones in float64, with the same weights, at every size and with every option.
+
+The literal networks are held to the numbers of the authors' code in ``tests/parity``, at the published sizes.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -16,12 +21,12 @@ from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.denoisers.networks.winograd import has_channels_last
 from ipv2_bench.physics.intensity import from_network, to_network
 from ipv2_bench.physics.seeding import torch_generator
-from tests.literal.networks import (
-    LiteralCoreDiffUNet,
-    LiteralUNet,
-    literal_corediff_sampler,
-    literal_euler_sampler,
-)
+from tests.literal.corediff import LiteralCoreDiff
+from tests.literal.names import parameters_like, with_weights_of
+from tests.literal.networks import LiteralUNet
+from tests.literal.procedures import corediff_alphas, corediff_states, euler_states
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_weights(network: nn.Module) -> None:
@@ -32,25 +37,26 @@ def random_weights(network: nn.Module) -> None:
             p.copy_(torch.randn(p.shape, generator=generator) / max(1, p[0].numel()) ** 0.5)
 
 
-def leaves(network: nn.Module) -> dict[str, Tensor]:
-    return {k: v.detach().clone().requires_grad_(True) for k, v in network.state_dict().items()}
-
-
 def assert_equal_with_gradients(
-    network: nn.Module, weights: dict[str, Tensor], out: Tensor, expected: Tensor, *inputs: Tensor
+    network: nn.Module, literal: nn.Module, out: Tensor, expected: Tensor, *inputs: Tensor
 ) -> None:
     """Output to 1e-10, gradients by every weight and input to 1e-8."""
     assert out.dtype == torch.float64 and float(expected.detach().std()) > 0.1
     torch.testing.assert_close(out, expected, rtol=0, atol=1e-10 * float(expected.detach().abs().max()))
     seed = torch.randn(out.shape, generator=torch_generator("seed"), dtype=out.dtype)
     own = torch.autograd.grad(out, [*network.parameters(), *inputs], seed, allow_unused=True)
+    theirs = torch.autograd.grad(expected, [*parameters_like(network, literal), *inputs], seed, allow_unused=True)
     names = [n for n, _ in network.named_parameters()]
-    literal = torch.autograd.grad(expected, [*(weights[n] for n in names), *inputs], seed, allow_unused=True)
-    for name, a, b in zip([*names, *map(str, range(len(inputs)))], own, literal, strict=True):
+    for name, a, b in zip([*names, *map(str, range(len(inputs)))], own, theirs, strict=True):
         assert (a is None) == (b is None), name
         if a is not None:
             size = float(b.abs().max())
             assert float((a - b).abs().max()) <= 1e-8 * max(size, 1e-3), name
+
+
+def folded(literal: LiteralUNet, unshuffle: int, scale: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """The literal network on blocks of pixels as channels, and with a scaled time."""
+    return lambda x, t: F.pixel_shuffle(literal(F.pixel_unshuffle(x, unshuffle), scale * t), unshuffle)
 
 
 @pytest.mark.parametrize("frequency", [False, True])
@@ -58,17 +64,24 @@ def assert_equal_with_gradients(
     ("widths", "unshuffle", "channels", "scale", "shape"),
     [((8, 16, 24), 1, 1, 1.0, (2, 24, 40)), ((16, 16), 2, 1, 1000.0, (1, 16, 24)), ((8, 16), 1, 3, 1.0, (2, 12, 8))],
 )
+@pytest.mark.parametrize(("padding", "around"), [("right_below", (0, 1, 0, 1)), ("symmetric", (1, 1, 1, 1))])
 def test_unet(
-    frequency: bool, widths: tuple[int, ...], unshuffle: int, channels: int, scale: float, shape: tuple[int, ...]
+    frequency: bool,
+    widths: tuple[int, ...],
+    unshuffle: int,
+    channels: int,
+    scale: float,
+    shape: tuple[int, ...],
+    padding: str,
+    around: tuple[int, int, int, int],
 ) -> None:
-    network = UNet(widths, frequency, 0.1, scale, unshuffle, channels).double().eval()
+    network = UNet(widths, frequency, 0.1, scale, unshuffle, channels, padding=padding).double().eval()
     random_weights(network)
-    weights = leaves(network)
+    literal = with_weights_of(network, LiteralUNet(channels * unshuffle**2, widths, frequency, around=around))
     x = torch.randn(shape[0], channels, *shape[1:], dtype=torch.float64, generator=torch_generator(0))
     x.requires_grad_(True)
     t = torch.rand(shape[0], dtype=torch.float64, generator=torch_generator(1))
-    expected = LiteralUNet(weights, widths, frequency, 0.1, scale, unshuffle)(x, t)
-    assert_equal_with_gradients(network, weights, network(x, t), expected, x)
+    assert_equal_with_gradients(network, literal, network(x, t), folded(literal, unshuffle, scale)(x, t), x)
 
 
 @pytest.mark.parametrize("modulated", [False, True])
@@ -77,7 +90,7 @@ def test_unet(
 def test_corediff_unet(modulated: bool, context: int, shape: tuple[int, ...]) -> None:
     network = CoreDiffUNet(8, context, modulator=4).double().eval()
     random_weights(network)
-    weights = leaves(network)
+    literal = with_weights_of(network, LiteralCoreDiff(8, context, modulator=4))
     generator = torch_generator(0)
     x, estimate, x_end = (
         torch.randn(shape[0], n, *shape[1:], dtype=torch.float64, generator=generator).requires_grad_(True)
@@ -85,8 +98,8 @@ def test_corediff_unet(modulated: bool, context: int, shape: tuple[int, ...]) ->
     )
     t = torch.tensor([3, 7][: shape[0]])
     known = estimate if modulated else None
-    expected = LiteralCoreDiffUNet(weights, context)(x, t, known, x_end)
-    assert_equal_with_gradients(network, weights, network(x, t, known, x_end), expected, x, estimate, x_end)
+    expected = literal(x, t, known, x_end)
+    assert_equal_with_gradients(network, literal, network(x, t, known, x_end), expected, x, estimate, x_end)
 
 
 @pytest.mark.parametrize("context", [1, 3])
@@ -113,34 +126,30 @@ def test_corediff_unet_samples_as_it_trains(context: int, width: int) -> None:
 def test_dropout_falls_on_the_same_places(training: bool) -> None:
     network = UNet((8, 16), True, dropout=0.3).double().train(training)
     random_weights(network)
-    weights = leaves(network)
-    literal = LiteralUNet(weights, (8, 16), True, 0.3)
-    literal.training = training
+    literal = with_weights_of(network, LiteralUNet(1, (8, 16), True, dropout=0.3))
     x = torch.randn(1, 1, 16, 16, dtype=torch.float64, generator=torch_generator(0))
     t = torch.tensor([0.3], dtype=torch.float64)
     torch.manual_seed(0)
     out = network(x, t)
     torch.manual_seed(0)
-    assert_equal_with_gradients(network, weights, out, literal(x, t))
-
-
-def independent_alpha(steps: int) -> Tensor:
-    """α_t of the public code, number by number."""
-    return torch.tensor([min(0.999, 1.0 - i * steps / (steps - 1) / steps) for i in range(steps)], dtype=torch.float64)
+    assert_equal_with_gradients(network, literal, out, literal(x, t))
 
 
 def test_samplers() -> None:
     low = torch.rand(2, 1, 16, 16, dtype=torch.float64, generator=torch_generator(0))
     fm = FlowMatching(widths=(8, 16), steps=7).double().eval()
     random_weights(fm)
-    expected = from_network(literal_euler_sampler(LiteralUNet(leaves(fm.network), (8, 16), False), to_network(low), 7))
-    torch.testing.assert_close(fm.denoise(low), expected, rtol=1e-10, atol=1e-10)
+    literal = with_weights_of(fm.network, LiteralUNet(1, (8, 16)))
+    *_, expected = euler_states(literal, to_network(low), 7)
+    torch.testing.assert_close(fm.denoise(low), from_network(expected), rtol=1e-10, atol=1e-10)
     core = CoreDiff(width=8, modulator=4, steps=6).double().eval()
     random_weights(core)
     with torch.no_grad():  # away from the clamp, where every output is equal
         core.network.leave.weight.mul_(0.01)
         core.network.leave.bias.mul_(0.01)
-    expected = literal_corediff_sampler(LiteralCoreDiffUNet(leaves(core.network)), low, independent_alpha(6))
+    restorer = with_weights_of(core.network, LiteralCoreDiff(8, modulator=4))
+    *_, last = corediff_states(restorer, low, corediff_alphas(6))
+    expected = last.clamp(0, 1)
     assert float(((expected > 0) & (expected < 1)).double().mean()) > 0.1
     torch.testing.assert_close(core.denoise(low), expected, rtol=0, atol=1e-10)
 

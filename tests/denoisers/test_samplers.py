@@ -61,14 +61,14 @@ def test_cold_diffusion_with_an_oracle_ends_at_its_answer(steps: int) -> None:
     denoiser = ColdDiffusion(widths=(8,), steps=steps)
     with_network(denoiser, lambda x, t: times.append(int(t[0])) or to_network(truth))
     torch.testing.assert_close(denoiser.denoise(low), truth, rtol=0, atol=1e-5)
-    assert times == list(range(steps, 0, -1))
+    assert times == list(range(steps - 1, -1, -1))
     assert float(denoiser.loss(a_pair(), torch_generator(0))) < 1e-6
 
 
 def test_cold_diffusion_degrades_from_one_end_to_the_other() -> None:
     low, truth = a_pair()
     denoiser = ColdDiffusion(widths=(8,), steps=10)
-    for t, share in ((0, 0.0), (3, 0.3), (10, 1.0)):
+    for t, share in ((0, 0.1), (3, 0.4), (9, 1.0)):
         degraded = denoiser.degrade(truth, low, torch.full((2,), t))
         torch.testing.assert_close(degraded, (1 - share) * truth + share * low, rtol=0, atol=1e-6)
 

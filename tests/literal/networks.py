@@ -1,212 +1,235 @@
-"""Literal implementations of the networks, layer by layer as in the papers and their public code: slow and independent.
+"""FFM's published network as the plainest torch modules, layer by layer, and the same U-Net with plain convolutions.
 
-Only the names of the weights are shared with ``ipv2_bench.denoisers.networks``. Tests compare the fast networks with these,
-and ``make bench-denoisers`` measures both.
+It was written from facts, without a look at this project's own network. The names of the layers are those of the authors' code
+(``tests/parity/fixtures/ffm_names.json``), so that weights that are set by name fit. Nothing is fused or rewritten for speed.
+``tests/parity/test_literal.py`` holds it to the numbers of the authors' code.
 """
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-Weights = dict[str, Tensor]
+GROUPS = 8
+EPS = 1e-6  # of every group normalisation of the U-Net, the mixer's included
 
 
-class LiteralUNet:
-    """The U-Net of FM and Cold Diffusion, and with ``frequency`` that of FFM (arXiv 2510.07492).
+def sinusoidal_embedding(t: Tensor, channels: int) -> Tensor:
+    """Sines, then cosines, of ``t`` [B] times the frequencies 10000^(−i/(half − 1)): [B, channels]."""
+    half = channels // 2
+    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=t.dtype, device=t.device) / (half - 1))
+    angles = t[:, None] * frequencies
+    return torch.cat([angles.sin(), angles.cos()], dim=1)
 
-    Parameters
-    ----------
-    weights
-        State of a :class:`~ipv2_bench.denoisers.networks.unet.UNet` with the same widths.
-    widths, frequency, dropout, time_scale, unshuffle
-        See that class; dropout is on where ``training`` is set.
+
+# Frequency mixer of FFM.
+
+
+class HighMixer(nn.Module):
+    """Local branch: 1×1 and depthwise 3×3, both without bias, then GELU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 1, bias=False)
+        self.proj1 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(self.proj1(self.conv1(x)))
+
+
+class LowMixer(nn.Module):
+    """Pooled branch: average pool 2, 3×3 without bias, group normalisation, GELU, nearest ×2."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        # Fewer groups only where a branch is narrower than the published ones.
+        self.norm = nn.GroupNorm(math.gcd(GROUPS, channels), channels, eps=EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        low = F.gelu(self.norm(self.conv(F.avg_pool2d(x, 2))))
+        return F.interpolate(low, scale_factor=2, mode="nearest")
+
+
+def phase_of_half_spectrum(spectrum: Tensor) -> Tensor:
+    """Phase of a real image's half spectrum [B, C, H, W/2 + 1], H and W even, in (−π, π].
+
+    Where such a spectrum is real (frequency 0 or 1/2 in both directions), the phase is 0 or π; rounding would make it −π at some
+    sizes, by chance. At those of the fixtures it is exactly 0 or π.
+    """
+    height, half = spectrum.shape[-2:]
+    real = torch.zeros(height, half, dtype=torch.bool, device=spectrum.device)
+    real[:: height // 2, :: half - 1] = True
+    phase = spectrum.angle()
+    return torch.where(real, phase.abs(), phase)
+
+
+class FrequencyBlock(nn.Module):
+    """Fourier branch: amplitude and phase of the half spectrum, each through 1×1, LeakyReLU(0.1), 1×1."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.processmag = nn.Sequential(
+            nn.Conv2d(channels, channels, 1), nn.LeakyReLU(0.1), nn.Conv2d(channels, channels, 1)
+        )
+        self.processpha = nn.Sequential(
+            nn.Conv2d(channels, channels, 1), nn.LeakyReLU(0.1), nn.Conv2d(channels, channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = torch.fft.rfft2(x)
+        amplitude = self.processmag(spectrum.abs())
+        phase = self.processpha(phase_of_half_spectrum(spectrum))
+        spectrum = torch.complex(amplitude * phase.cos(), amplitude * phase.sin())
+        return torch.fft.irfft2(spectrum, s=x.shape[-2:])
+
+
+class Mixer(nn.Module):
+    """Frequency mixer: first half of the channels local, second half pooled; fused; a spatial 1×1 beside the Fourier branch."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.high_mixer = HighMixer(channels // 2)
+        self.low_mixer = LowMixer(channels // 2)
+        self.conv_fuse = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.proj = nn.Conv2d(channels, channels, 1)
+        self.freblock = FrequencyBlock(channels)
+        self.finalproj = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        high, low = x.chunk(2, dim=1)
+        y = torch.cat([self.high_mixer(high), self.low_mixer(low)], dim=1)
+        y = y + self.conv_fuse(y)
+        return y + self.finalproj(torch.cat([self.proj(y), self.freblock(y)], dim=1))
+
+
+# U-Net of FFM (with mixers) and of FM and Cold Diffusion (with plain convolutions).
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoidal embedding of width ``channels`` through two dense layers of four times that width."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.dense = nn.ModuleList([nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, 4 * channels)])
+
+    def forward(self, t: Tensor) -> Tensor:
+        embedding = sinusoidal_embedding(t.to(self.dense[0].weight.dtype), self.channels)
+        return self.dense[1](F.silu(self.dense[0](embedding)))
+
+
+class ResidualBlock(nn.Module):
+    """Normalise, SiLU, 3×3, add the projected time, normalise, SiLU, dropout, second convolution, add the input."""
+
+    def __init__(self, in_channels: int, out_channels: int, embedding: int, mixer: bool, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, in_channels, eps=EPS)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.temb_proj = nn.Linear(embedding, out_channels)
+        self.norm2 = nn.GroupNorm(GROUPS, out_channels, eps=EPS)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = Mixer(out_channels) if mixer else nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.nin_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        h = h + self.temb_proj(F.silu(embedding))[:, :, None, None]
+        h = self.conv2(self.dropout(F.silu(self.norm2(h))))
+        return h + (x if self.nin_shortcut is None else self.nin_shortcut(x))
+
+
+class Downsample(nn.Module):
+    """Zeros around (one column right and one row below, as published), then 3×3 with stride 2 and no other padding."""
+
+    def __init__(self, channels: int, around: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.around = around
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, self.around))
+
+
+class Upsample(nn.Module):
+    """Nearest ×2, then 3×3."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class LiteralUNet(nn.Module):
+    """Time-conditional U-Net of one block down and two up per level and two in the middle; t [B] is used as it is given.
+
+    ``mixer`` makes the second convolution of every block a frequency mixer (FFM); without, it is a 3×3 convolution (FM and Cold
+    Diffusion).
+    ``around`` is the number of zero columns left and right and of zero rows above and below of each down-sampling convolution.
     """
 
     def __init__(
         self,
-        weights: Weights,
-        widths: Sequence[int],
-        frequency: bool,
-        dropout: float = 0.0,
-        time_scale: float = 1.0,
-        unshuffle: int = 1,
+        channels: int = 3,
+        widths: tuple[int, ...] = (64, 128, 256, 512),
+        mixer: bool = False,
+        dropout: float = 0.1,
+        around: tuple[int, int, int, int] = (0, 1, 0, 1),
     ) -> None:
-        self.w, self.widths, self.frequency = weights, list(widths), frequency
-        self.dropout, self.time_scale, self.unshuffle, self.training = dropout, time_scale, unshuffle, False
+        super().__init__()
+        embedding, last = 4 * widths[0], len(widths) - 1
 
-    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
-        """Images [B, C, H, W] and times [B] → [B, C, H, W]."""
-        h = F.pixel_unshuffle(x, self.unshuffle)
-        first = self.widths[0]
-        embedded = sines(self.time_scale * t.to(x.dtype), first, 10000.0, last=False)
-        embedded = self._linear("time.3", swish(self._linear("time.1", embedded)))
-        h = self._conv("enter", h, 1)
+        def block(in_channels: int, out_channels: int) -> ResidualBlock:
+            return ResidualBlock(in_channels, out_channels, embedding, mixer, dropout)
+
+        self.temb = TimeEmbedding(widths[0])
+        self.conv_in = nn.Conv2d(channels, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, current = [widths[0]], widths[0]
+        for level, width in enumerate(widths):
+            stage = nn.ModuleDict({"block": nn.ModuleList([block(current, width)])})
+            skips.append(width)
+            if level != last:
+                stage["downsample"] = Downsample(width, around)
+                skips.append(width)
+            self.down.append(stage)
+            current = width
+        self.mid = nn.ModuleDict({"block_1": block(current, current), "block_2": block(current, current)})
+        for level in range(last, -1, -1):
+            width = widths[level]
+            first = block(current + skips.pop(), width)
+            stage = nn.ModuleDict({"block": nn.ModuleList([first, block(width + skips.pop(), width)])})
+            if level != 0:
+                stage["upsample"] = Upsample(width)
+            self.up.insert(0, stage)  # up.L is the stage of level L, as down.L
+            current = width
+        self.norm_out = nn.GroupNorm(GROUPS, widths[0], eps=EPS)
+        self.conv_out = nn.Conv2d(widths[0], channels, 3, padding=1)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        embedding = self.temb(t)
+        h = self.conv_in(x)
         skips = [h]
-        layer = 0
-        for level in range(len(self.widths)):
-            h = self._block(f"down.{layer}", h, embedded)
+        for stage in self.down:
+            h = stage["block"][0](h, embedding)
             skips.append(h)
-            layer += 1
-            if level < len(self.widths) - 1:
-                h = F.conv2d(h, self.w[f"down.{layer}.weight"], self.w[f"down.{layer}.bias"], stride=2, padding=1)
+            if "downsample" in stage:
+                h = stage["downsample"](h)
                 skips.append(h)
-                layer += 1
-        h = self._block("middle.0", h, embedded)
-        h = self._block("middle.1", h, embedded)
-        layer = 0
-        for level in reversed(range(len(self.widths))):
-            for _ in range(2):
-                h = self._block(f"up.{layer}", torch.cat([h, skips.pop()], dim=1), embedded)
-                layer += 1
-            if level > 0:
-                h = self._conv(f"up.{layer}.conv", F.interpolate(h, scale_factor=2.0, mode="nearest"), 1)
-                layer += 1
-        h = self._conv("leave.2", swish(self._norm("leave.0", h, 8)), 1)
-        return F.pixel_shuffle(h, self.unshuffle)
-
-    def _block(self, name: str, x: Tensor, embedded: Tensor) -> Tensor:
-        h = self._conv(f"{name}.first.2", swish(self._norm(f"{name}.first.0", x, 8)), 1)
-        h = h + self._linear(f"{name}.time.1", swish(embedded))[:, :, None, None]
-        h = swish(self._norm(f"{name}.second.0", h, 8))
-        h = F.dropout(h, self.dropout, self.training)
-        h = self._mixer(f"{name}.second.3", h) if self.frequency else self._conv(f"{name}.second.3", h, 1)
-        if f"{name}.skip.weight" in self.w:
-            x = self._conv(f"{name}.skip", x, 0)
-        return x + h
-
-    def _mixer(self, name: str, x: Tensor) -> Tensor:
-        width = x.shape[1]
-        half = width // 2
-        a, b = x[:, :half], x[:, half:]
-        a = self._conv(f"{name}.local.0", a, 0)
-        a = F.gelu(self._conv(f"{name}.local.1", a, 1, groups=half))
-        b = self._conv(f"{name}.pooled.1", F.avg_pool2d(b, 2), 1)
-        b = F.gelu(self._norm(f"{name}.pooled.2", b, math.gcd(8, half)))
-        b = F.interpolate(b, scale_factor=2.0, mode="nearest")
-        h = torch.cat([a, b], dim=1)
-        h = h + self._conv(f"{name}.depthwise", h, 1, groups=width)
-        spatial = self._conv(f"{name}.spatial", h, 0)
-        spectral = self._spectral(f"{name}.spectral", h)
-        return h + self._conv(f"{name}.fuse", torch.cat([spatial, spectral], dim=1), 0)
-
-    def _spectral(self, name: str, x: Tensor) -> Tensor:
-        spectrum = torch.fft.rfft2(x)
-        amplitude, phase = torch.abs(spectrum), torch.angle(spectrum)
-        # The argument is in (−π, π]: π for a negative real number, whatever the sign of its rounded imaginary part.
-        phase = torch.where(phase < -math.pi + 1e-6, math.pi, phase)
-        amplitude = F.leaky_relu(self._conv(f"{name}.amplitude.0", amplitude, 0), 0.1)
-        amplitude = self._conv(f"{name}.amplitude.2", amplitude, 0)
-        phase = F.leaky_relu(self._conv(f"{name}.phase.0", phase, 0), 0.1)
-        phase = self._conv(f"{name}.phase.2", phase, 0)
-        real, imaginary = amplitude * torch.cos(phase), amplitude * torch.sin(phase)
-        return torch.fft.irfft2(torch.complex(real, imaginary), s=x.shape[-2:])
-
-    def _conv(self, name: str, x: Tensor, padding: int, groups: int = 1) -> Tensor:
-        return F.conv2d(x, self.w[f"{name}.weight"], self.w[f"{name}.bias"], padding=padding, groups=groups)
-
-    def _linear(self, name: str, x: Tensor) -> Tensor:
-        return F.linear(x, self.w[f"{name}.weight"], self.w[f"{name}.bias"])
-
-    def _norm(self, name: str, x: Tensor, groups: int) -> Tensor:
-        return F.group_norm(x, groups, self.w[f"{name}.weight"], self.w[f"{name}.bias"], eps=1e-6)
+        h = self.mid["block_2"](self.mid["block_1"](h, embedding), embedding)
+        for stage in reversed(self.up):
+            for block in stage["block"]:
+                h = block(torch.cat([h, skips.pop()], dim=1), embedding)
+            if "upsample" in stage:
+                h = stage["upsample"](h)
+        return self.conv_out(F.silu(self.norm_out(h)))
 
 
-class LiteralCoreDiffUNet:
-    """CoreDiff's restoration network (arXiv 2304.01814) with the weights of the fast network."""
+class LiteralFFM(LiteralUNet):
+    """Network of FFM as published: 39,512,099 parameters with three channels."""
 
-    def __init__(self, weights: Weights, context: int = 1) -> None:
-        self.w, self.context = weights, context
-
-    def __call__(self, x: Tensor, t: Tensor, estimate: Tensor | None, x_end: Tensor) -> Tensor:
-        """Estimate of x_0, with the arguments of the fast network's ``forward``."""
-        time = sines(t.to(x.dtype), 32, 10000.0, last=True)
-        time = F.linear(time, self.w["time.1.weight"], self.w["time.1.bias"])
-        time = F.linear(F.gelu(time), self.w["time.3.weight"], self.w["time.3.bias"])
-        h1 = self._stack("enter", x, 2)
-        h2 = self._stack("level1", F.avg_pool2d(h1, 2) + self._modulation(0, time, estimate, x_end), 3)
-        h3 = self._stack("level2", F.avg_pool2d(h2, 2) + self._modulation(1, time, estimate, x_end), 6)
-        h = self._stack("level3", h2 + self._rise("rise2", h3) + self._modulation(2, time, estimate, x_end), 3)
-        h = self._stack("level4", h1 + self._rise("rise1", h) + self._modulation(3, time, estimate, x_end), 2)
-        middle = x[:, self.context // 2][:, None]
-        return middle + F.conv2d(h, self.w["leave.weight"], self.w["leave.bias"])
-
-    def _modulation(self, index: int, time: Tensor, estimate: Tensor | None, x_end: Tensor) -> Tensor:
-        name = f"modulation.{index}"
-        tau = F.linear(F.gelu(time), self.w[f"{name}.time.1.weight"], self.w[f"{name}.time.1.bias"])
-        tau = tau[:, :, None, None]
-        if estimate is None:
-            return tau
-        h = torch.cat([estimate, x_end], dim=1)
-        for i in (0, 3, 6):
-            h = F.conv2d(h, self.w[f"{name}.error.{i}.weight"], self.w[f"{name}.error.{i}.bias"], padding=1)
-            h = F.avg_pool2d(F.relu(h), 2)
-        h = F.conv2d(h, self.w[f"{name}.error.9.weight"], self.w[f"{name}.error.9.bias"])
-        gamma, beta = h.mean(dim=(2, 3), keepdim=True).chunk(2, dim=1)
-        return gamma * tau + beta
-
-    def _stack(self, name: str, x: Tensor, n: int) -> Tensor:
-        for i in range(n):
-            x = F.relu(F.conv2d(x, self.w[f"{name}.{2 * i}.weight"], self.w[f"{name}.{2 * i}.bias"], padding=1))
-        return x
-
-    def _rise(self, name: str, x: Tensor) -> Tensor:
-        return F.conv_transpose2d(x, self.w[f"{name}.weight"], self.w[f"{name}.bias"], stride=2)
-
-
-def swish(x: Tensor) -> Tensor:
-    """``x·σ(x)``, written out as in public code."""
-    return x * torch.sigmoid(x)
-
-
-def sines(t: Tensor, width: int, max_period: float, last: bool) -> Tensor:
-    """Sines and cosines of t [B] at geometrically spaced frequencies, [B, width]; ``last``: the last is 1/max_period."""
-    half = width // 2
-    t = t if t.dtype == torch.float64 else t.float()
-    k = torch.arange(half, dtype=t.dtype, device=t.device)
-    frequencies = torch.exp(-math.log(max_period) * k / (half - 1 if last else half))
-    phase = t[:, None] * frequencies[None]
-    return torch.cat([torch.sin(phase), torch.cos(phase)], dim=1)
-
-
-def literal_corediff_sampler(network: LiteralCoreDiffUNet, low: Tensor, alpha: Tensor) -> Tensor:
-    """CoreDiff's sampling (its algorithm 2 with x_T re-estimated), storing all states as public samplers do.
-
-    Parameters
-    ----------
-    network
-        The restoration network.
-    low
-        uLDCT, [B, 1, H, W].
-    alpha
-        α of each step, [T].
-    """
-    x, estimate, states = low, None, [low]
-    for i in reversed(range(len(alpha))):
-        t = torch.full((len(low),), i, device=low.device)
-        restored = network(x, t, estimate, low)
-        if i == 0:
-            x = restored
-        else:
-            x_end = (x - alpha[i] * restored) / (1 - alpha[i])
-            x = (
-                x
-                - (alpha[i] * restored + (1 - alpha[i]) * x_end)
-                + (alpha[i - 1] * restored + (1 - alpha[i - 1]) * x_end)
-            )
-        estimate = restored
-        states.append(x)
-    return states[-1].clamp(0.0, 1.0)
-
-
-def literal_euler_sampler(network: LiteralUNet, x: Tensor, steps: int) -> Tensor:
-    """Explicit Euler in the network's range from t = 0 to 1, storing all states."""
-    states = [x]
-    for i in range(steps):
-        t = torch.full((len(x),), i / steps, device=x.device, dtype=x.dtype)
-        states.append(states[-1] + network(states[-1], t) / steps)
-    return states[-1]
+    def __init__(self) -> None:
+        super().__init__(mixer=True)

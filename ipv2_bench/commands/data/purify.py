@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ipv2_bench.commands.arguments import add_settings
+from ipv2_bench.commands.arguments import GREY_HELP, add_settings
 
 HELP = "write the purified pairs of a data set to the disk"
 EXAMPLES = """\
@@ -22,6 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
     parser.add_argument("--weak", default=None, metavar="FILE", help="weak denoiser for the labels of module 3")
     parser.add_argument("--bits", type=int, default=16, metavar="8|16", help="of the PNG (default: %(default)s)")
+    parser.add_argument("--grey", default="round", metavar="round|truncate", help=GREY_HELP)
     parser.add_argument("--config", default=None, metavar="NAME|FILE", help="configuration (default: read from PAIRS)")
     add_settings(parser, "data.pixel_mm=0.7")
 
@@ -36,7 +37,7 @@ def run(given: argparse.Namespace) -> int:
     check_names(config, [])
     from ipv2_bench.folders.purify import purify_pairs
 
-    chosen = (given.strategy, given.background, given.weak, given.bits)
+    chosen = (given.strategy, given.background, given.weak, given.bits, given.grey)
     print(purify_pairs(config, out, *chosen, progress=not given.quiet))
     print(f"written to {out}")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ipv2_bench.commands.arguments import add_settings
+from ipv2_bench.commands.arguments import GREY_HELP, add_settings
 
 HELP = "scan a tree of normal-dose series again at ultra-low dose, onto the disk"
 EXAMPLES = """\
@@ -18,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="CT", help="tree of NDCT series in DICOM")
     parser.add_argument("out", metavar="OUT", help="new folder")
     parser.add_argument("--format", default="png16", help="png8, png16 or dicom (default: %(default)s)")
+    parser.add_argument("--grey", default="round", metavar="round|truncate", help=GREY_HELP)
     parser.add_argument("--size", type=int, default=0, metavar="N", help="pixels along a side (default: as scanned)")
     add_settings(parser, "data.photons=12000")
 
@@ -33,5 +34,5 @@ def run(given: argparse.Namespace) -> int:
     from ipv2_bench.folders.simulate import simulate_tree
 
     source, out = Path(given.source), Path(given.out)
-    print(simulate_tree(config, source, out, given.format, given.size, progress=not given.quiet).text(out))
+    print(simulate_tree(config, source, out, given.format, given.size, given.grey, progress=not given.quiet).text(out))
     return 0
