@@ -34,7 +34,7 @@ def strategies() -> str:
     rows = []
     for name in STRATEGIES:
         strategy = Strategy.from_name(name)
-        on = f"modules {strategy.modules}" if strategy.modules else ""
+        on = f"{'modules' if '+' in strategy.modules else 'module'} {strategy.modules}" if strategy.modules else ""
         texts = {"raw": "the uLDCT as it is", "simulated": "A(n), the NDCT with simulated noise", "IPv1": "masks alone"}
         rows.append((name, texts.get(name, on)))
     return aligned(rows)

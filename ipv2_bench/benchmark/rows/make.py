@@ -18,7 +18,7 @@ from ipv2_bench.benchmark.rows.row import SCHEMA, Extractor, Provenance, Row, Ro
 from ipv2_bench.benchmark.tables import Table, TableLine
 from ipv2_bench.data.split import rule_of
 from ipv2_bench.files import write_text
-from ipv2_bench.fingerprint import digest
+from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.metrics import base
 from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
@@ -125,7 +125,8 @@ class Rows:
             budget=config.train,
             denoisers=config.denoisers,
             extractors={
-                key: Extractor(version=e.version, sha256=e.sha256) for key, e in prepared.measuring.extractors.items()
+                key: Extractor(version=str(version_of(type(prepared.catalogue.measures[key]))), sha256=e.sha256)
+                for key, e in prepared.measuring.extractors.items()
             },
             measuring=measuring_version(prepared.catalogue, weights_folder(config.run.weights)),
             versions=shared_versions(),

@@ -10,7 +10,7 @@ from ipv2_bench.commands.arguments import add_settings
 HELP = "write the purified pairs of a data set to the disk"
 EXAMPLES = """\
 ipv2-bench purify PAIRS OUT                                             training inputs, targets and labels under IPv2
-ipv2-bench purify PAIRS OUT --strategy IPv1 --weak weak.safetensors     another strategy, with labels of module 3
+ipv2-bench purify PAIRS OUT --weak weak.safetensors                     with the labels of module 3, too
 ipv2-bench purify PAIRS OUT --config paper data.split=folder            with the settings of a configuration"""
 
 

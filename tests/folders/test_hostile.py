@@ -21,7 +21,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.png import write_png
-from tests.data.ct_series import MARKER, image, save, series, slice_of
+from tests.data.dicom.ct_series import MARKER, image, save, series, slice_of
 
 SECONDS = 60
 BOUND_MB = 1200

@@ -9,37 +9,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipv2_bench.benchmark.calibrate import noise_by_radius, noise_power
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.tables import load_tables
+from ipv2_bench.benchmark.tasks.calibrate import noise_by_radius, noise_power
 from ipv2_bench.cli import main
 from ipv2_bench.physics.closed_form import noise_power as closed_noise_power
-
-SMOKE = str(Path(__file__).parents[2] / "experiments" / "smoke.yaml")
+from tests.conftest import Smoke
 
 
 @pytest.fixture
-def words(tmp_path: Path) -> list[str]:
-    return ["calibrate", "--quiet", "--config", SMOKE, f"run.work={tmp_path / 'runs'}", f"run.out={tmp_path / 'out'}"]
+def words(smoke: Smoke, tmp_path: Path) -> list[str]:
+    return ["calibrate", "--quiet", "--config", "smoke", *smoke.settings(tmp_path / "out")]
 
 
-def test_calibrate_writes_what_it_found(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_calibrate_writes_its_result(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     target = tmp_path / "mine.yaml"
     assert main([*words, "--write", str(target), "noise.dose=0.04"]) == 0
     out = capsys.readouterr().out
-    found = json.loads((tmp_path / "out" / "smoke" / "calibration.json").read_text())
-    assert f"photons at full dose: {found['photons']:.4g}" in out
-    low, high = found["interval_95"]
-    assert low < found["photons"] < high
-    levels = found["levels_hu"]["lung"]
+    result = json.loads((tmp_path / "out" / "smoke" / "calibration.json").read_text())
+    assert f"photons at full dose: {result['photons']:.4g}" in out
+    low, high = result["interval_95"]
+    assert low < result["photons"] < high
+    levels = result["levels_hu"]["lung"]
     assert levels["simulated"] == pytest.approx(levels["uldct"], rel=0.15)  # one draw of a few small slices
     with Image.open(tmp_path / "out" / "smoke" / "calibration.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 10
     assert "smoke.yaml with module 2 calibrated" in target.read_text().splitlines()[0]
     config = load_config(target)
-    assert config.noise.photons == found["photons"] and not config.noise.calibrate
+    assert config.noise.photons == result["photons"] and not config.noise.calibrate
     assert config.noise.dose == 0.04  # what was given on the command line stays
-    assert config.data == load_config(SMOKE).data
+    assert config.data == load_config("smoke").data
     assert [t.key for t in load_tables(config)] == ["table1", "table2", "table3"]
     assert main([*words, "--write", str(target)]) == 2
     assert "exists: remove it or name another file" in capsys.readouterr().err
@@ -73,7 +72,7 @@ def test_white_noise_has_a_flat_spectrum_and_profile() -> None:
     assert all(len(x) == 0 for x in noise_power(images, [np.zeros((64, 64), bool)] * 20))
 
 
-def test_the_closed_form_knows_its_filters() -> None:
+def test_the_closed_form_has_the_filters() -> None:
     nu = np.array([0.0, 0.25, 0.5])
     np.testing.assert_allclose(closed_noise_power(nu, 100, "ram-lak"), np.pi / 100 * nu)
     np.testing.assert_allclose(

@@ -13,17 +13,18 @@ import torch
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
-from ipv2_bench.benchmark.denoise import denoise_tree, load_model
 from ipv2_bench.cli import main
 from ipv2_bench.data.png import read_png, write_png
 from ipv2_bench.denoisers.checkpoint import save_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
-from tests.data.ct_series import save, slice_of
+from ipv2_bench.folders.denoise import denoise_tree
+from ipv2_bench.folders.model import load_model
+from tests.data.dicom.ct_series import save, slice_of
 from tests.dicom_files import write_series
+from tests.program import ROOT
 
-ROOT = Path(__file__).parents[2]
 KEPT = ("PatientID", "PatientName", "StudyInstanceUID", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
         "Rows", "Columns", "RescaleSlope", "RescaleIntercept", "BitsStored", "PixelRepresentation")  # fmt: skip
 
@@ -50,7 +51,10 @@ def checkpoint(folder: Path, **options: object) -> Path:
 
 
 def run(*words: object) -> int:
-    return main(["denoise", "--quiet", *map(str, words)])
+    try:
+        return main(["denoise", "--quiet", *map(str, words)])
+    except SystemExit as end:  # of what is no argument
+        return int(end.code or 0)
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -88,7 +92,7 @@ def test_identity_is_exact_from_other_encodings(tmp_path: Path, syntax: str) -> 
         if syntax == ExplicitVRBigEndian:
             data.PixelData = stored.astype(">u2").tobytes()
             data["PixelData"].VR = "OW"
-        data.add_new(0x00091001, "US", 258)  # a private number, whose bytes turn round
+        data.add_new(0x00091001, "US", 258)  # a private number, whose bytes change their order
         save(data, tmp_path / "in" / "a.dcm")
     assert run(tmp_path / "in", tmp_path / "out", "--checkpoint", "identity") == 0
     made = dcmread(tmp_path / "out" / "a.dcm")
@@ -163,11 +167,11 @@ def test_neighbours_are_those_in_the_series(tmp_path: Path) -> None:
         inside = (images[i] > -1000) & (images[i] < 400)
         assert np.abs(made - expected)[inside].max() <= 0.51
     write_png(tmp_path / "png" / "a.png", np.eye(16, dtype=np.float32), 8)
-    with pytest.raises(InputError, match="PNG files do not tell their order"):
+    with pytest.raises(InputError, match="PNG files do not state their order"):
         denoise_tree(tmp_path / "png", tmp_path / "out2", model, progress=False)
 
 
-def test_an_interrupted_run_goes_on_and_nothing_is_written_over(
+def test_an_interrupted_run_goes_on_and_nothing_is_overwritten(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = tmp_path / "in", tmp_path / "out"
@@ -180,19 +184,19 @@ def test_an_interrupted_run_goes_on_and_nothing_is_written_over(
     capsys.readouterr()
     assert run(source, out, "--checkpoint", file) == 0
     shown = capsys.readouterr()
-    assert "1 slices denoised" in shown.out and "2 were there" in shown.out
+    assert "1 slices denoised" in shown.out and "2 had been before" in shown.out
     assert "not a medical device" in shown.err
     assert {p.name: p.read_bytes() for p in out.glob("*.dcm")} == whole
     assert (out / "slice000.dcm").stat().st_mtime_ns == stamp
     assert run(source, out, "--checkpoint", "identity") == 2  # another denoiser's result
-    assert "holds the result of another command" in capsys.readouterr().err
+    assert "holds the output of another command" in capsys.readouterr().err
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
     assert run(source, tmp_path / "mine", "--checkpoint", file) == 2
-    assert "nothing is written over" in capsys.readouterr().err
+    assert "nothing is overwritten" in capsys.readouterr().err
     for inside in (source, source / "sub", tmp_path):
         assert run(source, inside, "--checkpoint", file) == 2
-        assert "lie in each other" in capsys.readouterr().err
+        assert "are inside each other" in capsys.readouterr().err
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,29 +213,31 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_done(tmp_path: Path, capsy
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "said"),
     [
-        (("nowhere", "out", "--checkpoint", "identity"), "is not there"),
+        (("nowhere", "out", "--checkpoint", "identity"), "the folder nowhere does not exist"),
         (("empty", "out", "--checkpoint", "identity"), "no slice under"),
-        (("empty", "--checkpoint", "identity"), "takes two folders, IN and OUT"),
+        (("empty", "--checkpoint", "identity"), "the following arguments are required: OUT"),
         (("in", "out", "--checkpoint", "gone.safetensors"), "the checkpoint gone.safetensors is not there"),
         (("in", "out", "--checkpoint", "fm"), "denoiser fm has to be trained"),
         (("in", "out", "--checkpoint", "denoise_it"), "denoiser 'denoise_it' is unknown"),
+        (("in", "out", "--checkpoint", "nl_mean"), "did you mean nl_means?"),
+        (("in", "out"), "the following arguments are required: --checkpoint"),
         (("in", "out", "--checkpoint", "identity", "--batch", "0"), "--batch is 0"),
-        (("in", "out", "train.steps=3", "--checkpoint", "identity"), "takes no settings"),
+        (("in", "out", "train.steps=3", "--checkpoint", "identity"), "unrecognized arguments: train.steps=3"),
     ],
 )
-def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, words: tuple[str, ...], told: str) -> None:
+def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     write_series(tmp_path / "in", hu(1), 0.7)
     assert run(*words) == 2
     shown = capsys.readouterr()
-    assert told in shown.err and "Traceback" not in shown.err and shown.out == ""
+    assert said in shown.err and "Traceback" not in shown.err and shown.out == ""
     assert not (tmp_path / "out").exists()
 
 
-def test_other_sizes_than_in_training_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_sizes_than_in_training_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_series(tmp_path / "in", hu(1, 48), 0.7)
     assert run(tmp_path / "in", tmp_path / "out", "--checkpoint", checkpoint(tmp_path)) == 0
     assert "trained at 32×32, used at 48×48" in capsys.readouterr().out
