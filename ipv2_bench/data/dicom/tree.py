@@ -18,8 +18,8 @@ from ipv2_bench.data.dicom.series import FileProblem, Series, build_series
 from ipv2_bench.data.dicom.tags import quiet_pydicom
 from ipv2_bench.data.findings import Finding, Findings, shown
 from ipv2_bench.errors import refuse
-from ipv2_bench.progress import track
 from ipv2_bench.files import sha256_of
+from ipv2_bench.progress import track
 
 if TYPE_CHECKING:
     from ipv2_bench.data.dicom.ct_slice import CTSlice
