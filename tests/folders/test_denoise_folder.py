@@ -227,7 +227,13 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_done(tmp_path: Path, capsy
         (("in", "out", "train.steps=3", "--checkpoint", "identity"), "unrecognized arguments: train.steps=3"),
     ],
 )
-def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str) -> None:
+def test_refusals(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    said: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     write_series(tmp_path / "in", hu(1), 0.7)

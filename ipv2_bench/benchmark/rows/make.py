@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,16 +65,20 @@ class Rows:
 
     def row(self, line: TableLine, seed: int) -> Row:
         """The row of a table's line and seed, computed once and kept in the benchmark's folder."""
+        path = self.path(line, seed)
+        if not path.exists():
+            write_text(path, row_text(self.measure(line, seed)))
+        return read_row(path)
+
+    def path(self, line: TableLine, seed: int) -> Path:
+        """The file in which a row is kept, named by everything that determines it."""
         images, reference = self.benchmark.images(line, seed), self.benchmark.reference(line, seed)
         # Labels may be the same for all seeds and budgets, and variants the same as what they vary: their rows are not.
         lasting = self.provenance.model_dump(mode="json", exclude={"commit", "packages", "processor"})
         structure = self.benchmark.config.metrics.structure
         shaping = [SCHEMA, VERSION, structure, lasting]
         identity = [images.set_id, reference.set_id, line.denoiser, line.strategy.name, seed, *shaping]
-        path = self.benchmark.config.work / "rows" / f"{digest(identity)}.json"
-        if not path.exists():
-            write_text(path, row_text(self.measure(line, seed)))
-        return read_row(path)
+        return self.benchmark.config.work / "rows" / f"{digest(identity)}.json"
 
     def measure(self, line: TableLine, seed: int) -> Row:
         """The row of a table's line and seed, computed anew from the measurements of its images."""

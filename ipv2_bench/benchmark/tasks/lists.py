@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def configs() -> str:
 def _with_options(package: str, hidden: Sequence[str] = ()) -> str:
     lines = []
     for name in registry.names(package):
-        lines.append(f"{name}: {_summary(package, name)}")
+        lines += textwrap.wrap(f"{name}: {_summary(package, name)}", WIDTH, subsequent_indent="  ")
         options = {k: v for k, v in registry.options_in_text(package, name).items() if k not in hidden}
         lines += _wrapped("    ", [f"{k}={_value(v)}" for k, v in options.items()])
     return "\n".join(lines)
@@ -91,8 +92,6 @@ def _wrapped(indent: str, words: Iterable[str]) -> list[str]:
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Rows of words in aligned columns; the last column wraps at :data:`WIDTH`."""
-    import textwrap
-
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     lines = []
     for row in rows:

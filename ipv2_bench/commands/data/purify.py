@@ -30,7 +30,9 @@ def run(given: argparse.Namespace) -> int:
     """Purify and print a summary."""
     from ipv2_bench.benchmark.cells.denoisers import check_names
     from ipv2_bench.folders.pairs import pairs_config
+    from ipv2_bench.purification.strategy import Strategy
 
+    Strategy.from_name(given.strategy, background=given.background)  # refused before anything heavy is imported
     source, out = Path(given.source), Path(given.out)
     config = pairs_config(source, given.config, given.settings)
     check_names(config, [])

@@ -25,7 +25,7 @@ def test_distances_are_attributed_to_regions(smoke: Smoke, tmp_path: Path, capsy
     assert "| FD | FD, true rim |" in out
     assert out.strip() == (tmp_path / "smoke" / "attribution.md").read_text().strip()
     assert main([*words, "--denoiser", "identity"]) == 2
-    assert "denoisers identity are not in Table 1: name some that are" in capsys.readouterr().err
+    assert "denoiser 'identity' is not in Table 1: use some of fm, corediff" in capsys.readouterr().err
 
 
 def test_without_complete_cells_or_a_truth_there_is_nothing_to_attribute(

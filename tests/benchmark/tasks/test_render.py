@@ -49,7 +49,7 @@ def test_the_committed_tables_are_those_of_the_committed_rows(
     committed = LEADERBOARDS / config.name
     shutil.copytree(committed / "rows", tmp_path / config.name / "rows")
     if schema_of(config.name) != SCHEMA:  # of earlier code: nothing is rendered of it
-        with pytest.raises(InputError, match="no row under .* is of a line of these tables"):
+        with pytest.raises(InputError, match=r"no row under .* is of a line of these tables"):
             render_rows(config)
         assert "computed by earlier code?" in capsys.readouterr().err
         return

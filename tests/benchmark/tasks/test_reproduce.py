@@ -18,7 +18,7 @@ from tests.program import ROOT, SMALL, run, table
 
 
 def test_smoke_says_that_it_means_nothing_and_what_it_did(smoke: Smoke) -> None:
-    out, err = smoke.done.stdout, smoke.done.stderr
+    out = smoke.done.stdout
     assert out.count("numbers mean nothing") == 3
     assert all(f"\nTable {n}: " in out for n in (1, 2, 3))
     assert "smoke: 12 training and 6 test slices of 4 patients at 64×64; 15 cells, 0 of them complete" in out
