@@ -79,7 +79,7 @@ def test_some_tables_by_number(tables: dict[str, Table]) -> None:
         ("rows: [{denoiser: fm}]\n", "needs a strategy"),
         ("rows: [{strategy: IPv2}]\n", "needs a strategy and a denoiser"),
         ("rows: [{denoiser: fm, strategy: IPv2, label: truth}]\n", r"'truth' is unknown: use one of NDCT, IPv2"),
-        ("rows: [{denoiser: fm, strategy: IPv2, backgrund: x}]\n", r"'backgrund' is unknown: did you mean background\? use one of background"),
+        ("rows: [{denoiser: fm, strategy: IPv2, backgrund: x}]\n", r"'backgrund' is unknown: did you mean background\? use"),
         ("rows: [{denoiser: fm, strategy: IPv2, background: x}]\n", "background 'x' is unknown: use one of flood_fill"),
         ("published: no.csv\nrows: [{denoiser: fm, strategy: IPv2}]\n", r"published numbers no\.csv do not exist"),
         ("rows: 5\n", "rows is no list of rows"),
