@@ -85,9 +85,8 @@ def _indented(text: str) -> str:
     return "\n".join(f"  {line}" for line in text.splitlines())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
-    words = list(sys.argv[1:] if argv is None else argv)
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command that some words ask for; exits with code 2 and one line when they are not understood."""
     top = parser()
     _refuse_unknown_command(words, top)
     given, rest = top.parse_known_args(words)
@@ -96,6 +95,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         given.parser.error(f"unrecognized arguments: {' '.join(unknown or rest)}{_meant(unknown, given.parser)}")
     if rest:
         given.settings += rest  # settings may be on both sides of options
+    return given
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
+    given = parse(list(sys.argv[1:] if argv is None else argv))
     sys.path.append(str(Path.cwd()))  # the last place where module:Class of one's own is looked for
     try:
         code = given.run(given)

@@ -104,14 +104,25 @@ def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
     return classes[0]
 
 
-def _from_outside(name: str, base: type[T]) -> type[T]:
-    module_name, _, class_name = name.partition(":")
+def outside_module(name: str) -> ModuleType:
+    """The module of ``package.module:Class``.
+
+    Raises
+    ------
+    InputError
+        When there is none. An error inside of the module passes through.
+    """
+    module_name = name.partition(":")[0]
     try:
-        module = importlib.import_module(module_name)
+        return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and not module_name.startswith(error.name):
             raise  # the module exists, but something that it imports does not
         raise InputError(f"module '{module_name}' of '{name}' is not on the Python path: install it") from error
+
+
+def _from_outside(name: str, base: type[T]) -> type[T]:
+    module, class_name = outside_module(name), name.partition(":")[2]
     cls = getattr(module, class_name, None)
     if not (inspect.isclass(cls) and issubclass(cls, base)):
         raise InputError(f"'{name}' is no {base.__name__}: expected a subclass of it named '{class_name}'")

@@ -104,9 +104,9 @@ class Chromium:
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
         self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.send("Page.navigate", url=page.resolve().as_uri())
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while self.run("document.readyState") != "complete" or self.run("location.protocol") != "file:":
-            assert time.monotonic() < deadline, "the page is not drawn after a minute"
+            assert time.monotonic() < deadline, "the page is not drawn after ten minutes"
             time.sleep(0.05)
 
     def run(self, script: str) -> Any:

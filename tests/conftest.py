@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two threads that wait for each other on a busy machine take far longer than one
 
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.sources.phantom import Phantom

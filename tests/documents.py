@@ -51,7 +51,7 @@ def blocks(text: str, language: str = "") -> list[str]:
 def named_files(text: str) -> dict[str, str]:
     """Code blocks that are files: those whose first line is a comment with a file's name."""
     bodies = [body for _, kind, body in BLOCK.findall(text) if kind in ("python", "yaml")]
-    return {found[1]: body for body in bodies if (found := re.match(r"# (\w+\.(?:py|yaml))\b", body))}
+    return {name[1]: body for body in bodies if (name := re.match(r"# (\w+\.(?:py|yaml))\b", body))}
 
 
 def prose(text: str) -> str:
@@ -92,7 +92,7 @@ def check_command(line: str, targets: set[str]) -> None:
 def check_settings(given: argparse.Namespace) -> None:
     """Check the configuration of a parsed command and its settings."""
     words = getattr(given, "settings", None) or getattr(given, "words", None) or []
-    settings = [word for word in words if "=" in word]
+    settings = [word for word in words if "=" in word and not word.startswith("metrics.extra=")]  # a reader's own
     name = getattr(given, "config", None)
     if name is None:
         source = "virtual_scan" if given.command == "simulate" else "phantom"
@@ -120,7 +120,7 @@ def make_targets() -> set[str]:
 
 
 def unexplained(text: str) -> list[str]:
-    """Abbreviations that a document uses in its sentences before it has spelled them out, or in a table and nowhere spells out."""
+    """Abbreviations that sentences use before they are spelled out, or that tables use and that are nowhere spelled out."""
     whole = re.sub(r"\s+", " ", prose(text))
     sentences = re.sub(r"\s+", " ", re.sub(r"^\|.*$", " ", prose(text), flags=re.M))
     missing = []

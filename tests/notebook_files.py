@@ -68,12 +68,12 @@ def pictures(notebook: nbformat.NotebookNode) -> list[np.ndarray]:
 
 def words(notebook: nbformat.NotebookNode) -> str:
     """All text of the outputs, but for pictures."""
-    found = []
+    texts = []
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             data = {**output.get("data", {}), "stream": output.get("text", "")}
-            found += [text for kind, text in data.items() if not kind.startswith("image/")]
-    return "\n".join(found)
+            texts += [text for kind, text in data.items() if not kind.startswith("image/")]
+    return "\n".join(texts)
 
 
 def pngs(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbformat.NotebookNode, bytes]]:

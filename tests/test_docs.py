@@ -133,10 +133,10 @@ def test_every_measure_is_in_the_tables(site: Path) -> None:
 
 def test_every_link_leads_somewhere(site: Path, pages: dict[Path, Page]) -> None:
     broken = []
-    for page, found in pages.items():
+    for page, content in pages.items():
         if page.name == "404.html":  # its links are those of the site's root
             continue
-        for link in [*found.links, *found.loaded]:
+        for link in [*content.links, *content.loaded]:
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
@@ -319,14 +319,40 @@ def test_every_strategy_is_in_the_table() -> None:
     assert re.findall(r"^\| `([^`]+)` \|", table, re.M) == list(STRATEGIES)
 
 
+SHOWN = {
+    "FD (randconv)": ("fd_randconv", 2),
+    "PSNR dB": ("psnr_db", 1),
+    "SSIM": ("ssim", 3),
+    "RMSE HU": ("rmse_hu", 0),
+    "at the rim": ("rmse_hu_rim", 0),
+    "noise in lung HU": ("noise_hu_lung", 0),
+    "nodule contrast": ("nodule_contrast", 2),
+}
+"""Headings of the tables of the page on results → column of the boards, and decimals."""
+
+
+@pytest.mark.parametrize(("board", "section"), [("phantom", "## On the digital thorax"), ("virtual_scan", "## On real CT")])
+def test_results_are_those_of_the_boards(board: str, section: str) -> None:
+    text = texts()["results.md"].split(f"{section}\n")[1].split("\n## ")[0]
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    heading, _, *rows = lines
+    on_board = {(r["denoiser"], r["strategy"]): r for r in program.table(BOARDS / board / "table1.csv")}
+    assert len(rows) == len(on_board) and set(heading[2:]) <= set(SHOWN)
+    for denoiser, training, *values in rows:
+        measured = on_board[denoiser, training.replace(", both outside", " [both_outside]")]
+        for name, value in zip(heading[2:], values, strict=True):
+            column, decimals = SHOWN[name]
+            assert abs(float(value) - float(measured[column])) <= 0.51 * 10**-decimals, (denoiser, training, name)
+
+
 def markdown_outputs() -> dict[str, str]:
     """Markdown that the program wrote: files of boards, and outputs of notebooks."""
-    found = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in BOARDS.glob("*/*.md")}
+    texts_by_name = {p.relative_to(ROOT).as_posix(): p.read_text(encoding="utf-8") for p in BOARDS.glob("*/*.md")}
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         data = [o.get("data", {}) for cell in cells for o in cell.get("outputs", [])]
-        found[path.name] = "\n\n".join("".join(d["text/markdown"]) for d in data if "text/markdown" in d)
-    return found
+        texts_by_name[path.name] = "\n\n".join("".join(d["text/markdown"]) for d in data if "text/markdown" in d)
+    return texts_by_name
 
 
 @pytest.mark.parametrize("name", markdown_outputs())

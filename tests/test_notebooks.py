@@ -32,15 +32,15 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, nbformat.Not
     before = changed()
     folder = tmp_path_factory.mktemp("notebooks")
     with ThreadPoolExecutor(2) as threads:  # each waits for a process of its own
-        found = list(threads.map(lambda path: execute(path, folder / path.stem), NOTEBOOKS))
+        notebooks = list(threads.map(lambda path: execute(path, folder / path.stem), NOTEBOOKS))
     assert changed() == before, "a notebook wrote into the checkout"
-    return {path.stem: notebook for path, notebook in zip(NOTEBOOKS, found, strict=True)}
+    return {path.stem: notebook for path, notebook in zip(NOTEBOOKS, notebooks, strict=True)}
 
 
 def check_pictures(notebook: nbformat.NotebookNode, least: int) -> None:
-    found = pictures(notebook)
-    assert len(found) >= least
-    for picture in found:
+    shown = pictures(notebook)
+    assert len(shown) >= least
+    for picture in shown:
         assert min(picture.shape) > 100 and picture.std() > 10, "a picture is blank"
 
 

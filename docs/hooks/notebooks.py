@@ -20,7 +20,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Make a page of each notebook, and a file of each picture."""
+    """Generate a page from each notebook, and a file from each picture."""
     for path in NOTEBOOKS:
         text = []
         for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
@@ -28,10 +28,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 text.append(cell.source.replace(".ipynb)", ".md)"))
                 continue
             text.append(f"```python\n{cell.source}\n```")
-            for place, output in enumerate(cell.outputs):
+            for index, output in enumerate(cell.outputs):
                 data = output.get("data", {"text/plain": output.get("text", "")})
                 if "image/png" in data:
-                    name = f"{path.stem}_{number}_{place}.png"
+                    name = f"{path.stem}_{number}_{index}.png"
                     png = base64.b64decode(data["image/png"])
                     files.append(File.generated(config, f"notebooks/{name}", content=png))
                     text.append(f"![output of the cell above]({name})")

@@ -1,4 +1,4 @@
-"""A page for every public module, made from its docstrings; nothing is listed by hand."""
+"""A page for every public module, generated from its docstrings; nothing is listed by hand."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ipv2_bench"
-ROAD = ("physics", "data", "purification", "denoisers", "metrics", "benchmark")
-"""Order of the folders in the navigation; whatever is not here follows."""
+ORDER = ("physics", "data", "purification", "denoisers", "metrics", "benchmark", "folders", "commands")
+"""Order of the folders in the navigation, which is that of their imports; whatever is not listed follows."""
+
+RANKED_LOWER = "---\nsearch: {boost: 0.3}\n---"
+"""Front matter by which a search lists the guide before the reference."""
 
 
 def modules() -> list[Path]:
     """Every public module of the package, folders' ``__init__.py`` included."""
-    found = [p for p in PACKAGE.rglob("*.py") if not any(_private(part) for part in p.relative_to(PACKAGE).parts)]
-    return sorted(found, key=lambda p: (_place(p), p.relative_to(PACKAGE).parts))
+    public = [p for p in PACKAGE.rglob("*.py") if not any(_private(part) for part in p.relative_to(PACKAGE).parts)]
+    return sorted(public, key=lambda p: (_rank(p), p.relative_to(PACKAGE).parts))
 
 
 def dotted(path: Path) -> str:
@@ -26,7 +29,7 @@ def dotted(path: Path) -> str:
 
 
 def page(path: Path) -> str:
-    """Where a module's page lies."""
+    """Path of a module's page in the documentation."""
     return f"reference/{dotted(path)}.md"
 
 
@@ -44,11 +47,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Make the pages."""
+    """Generate the pages."""
     for path in modules():
         inside = [m for m in modules() if m.parent == path.parent or m == path.parent / m.parent.name / "__init__.py"]
         listed = [f"- [`{dotted(m)}`]({dotted(m)}.md): {_first_line(m)}" for m in inside if m != path]
-        text = [f"# {dotted(path)} {{ #{dotted(path)} }}", f"::: {dotted(path)}"]
+        text = [RANKED_LOWER, f"# {dotted(path)} {{ #{dotted(path)} }}", f"::: {dotted(path)}"]
         if path.name == "__init__.py":
             text += ["## Modules", "\n".join(listed)]
         files.append(File.generated(config, page(path), content="\n\n".join(text) + "\n"))
@@ -59,9 +62,9 @@ def _private(part: str) -> bool:
     return part.startswith("_") and part != "__init__.py"
 
 
-def _place(path: Path) -> int:
+def _rank(path: Path) -> int:
     folder = path.relative_to(PACKAGE).parts[0]
-    return ROAD.index(folder) if folder in ROAD else len(ROAD)
+    return ORDER.index(folder) if folder in ORDER else len(ORDER)
 
 
 def _first_line(path: Path) -> str:

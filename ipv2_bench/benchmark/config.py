@@ -258,6 +258,10 @@ def _merged(tree: dict[str, Any], overrides: Sequence[str], where: str) -> dict[
         for key in given:
             if key in sections and not OmegaConf.is_dict(given[key]):
                 raise InputError(f"{key!s} is '{given[key]}': expected settings such as {key!s}.NAME=value")
+        source = OmegaConf.select(given, "data.source")
+        if source is not None and source != OmegaConf.select(base, "data.source"):
+            # The options of the file are those of its own source.
+            base["data"] = {k: v for k, v in (base.get("data") or {}).items() if k in DataSettings.model_fields}
         return OmegaConf.to_container(OmegaConf.merge(base, given), resolve=True)  # type: ignore[return-value]
     except (OmegaConfBaseException, YAMLError) as error:
         raise InputError(f"the settings {list(overrides)} do not fit {where}: {str(error).splitlines()[0]}") from error

@@ -13,7 +13,7 @@ from ipv2_bench import data, physics, purification, registry
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
-from ipv2_bench.data.split import Split, split_slices
+from ipv2_bench.data.split import Split, check_rule, split_slices
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import read_json, write_json
 from ipv2_bench.fingerprint import digest
@@ -49,7 +49,7 @@ class Slices:
         InputError
             When the source, its options, the data or the split are not usable.
         """
-        weights_folder(config.run.weights)
+        check_settings(config)
         name = config.data.source
         if ":" not in name:
             registry.refuse_unknown(SOURCES, name, "source")
@@ -57,10 +57,7 @@ class Slices:
             registry.check_options(valid, config.data.options, f"data source {name}")
         source_class = registry.find(SOURCES, name, Source)  # type: ignore[type-abstract]
         source = registry.build(source_class, Source, config.data.options, f"data source {name}")
-        try:
-            window = Window(*config.data.window)
-        except ValueError as error:
-            raise InputError(f"data.window: {error}") from error
+        window = window_of(config)
         slices = source.slices(Path(config.run.work) / "cache", window, config.data.size, progress)
         split = split_slices(slices, config.data.split, config.data.fractions, config.data.split_seed)
         if len(split.test) < LEAST_TEST or len(split.train) < LEAST_TRAIN:
@@ -137,6 +134,35 @@ class Prepared:
         """
         if self.slices.truth is None:
             raise InputError(f"data.source {self.config.data.source} knows no truth: use phantom or virtual_scan")
+
+
+def check_settings(config: Config) -> None:
+    """Refuse values of settings that nothing can be done with, before any data is read; torch is not imported.
+
+    Raises
+    ------
+    InputError
+        The valid ones are listed.
+    """
+    weights_folder(config.run.weights)
+    check_rule(config.data.split)
+    module_2(config, window_of(config))
+    if config.metrics.extra:
+        catalogue(config.metrics.extra)
+
+
+def window_of(config: Config) -> Window:
+    """The HU window of the slices.
+
+    Raises
+    ------
+    InputError
+        When it is empty.
+    """
+    try:
+        return Window(*config.data.window)
+    except ValueError as error:
+        raise InputError(f"data.window: {error}") from error
 
 
 def module_2(config: Config, window: Window) -> AddNoise:

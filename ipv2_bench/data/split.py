@@ -13,8 +13,10 @@ from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_json
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.seeding import numpy_generator
+from ipv2_bench.registry import suggestion
 
 PARTS = ("train", "val", "test")
+RULES = ("patient", "slice", "folder")
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,11 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
     InputError
         For an unknown ``by``, fractions that do not add up, fewer patients than parts, or a file that does not fit.
     """
+    check_rule(by)
     if by.endswith(".json"):
         return _read_split(slices, Path(by))
     if by == "folder":
         return _split_by_folder(slices)
-    if by not in ("patient", "slice"):
-        raise InputError(f"split '{by}' is unknown: use patient, slice, folder or a file *.json of ipv2-bench split")
     if min(fractions) < 0 or abs(sum(fractions) - 1.0) > 1e-6 or fractions[0] == 0 or fractions[2] == 0:
         raise InputError(f"split fractions {fractions} must be ≥ 0, add up to 1, and leave something to train and test")
     if by == "patient" and not all(slices.patient):
@@ -72,6 +73,20 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
     part_of = {units[j]: part for part, js in enumerate(np.split(order, np.cumsum(counts)[:-1])) for j in js}
     parts_of_slices = np.array([part_of[p if by == "patient" else i] for i, p in enumerate(slices.patient)])
     return Split(*(np.flatnonzero(parts_of_slices == part) for part in range(3)))
+
+
+def check_rule(by: str) -> None:
+    """Refuse a value of ``data.split`` that is neither a rule nor a file's name.
+
+    Raises
+    ------
+    InputError
+        A similar rule is suggested.
+    """
+    if by not in RULES and not by.endswith(".json"):
+        raise InputError(
+            f"split '{by}' is unknown: {suggestion(by, RULES)}use {', '.join(RULES)} or a file *.json of ipv2-bench split"
+        )
 
 
 def keeps_patients_apart(by: str) -> bool:

@@ -6,14 +6,17 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ipv2_bench import registry
-from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.checkpoint import load_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import sha256_of
 from ipv2_bench.physics.intensity import Window
 
+if TYPE_CHECKING:
+    from ipv2_bench.denoisers.base import Denoiser
+
+PACKAGE = "ipv2_bench.denoisers"
 NO_DEVICE = "not a medical device: for research only, never for diagnosis"
 
 
@@ -42,6 +45,25 @@ class Model:
     sha256: str
 
 
+def check_checkpoint(checkpoint: str) -> None:
+    """Refuse the name of a denoiser that does not exist, and a file that is absent, without importing torch.
+
+    Raises
+    ------
+    InputError
+        A similar name is suggested.
+    """
+    if _is_name(checkpoint):
+        registry.refuse_unknown(PACKAGE, checkpoint, "denoiser")
+    elif not Path(checkpoint).is_file():
+        raise InputError(f"the checkpoint {Path(checkpoint).name} does not exist: name a file of ipv2-bench train")
+
+
+def _is_name(checkpoint: str) -> bool:
+    """Whether it is a denoiser's name; what has a suffix or exists is a file."""
+    return not Path(checkpoint).suffix and not Path(checkpoint).exists()
+
+
 def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
     """The denoiser of a file of ``ipv2-bench train``, or by name one that needs no training, such as ``nl_means``.
 
@@ -52,9 +74,13 @@ def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
     InputError
         When the file is unusable or does not state its HU window, or the named denoiser would have to be trained.
     """
+    check_checkpoint(checkpoint)
+    from ipv2_bench.denoisers.base import Denoiser
+    from ipv2_bench.denoisers.checkpoint import load_denoiser
+
     path = Path(checkpoint)
-    if not path.suffix and not path.exists():
-        cls = registry.find("ipv2_bench.denoisers", checkpoint, Denoiser)  # type: ignore[type-abstract]
+    if _is_name(checkpoint):
+        cls = registry.find(PACKAGE, checkpoint, Denoiser)  # type: ignore[type-abstract]
         untrained = cls()
         if any(True for _ in untrained.parameters()):
             raise InputError(f"denoiser {checkpoint} has to be trained: give --checkpoint a file of ipv2-bench train")

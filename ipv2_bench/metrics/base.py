@@ -159,9 +159,6 @@ class LabelMeasure(Measure):
 class FeatureExtractor(Protocol):
     """From images to features."""
 
-    version: str
-    """Changes when equal images would give other features."""
-
     sha256: str
     """Of the weights, 64 hex digits."""
 

@@ -33,8 +33,6 @@ class _Pretrained(ABC):
         Images of a forward pass on an accelerator.
     """
 
-    version = "1"
-
     def __init__(self, weights: Weights, path: Path, batch: int = 32) -> None:
         self.sha256, self.batch = weights.sha256, batch
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -33,8 +33,6 @@ class RandomConvFeatures:
         Training NDCT that standardises the layers, [n, N, N] in [0, 1].
     """
 
-    version = "1"
-
     def __init__(self, reference: np.ndarray) -> None:
         self._members: list[list[tuple[Tensor, Tensor, Tensor]]] = []
         images = _batch(reference)

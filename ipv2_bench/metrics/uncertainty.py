@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
 
 LEVEL = 0.95
 """Confidence level of intervals."""
@@ -162,6 +161,8 @@ def interval(values: Sequence[float], replicates: np.ndarray, sample: Sample, un
     variance = by_units + by_seeds
     half = float("nan")
     if by_units > 1e-24 * mean**2:  # else all draws are the same and show no spread
+        from scipy.special import stdtrit
+
         share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
         freedom = variance**2 / share - WELCH
         half = float(np.sqrt(variance) * stdtrit(freedom, 0.5 + LEVEL / 2.0))

@@ -27,7 +27,7 @@ def weights_folder(setting: str | None) -> Path | None:
     """
     if setting:
         if not Path(setting).is_dir():
-            raise InputError(f"run.weights is '{setting}', which is no folder: name the folder that holds the weights")
+            raise InputError(f"run.weights is '{setting}': there is no such folder; name the one that holds the weights")
         return Path(setting).resolve()
     return Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
 

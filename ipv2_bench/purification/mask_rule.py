@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ipv2_bench.registry import suggestion
+
 
 @dataclass(frozen=True)
 class MaskRule:
@@ -43,5 +45,6 @@ class MaskRule:
             "seeds": ("four_corners", "one_corner"),
             "union": ("logical", "uint8_wrap"),
         }.items():
-            if getattr(self, name) not in valid:
-                raise ValueError(f"{name} '{getattr(self, name)}' is unknown: use one of {', '.join(valid)}")
+            value = getattr(self, name)
+            if value not in valid:
+                raise ValueError(f"{name} '{value}' is unknown: {suggestion(value, valid)}use one of {', '.join(valid)}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest, settings_of
 from ipv2_bench.purification.mask_rule import MaskRule
+from ipv2_bench.registry import suggestion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,11 +83,13 @@ class Strategy:
             For an unknown name, an unknown option or a value that is refused; the valid ones are listed.
         """
         if name not in STRATEGIES:
-            raise InputError(f"strategy '{name}' is unknown: use one of {', '.join(STRATEGIES)}")
+            raise InputError(f"strategy '{name}' is unknown: {suggestion(name, STRATEGIES)}use one of {', '.join(STRATEGIES)}")
         rule_names, own = tuple(MaskRule.__dataclass_fields__), ("texture_mix", "anatomy")
+        known = rule_names + own
         for option in options:
-            if option not in rule_names + own:
-                raise InputError(f"strategy option '{option}' is unknown: use one of {', '.join(rule_names + own)}")
+            if option not in known:
+                hint = suggestion(option, known)
+                raise InputError(f"strategy option '{option}' is unknown: {hint}use one of {', '.join(known)}")
         modules = STRATEGIES[name]
         try:
             rule = MaskRule(**{k: str(v) for k, v in options.items() if k in rule_names})

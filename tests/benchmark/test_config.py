@@ -97,7 +97,7 @@ def test_what_is_absent_is_null(config: Load) -> None:
     again = config("train: {steps: 5, clip: 1.0}\n", "train.steps=null", "train.epochs=3", "train.clip=null")
     assert (again.train.steps, again.train.epochs, again.train.clip) == (None, 3, None)
     assert (again.train.length, loaded.train.length) == ("3 epochs", "200 epochs")
-    with pytest.raises(InputError, match="train.steps and train.epochs are both null: set one of them"):
+    with pytest.raises(InputError, match=r"train.steps and train.epochs are both null: set one of them"):
         config("{}\n", "train.epochs=null")
 
 

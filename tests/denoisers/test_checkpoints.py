@@ -12,7 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from ipv2_bench import registry
-from ipv2_bench.benchmark.cell import CellSpec, train
+from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.cells.train import train
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.checkpoint import load_denoiser, load_weights, save_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
@@ -23,6 +24,9 @@ from tests.denoisers.small import LEARNED, a_pair, build
 from tests.denoisers.small import SMALL as OPTIONS
 from tests.denoisers.small import trained as trained_denoiser
 from tests.denoisers.test_training import SMALL, spec_of
+
+EVERY_STEP = ("train.steps=30", "run.checkpoint_seconds=0")
+"""A training that leaves a checkpoint at every step."""
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -50,7 +54,7 @@ def test_unusable_checkpoints_are_refused_by_name(tmp_path: Path) -> None:
     path = a_checkpoint(tmp_path)
     with pytest.raises(InputError, match=r"model.safetensors holds denoiser fm, not corediff"):
         load_weights(CoreDiff(width=8), path, "corediff")
-    with pytest.raises(InputError, match=r"model.safetensors holds another size of fm .*it was made with .*\[8, 16\]"):
+    with pytest.raises(InputError, match=r"model.safetensors holds another size of fm .*it was trained with .*\[8, 16\]"):
         load_weights(FlowMatching(widths=(8, 24)), path, "fm")
     with pytest.raises(InputError, match=r"nothing.safetensors is not there"):
         load_denoiser(tmp_path / "nothing.safetensors")
@@ -74,8 +78,7 @@ def test_unusable_checkpoints_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_names_step_slices_and_checkpoint(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "fm", "train.steps=30", "data.fractions=[0.5,0.0,0.5]")
+    spec = spec_of(work, tmp_path, "fm", *EVERY_STEP, "data.fractions=[0.5,0.0,0.5]")
     original = FlowMatching.loss
 
     def loss(self: FlowMatching, pair: object, generator: torch.Generator) -> torch.Tensor:
@@ -98,8 +101,7 @@ def assert_finite(checkpoint: Path) -> None:
 def test_a_gradient_that_is_not_finite_spoils_no_checkpoint(
     spoiled: int, step: int, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "fm", "train.steps=30")
+    spec = spec_of(work, tmp_path, "fm", *EVERY_STEP)
 
     def after(self: FlowMatching) -> None:
         if self.global_step == spoiled:
@@ -127,11 +129,10 @@ def train_and_stop(spec: CellSpec, cls: type[Denoiser]) -> None:
 
 
 @pytest.mark.parametrize("content", ["half", "nothing", "garbage", "another"])
-def test_a_checkpoint_that_cannot_be_gone_on_from_is_refused_by_name(
-    content: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_checkpoint_from_which_training_cannot_go_on_is_refused_by_name(
+    content: str, work: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "fm", "train.steps=30")
+    spec = spec_of(work, tmp_path, "fm", *EVERY_STEP)
 
     train_and_stop(spec, FlowMatching)
     last = spec.folder / "last.ckpt"
@@ -150,8 +151,7 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_refused_by_name(
 def test_nothing_is_unpickled_when_a_training_goes_on(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IPV2_BENCH_CHECKPOINT_SECONDS", "0")
-    spec = spec_of(work, tmp_path, "corediff", "train.steps=30", "denoisers.corediff.ema_start=2")
+    spec = spec_of(work, tmp_path, "corediff", *EVERY_STEP, "denoisers.corediff.ema_start=2")
     asked: list[object] = []
     load = torch.load
 

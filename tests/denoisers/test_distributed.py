@@ -85,7 +85,7 @@ def distributed(phantom: SliceSet, tmp_path: Path, name: str) -> subprocess.Comp
         [sys.executable, str(script), str(phantom.folder), str(tmp_path), name],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": str(ROOT), "MASTER_ADDR": "127.0.0.1"},
     )
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from ipv2_bench.benchmark.cell import CellSpec, train
-from ipv2_bench.benchmark.config import SCHEDULES as CONFIGURED
-from ipv2_bench.benchmark.config import load_config
-from ipv2_bench.benchmark.plan import check, plan_cells, prepare
-from ipv2_bench.benchmark.tables import Table, TableRow
+from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.plan import check_denoisers
+from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.config import TrainSettings, load_config
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
@@ -26,8 +27,8 @@ from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.red_cnn import REDCNN
 from ipv2_bench.errors import InputError
 from ipv2_bench.purification import Strategy
+from tests.benchmark.examples import a_table, table_line
 
-ROOT = Path(__file__).parents[2]
 SMALL = {"widths": [8, 16], "steps": 2, "dropout": 0.0}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,11 +37,10 @@ def spec_of(work: Path, folder: Path, denoiser: str, *settings: str) -> CellSpec
     """A small cell on smoke's slices, in a folder of its own."""
     small = [f"denoisers.{name}={{widths: [8, 16], steps: 2, dropout: 0.0}}" for name in ("fm", "ffm")]
     options = [f"run.work={work}", "train.steps=4", "noise.calibrate=false", *small, *settings]
-    config = load_config(ROOT / "experiments" / "smoke.yaml", options)
-    table = Table("one", "one", "denoised", (TableRow("NDCT", denoiser, Strategy.from_name("IPv1")),), {})
-    spec = next(iter(plan_cells(prepare(config, progress=False), [table]).values()))
+    table = a_table(lines=[table_line("IPv1", denoiser)])
+    benchmark = Benchmark.open(load_config("smoke", options), [table], progress=False)
     folder.mkdir(exist_ok=True)
-    return replace(spec, folder=folder)
+    return next(iter(benchmark.cells.values())).model_copy(update={"folder": folder})
 
 
 def trained(spec: CellSpec) -> dict[str, torch.Tensor]:
@@ -67,7 +67,7 @@ def rates(schedule: str, warmup: int, steps: int) -> list[float]:
 
 
 def test_courses_of_the_learning_rate() -> None:
-    assert CONFIGURED == SCHEDULES
+    assert get_args(TrainSettings.model_fields["schedule"].annotation) == SCHEDULES
     assert rates("constant", 0, 5) == [0.5] * 5
     assert rates("constant", 4, 6) == pytest.approx([0.125, 0.25, 0.375, 0.5, 0.5, 0.5])
     expected = [0.25 * (1 + np.cos(np.pi * i / 8)) for i in range(8)]
@@ -142,14 +142,14 @@ def test_bf16_trains_through_the_benchmark(work: Path, tmp_path: Path, monkeypat
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here it works")
 def test_half_precision_without_a_gpu_is_refused() -> None:
-    config = load_config(ROOT / "experiments" / "smoke.yaml", ["train.precision=16-mixed"])
+    config = load_config("smoke", ["train.precision=16-mixed"])
     with pytest.raises(InputError, match=r"train.precision=16-mixed needs a GPU: use bf16-mixed or 32-true"):
-        check(config, [])
+        check_denoisers(config, [])
 
 
-@pytest.mark.parametrize("clip", [0.0, 0.01])
-def test_gradients_are_clipped(clip: float, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = spec_of(work, tmp_path, "fm", f"train.clip={clip}")
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_gradients_are_clipped(clip: float | None, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = spec_of(work, tmp_path, "fm", f"train.clip={'null' if clip is None else clip}")
     norms: list[float] = []
     original = FlowMatching.configure_optimizers
 
@@ -201,7 +201,7 @@ def test_layers_in_lists_are_compiled_by_their_denoiser(monkeypatch: pytest.Monk
     plain, names = denoiser.restore(low), list(denoiser.state_dict())
     denoiser.compile_networks()
     torch.testing.assert_close(denoiser.restore(low), plain)
-    assert compiled == ["_restored"] and list(denoiser.state_dict()) == names
+    assert compiled == ["_forward"] and list(denoiser.state_dict()) == names
     with pytest.raises(
         TypeError, match=r"^REDCNN\.encoder is a list of layers: override compile_networks to compile it$"
     ):
@@ -252,6 +252,6 @@ def wide_target(whole: dict, i: int, slices: SliceSet) -> torch.Tensor:
 
 
 def test_context_with_a_split_by_slice_is_refused() -> None:
-    config = load_config(ROOT / "experiments" / "smoke.yaml", ["denoisers.corediff.context=3", "data.split=slice"])
+    config = load_config("smoke", ["denoisers.corediff.context=3", "data.split=slice"])
     with pytest.raises(InputError, match=r"data.split=slice would show it"):
-        check(config, [])
+        check_denoisers(config, [])

@@ -49,7 +49,7 @@ def test_a_setting_has_precedence_over_the_environment(
     monkeypatch.setenv(VARIABLE, str(tmp_path / "theirs"))
     assert weights_folder(None) == tmp_path / "theirs"
     assert weights_folder(str(tmp_path)) == tmp_path.resolve()
-    with pytest.raises(InputError, match=r"run.weights is 'nowhere', which is no folder"):
+    with pytest.raises(InputError, match=r"run.weights is 'nowhere': there is no such folder"):
         weights_folder("nowhere")
 
 

@@ -120,7 +120,7 @@ def test_union_and_texture_shape_training_everywhere() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "named"),
     [
-        ("IPv3", {}, "strategy 'IPv3' is unknown: use one of raw, IPv1, .*simulated"),
+        ("IPv3", {}, r"strategy 'IPv3' is unknown: did you mean IPv1\+3\? use one of raw, IPv1, .*simulated"),
         ("ipv2", {}, "'ipv2' is unknown.*IPv2"),
         ("IPv2", {"fill": "all"}, "'fill' is unknown: use one of background, order, seeds, union, .*anatomy"),
         ("IPv2", {"background": "guess"}, "IPv2: background 'guess' is unknown: use one of flood_fill, both_outside"),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ipv2_bench import registry
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.prepared import SOURCES
+from ipv2_bench.benchmark.prepared import SOURCES, check_settings
 from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.errors import InputError
 
@@ -127,6 +127,7 @@ def choose(config: Config, key: str) -> DenoiserChoice:
 def _valid_options(registered: str) -> dict[str, Any]:
     if ":" not in registered:
         return registry.options_in_text(PACKAGE, registered)
+    registry.outside_module(registered)  # refused before torch is imported
     from ipv2_bench.denoisers.base import Denoiser
 
     cls = registry.find(PACKAGE, registered, Denoiser)  # type: ignore[type-abstract]
@@ -134,7 +135,9 @@ def _valid_options(registered: str) -> dict[str, Any]:
 
 
 def check_names(config: Config, tables: Iterable[Table]) -> None:
-    """Refuse sources, denoisers and options that do not exist, without importing torch for those of this program.
+    """Refuse sources, denoisers and options that do not exist, and other settings that nothing can be done with.
+
+    Torch is not imported for what is of this program.
 
     Raises
     ------
@@ -145,6 +148,7 @@ def check_names(config: Config, tables: Iterable[Table]) -> None:
         registry.refuse_unknown(SOURCES, config.data.source, "source")
         valid = registry.options_in_text(SOURCES, config.data.source)
         registry.check_options(valid, config.data.options, f"data source {config.data.source}")
+    check_settings(config)
     used = {line.denoiser for table in tables for line in table.lines if line.denoiser}
     for key in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
         choose(config, key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ipv2_bench.benchmark.rows.row import SCHEMA, Extractor, Provenance, Row, Ro
 from ipv2_bench.benchmark.tables import Table, TableLine
 from ipv2_bench.data.split import rule_of
 from ipv2_bench.files import write_text
-from ipv2_bench.fingerprint import digest
+from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.metrics import base
 from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
@@ -64,16 +65,20 @@ class Rows:
 
     def row(self, line: TableLine, seed: int) -> Row:
         """The row of a table's line and seed, computed once and kept in the benchmark's folder."""
+        path = self.path(line, seed)
+        if not path.exists():
+            write_text(path, row_text(self.measure(line, seed)))
+        return read_row(path)
+
+    def path(self, line: TableLine, seed: int) -> Path:
+        """The file in which a row is kept, named by everything that determines it."""
         images, reference = self.benchmark.images(line, seed), self.benchmark.reference(line, seed)
         # Labels may be the same for all seeds and budgets, and variants the same as what they vary: their rows are not.
         lasting = self.provenance.model_dump(mode="json", exclude={"commit", "packages", "processor"})
         structure = self.benchmark.config.metrics.structure
         shaping = [SCHEMA, VERSION, structure, lasting]
         identity = [images.set_id, reference.set_id, line.denoiser, line.strategy.name, seed, *shaping]
-        path = self.benchmark.config.work / "rows" / f"{digest(identity)}.json"
-        if not path.exists():
-            write_text(path, row_text(self.measure(line, seed)))
-        return read_row(path)
+        return self.benchmark.config.work / "rows" / f"{digest(identity)}.json"
 
     def measure(self, line: TableLine, seed: int) -> Row:
         """The row of a table's line and seed, computed anew from the measurements of its images."""
@@ -125,7 +130,8 @@ class Rows:
             budget=config.train,
             denoisers=config.denoisers,
             extractors={
-                key: Extractor(version=e.version, sha256=e.sha256) for key, e in prepared.measuring.extractors.items()
+                key: Extractor(version=str(version_of(type(prepared.catalogue.measures[key]))), sha256=e.sha256)
+                for key, e in prepared.measuring.extractors.items()
             },
             measuring=measuring_version(prepared.catalogue, weights_folder(config.run.weights)),
             versions=shared_versions(),

@@ -15,6 +15,7 @@ from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
 from ipv2_bench.progress import track
+from ipv2_bench.registry import suggestion
 
 SPACE = "randconv"
 """Feature space of the distances, which is there on every machine."""
@@ -56,11 +57,14 @@ def attribute(config: Config, denoisers: Sequence[str] = (), progress: bool = Tr
     InputError
         When the truth is not known, or a cell is not complete.
     """
-    benchmark = Benchmark.open(config, load_tables(config, [1]), progress)
+    tables = load_tables(config, [1])
+    known = list(dict.fromkeys(line.denoiser for table in tables for line in table.lines if line.denoiser))
+    for name in denoisers:
+        if name not in known:
+            raise InputError(f"denoiser '{name}' is not in Table 1: {suggestion(name, known)}use some of {', '.join(known)}")
+    benchmark = Benchmark.open(config, tables, progress)
     benchmark.prepared.need_truth()
     cells = [s for k, s in benchmark.cells.items() if not denoisers or k.denoiser in denoisers]
-    if not cells:
-        raise InputError(f"denoisers {', '.join(denoisers)} are not in Table 1: name some that are")
     benchmark.require_complete(cells)
     truth = _truth(benchmark)
     lines = [_line(benchmark, spec, truth) for spec in track(cells, "cells", unit="cell", enabled=progress)]

@@ -38,6 +38,10 @@ def run(given: argparse.Namespace) -> int:
 
         print(check_extractors(weights_folder(config.run.weights), given.download))
         return 0
+    from ipv2_bench import registry
+    from ipv2_bench.benchmark.prepared import SOURCES
+
+    registry.check_options(registry.options_in_text(SOURCES, "paired_dicom"), config.data.options, "check")
     from ipv2_bench.folders.check.folder import check_folder
 
     picture = Path(given.picture) if given.picture else None

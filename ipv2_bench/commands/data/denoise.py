@@ -32,8 +32,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Denoise and print a summary; 1 when files could not be denoised."""
+    from ipv2_bench.folders.model import NO_DEVICE, check_checkpoint, load_model
+
+    check_checkpoint(given.checkpoint)
     from ipv2_bench.folders.denoise import denoise_tree
-    from ipv2_bench.folders.model import NO_DEVICE, load_model
 
     print(f"ipv2-bench denoise: {NO_DEVICE}", file=sys.stderr)
     model, out = load_model(given.checkpoint, given.outside), Path(given.out)

@@ -10,7 +10,7 @@ from ipv2_bench.commands.arguments import GREY_HELP, add_settings
 HELP = "write the purified pairs of a data set to the disk"
 EXAMPLES = """\
 ipv2-bench purify PAIRS OUT                                             training inputs, targets and labels under IPv2
-ipv2-bench purify PAIRS OUT --strategy IPv1 --weak weak.safetensors     another strategy, with labels of module 3
+ipv2-bench purify PAIRS OUT --weak weak.safetensors                     with the labels of module 3, too
 ipv2-bench purify PAIRS OUT --config paper data.split=folder            with the settings of a configuration"""
 
 
@@ -31,7 +31,9 @@ def run(given: argparse.Namespace) -> int:
     """Purify and print a summary."""
     from ipv2_bench.benchmark.cells.denoisers import check_names
     from ipv2_bench.folders.pairs import pairs_config
+    from ipv2_bench.purification.strategy import Strategy
 
+    Strategy.from_name(given.strategy, background=given.background)  # refused before anything heavy is imported
     source, out = Path(given.source), Path(given.out)
     config = pairs_config(source, given.config, given.settings)
     check_names(config, [])

@@ -13,12 +13,17 @@ WHAT = ("denoisers", "strategies", "measures", "sources", "configs")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("what", choices=WHAT, help="what to list")
+    parser.add_argument("what", metavar="|".join(WHAT), help="what to list")
 
 
 def run(given: argparse.Namespace) -> int:
     """Print the list."""
-    from ipv2_bench.benchmark import names
+    from ipv2_bench.errors import InputError
+    from ipv2_bench.registry import suggestion
 
-    print(getattr(names, given.what)())
+    if given.what not in WHAT:
+        raise InputError(f"there is no list of '{given.what}': {suggestion(given.what, WHAT)}use one of {', '.join(WHAT)}")
+    from ipv2_bench.benchmark.tasks import lists
+
+    print(getattr(lists, given.what)())
     return 0

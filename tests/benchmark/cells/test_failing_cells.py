@@ -22,7 +22,7 @@ def two_cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (
         (EXPERIMENTS / "smoke.yaml")
         .read_text()
-        .replace("steps: 4,", "steps: 120,")
+        .replace("steps: 4,", "steps: 60,")
         .replace("{widths: [8, 16], steps: 2}", "{widths: [8, 16]}")
     )
     text = text.replace("modulator: 4, steps: 3", "modulator: 4, steps: 3, ema_start: 20, ema_every: 5")
@@ -68,7 +68,7 @@ def test_a_killed_run_ends_in_the_same_tables(
         cells = [f for f in (tmp_path / "runs").rglob("offline-run-*") if "-tables-" not in f.name]
         assert len(cells) == 2
         for folder in cells:
-            assert [row["_step"] for row in history(folder) if "train/loss" in row] == list(range(1, 121))
+            assert [row["_step"] for row in history(folder) if "train/loss" in row] == list(range(1, 61))
 
 
 OUTSIDE = """

@@ -17,7 +17,6 @@ from ipv2_bench.benchmark.cells.train import train
 from ipv2_bench.benchmark.config import load_config
 from tests.benchmark.examples import a_table, table_line
 
-
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 

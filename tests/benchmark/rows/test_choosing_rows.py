@@ -141,4 +141,4 @@ def test_draws_of_unequal_number_are_no_row(board: tuple[Config, Path]) -> None:
 def test_one_table_alone_is_written_under_its_own_page(board: tuple[Config, Path]) -> None:
     config, _ = board
     _, page = render_rows(config)
-    assert page.exists() and page.parent == config.out
+    assert page == config.out / "table2.html" and page.exists()

@@ -1,0 +1,141 @@
+"""A denoiser from outside beside the baselines, with one command and no file of the program changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ipv2_bench import registry
+from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.rows.lines import Line
+from ipv2_bench.benchmark.tasks.compare import Difference, compare
+from ipv2_bench.benchmark.tasks.comparison import comparison
+from ipv2_bench.benchmark.tasks.new_denoiser import new_denoiser
+from ipv2_bench.denoisers.base import Denoiser
+from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.errors import InputError
+from ipv2_bench.fingerprint import version_of
+from ipv2_bench.metrics.catalogue import catalogue
+from tests.benchmark.examples import sure
+from tests.program import SMALL, run
+from tests.program import table as csv_rows
+
+OUTSIDE = """
+import torch
+from ipv2_bench.denoisers.base import Denoiser
+from .parts import Scale
+
+class Mine(Denoiser):
+    title = "Outsider"
+
+    def __init__(self, start: float = 0.5, **options):
+        super().__init__(**options)
+        self.network = Scale(start)
+
+    def loss(self, pair, generator):
+        return torch.nn.functional.mse_loss(self.network(pair.input), pair.target)
+
+    def denoise(self, low, generator=None):
+        return self.network(low)
+"""
+PARTS = """
+import torch
+
+class Scale(torch.nn.Module):
+    def __init__(self, start):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(start))
+
+    def forward(self, x):
+        return self.factor * x
+"""
+WORDS = ("compare", "--denoiser", "outside.mine:Mine", "--config", "smoke", "train.steps=3", *SMALL)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("compared")
+    (folder / "outside").mkdir()
+    for name, text in (("__init__.py", ""), ("mine.py", OUTSIDE), ("parts.py", PARTS)):
+        (folder / "outside" / name).write_text(text)
+    return folder, run(folder, *WORDS).stdout
+
+
+def test_a_denoiser_from_outside_is_in_the_table(compared: tuple[Path, str]) -> None:
+    folder, said = compared
+    out = folder / "leaderboards" / "smoke"
+    lines = {line["denoiser"]: line for line in csv_rows(out / "compare_Mine.csv")}
+    assert list(lines) == ["FM", "FFM", "Cold Diffusion", "CoreDiff", "identity", "Outsider"]
+    assert all(float(x["rmse_hu"]) > 0 and x["strategy"] == "IPv2" for x in lines.values())
+    assert lines["Outsider"]["published_fid"] == "" and float(lines["Outsider"]["network_calls"]) == 1
+    assert "Outsider against identity" in said and "Outsider + IPv2" in said and "What denoising a slice costs" in said
+    rows = [json.loads(p.read_text()) for p in (out / "rows").glob("*.json")]
+    assert sum(r["denoiser"]["key"] == "outside.mine:Mine" for r in rows) == 1
+    pairs = csv_rows(out / "compare_Mine_pairs.csv")
+    assert {p["against"] for p in pairs} == {"FM", "FFM", "Cold Diffusion", "CoreDiff", "identity"}
+    rmse = next(p for p in pairs if (p["against"], p["measure"]) == ("identity", "rmse_hu"))
+    expected = float(lines["Outsider"]["rmse_hu"]) - float(lines["identity"]["rmse_hu"])
+    assert float(rmse["difference"]) == pytest.approx(expected, abs=0.01)
+    assert float(rmse["low"]) <= float(rmse["difference"]) <= float(rmse["high"])
+    assert (out / "compare_Mine.png").exists()
+    assert len(list((folder / "runs" / "smoke" / "wandb" / "wandb").glob("offline-run-*"))) == 6 + 1
+
+
+def test_baselines_are_used_again(compared: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = compared[0]
+    assert "6 cells, 6 of them complete" in run(folder, *WORDS).stdout
+    # The source of a package that declares no version names its cells, and no other.
+    monkeypatch.syspath_prepend(str(folder))
+    mine = registry.find("ipv2_bench.denoisers", "outside.mine:Mine", Denoiser)
+    before = version_of(mine), version_of(FlowMatching)
+    (folder / "outside" / "parts.py").write_text(PARTS.replace("self.factor * x", "self.factor * x + 0.001"))
+    assert version_of(mine) != before[0] and version_of(FlowMatching) == before[1]
+    (folder / "outside" / "parts.py").write_text(PARTS)
+    mine.version = 3  # type: ignore[attr-defined]
+    assert version_of(mine) == 3
+
+
+def test_the_template_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = run(tmp_path, "new-denoiser", "MyDenoiser").stdout
+    assert "compare --denoiser my_denoiser:MyDenoiser" in said and (tmp_path / "my_denoiser.py").exists()
+    with pytest.raises(InputError, match=r"my_denoiser.py exists already"):
+        new_denoiser("MyDenoiser", tmp_path)
+    for bad in ("my denoiser", "1st", "_Mine"):
+        with pytest.raises(InputError, match="is no name of a class"):
+            new_denoiser(bad, tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    work = [f"run.work={tmp_path}", f"run.out={tmp_path / 'out'}", "train.steps=2", "wandb.mode=disabled", *SMALL]
+    config = load_config("smoke", work)
+    monkeypatch.setattr("ipv2_bench.benchmark.tasks.comparison.BASELINES", ("identity",))
+    text, outcome = compare(config, ["my_denoiser:MyDenoiser"], "IPv1", "flood_fill", progress=False)
+    assert not outcome.failures and "MyDenoiser against identity" in text
+
+
+def difference(line: Line, other: Line) -> Difference:
+    return Difference(catalogue().columns["fd_randconv"], line, other)
+
+
+def test_which_differences_are_called_real() -> None:
+    better, base = sure("IPv2", [1.0, 1.1]), sure("IPv1", [3.0, 3.1])
+    near, one_seed = sure("IPv2", [3.0, 3.0], spread=2.0), sure("IPv2", [1.0])
+    assert difference(better, base).real == "yes" and difference(better, base).better
+    assert difference(near, base).real == "no"
+    assert difference(one_seed, sure("IPv1", [3.0])).real == "for this seed"
+    assert difference(better, sure("IPv1", [3.0])).real == "no"  # of other seeds
+    assert difference(better, base).text.endswith(": better") and difference(base, better).text.endswith(": worse")
+    assert difference(near, base).text.endswith(": not sure")
+    assert difference(one_seed, sure("IPv1", [3.0])).text.endswith(": better, for this seed")
+
+
+def test_nothing_to_compare_is_refused() -> None:
+    for denoisers in ([], [""], ["fm", ""]):
+        with pytest.raises(InputError, match="no denoiser to compare"):
+            comparison(denoisers, "IPv2", "flood_fill")
+
+
+def test_a_comparison_has_each_denoiser_once() -> None:
+    table = comparison(["red_cnn", "fm", "red_cnn"], "IPv1", "flood_fill")
+    assert [line.denoiser for line in table.lines] == ["ffm", "cold_diffusion", "corediff", "identity", "red_cnn", "fm"]
+    assert table.key == "compare_red_cnn-fm-red_cnn" and {line.strategy.name for line in table.lines} == {"IPv1"}

@@ -1,0 +1,94 @@
+"""Purified pairs on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ipv2_bench.cli import main
+from ipv2_bench.data.png import read_png
+from ipv2_bench.denoisers.checkpoint import save_denoiser
+from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.errors import InputError
+from ipv2_bench.folders.pairs import pairs_config
+from ipv2_bench.purification import common_mask
+
+SETTINGS = ("--quiet", "noise.views=32", "noise.calibrate=false", "data.fractions=[0.34,0.0,0.66]")
+Capture = pytest.CaptureFixture[str]
+
+
+def test_purify_writes_the_strategys_pairs(ct_pairs: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    settings = (*SETTINGS, f"run.work={tmp_path / 'w'}")
+    assert main(["purify", str(ct_pairs), str(out), "--strategy", "IPv1+1", *settings]) == 0
+    assert "2 train, 0 val, 4 test pairs under IPv1+1, 16 bit" in capsys.readouterr().out
+    sources = {side: {read_png(p).unit.tobytes(): p for p in (ct_pairs / side).rglob("*.png")} for side in ("lq", "gt")}
+    seen = 0
+    for path in sorted(out.glob("*/gt/*.png")):
+        normal = read_png(path).unit
+        origin = sources["gt"][normal.tobytes()].relative_to(ct_pairs / "gt")
+        low = read_png(ct_pairs / "lq" / origin).unit
+        mask = common_mask(low, normal, remove_background=True) / 255.0
+        made = {side: read_png(path.parents[1] / side / path.name).unit for side in ("lq", "label")}
+        assert np.abs(made["lq"] - (mask * normal + (1 - mask) * low)).max() < 1e-4
+        assert np.abs(made["label"] - (mask * low + (1 - mask) * normal)).max() < 1e-4
+        seen += 1
+    assert seen == 6
+    assert main(["purify", str(ct_pairs), str(out), "--strategy", "IPv1+1", *settings]) == 0
+    assert "6 had been written before" in capsys.readouterr().out
+    assert main(["purify", str(ct_pairs), str(out), "--strategy", "IPv1", *settings]) == 2
+    assert "holds the output of another command or other settings" in capsys.readouterr().err
+
+
+def test_labels_of_module_3_need_the_weak_denoiser(ct_pairs: Path, tmp_path: Path, capsys: Capture) -> None:
+    settings = (*SETTINGS, f"run.work={tmp_path / 'w'}")
+    assert main(["purify", str(ct_pairs), str(tmp_path / "a"), *settings]) == 0
+    assert "no folder label was written: module 3 needs --weak" in capsys.readouterr().out
+    assert not list((tmp_path / "a").glob("*/label"))
+    torch.manual_seed(0)
+    weak = tmp_path / "weak.safetensors"
+    save_denoiser(
+        FlowMatching(widths=(8, 16), steps=2), weak, "fm", {"widths": [8, 16], "steps": 2}, window_hu="-1000 400"
+    )
+    assert main(["purify", str(ct_pairs), str(tmp_path / "b"), "--weak", str(weak), *settings]) == 0
+    assert len(list((tmp_path / "b").glob("*/label/*.png"))) == 6
+    save_denoiser(
+        FlowMatching(widths=(8, 16), steps=2), weak, "fm", {"widths": [8, 16], "steps": 2}, window_hu="-1350 150"
+    )
+    assert main(["purify", str(ct_pairs), str(tmp_path / "c"), "--weak", str(weak), *settings]) == 2
+    assert "set data.window" in capsys.readouterr().err
+
+
+def test_a_configuration_may_say_more(ct_pairs: Path, tmp_path: Path, capsys: Capture) -> None:
+    settings = (*SETTINGS, f"run.work={tmp_path / 'w'}", "data.size=64")
+    assert main(["purify", str(ct_pairs), str(tmp_path / "out"), "--config", "paper", "--bits", "8", *settings]) == 0
+    assert "pairs under IPv2, 8 bit, HU -1000 to 400" in capsys.readouterr().out
+    assert all(read_png(p).bits == 8 for p in (tmp_path / "out").rglob("*.png"))
+
+
+def test_settings_are_read_from_the_folder(ct_pairs: Path, tmp_path: Path) -> None:
+    config = pairs_config(ct_pairs, None, ["data.size=32", "train.batch_size=3"])
+    assert (config.data.source, config.data.split, config.data.size) == ("paired_png", "slice", 32)
+    assert config.data.options == {"root": str(ct_pairs)} and config.train.batch_size == 3
+    assert pairs_config(ct_pairs, None, []).data.size == 64
+    for part in ("train", "test"):
+        for side in ("lq", "gt"):
+            (tmp_path / part / side).mkdir(parents=True)
+            (tmp_path / part / side / "a.png").write_bytes(next((ct_pairs / side).glob("*.png")).read_bytes())
+    assert pairs_config(tmp_path, None, []).data.split == "folder"
+    (tmp_path / "empty").mkdir()
+    for folder, named in (("nowhere", "does not exist"), ("empty", "expected folders lq and gt of PNG or DICOM")):
+        with pytest.raises(InputError, match=named):
+            pairs_config(tmp_path / folder, None, [])
+
+
+def test_dicom_pairs_are_read_too(ct_tree: Path, tmp_path: Path, capsys: Capture) -> None:
+    pairs = tmp_path / "pairs"
+    assert main(["simulate", str(ct_tree), str(pairs), "--format", "dicom", "--quiet", "data.views=48"]) == 0
+    settings = (*SETTINGS, f"run.work={tmp_path / 'w'}", "data.derived=true")
+    assert main(["purify", str(pairs), str(tmp_path / "out"), "--strategy", "IPv1", *settings]) == 0
+    assert "2 train, 0 val, 4 test pairs under IPv1, 16 bit" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").glob("*/label/*.png"))) == 6
