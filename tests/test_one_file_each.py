@@ -65,8 +65,8 @@ class White(Source):
             (f"p{p}", draw_section(patient, level, size, 400 / size).hu) for p, patient in patients for level in (0.4, 0.5, 0.6)
         ))
         noise = {"low": self.noise_hu, "normal": self.noise_hu / 7}
-        arrays = {k: window.unit(np.array(truth) + s * rng.standard_normal(np.shape(truth))) for k, s in noise.items()}
-        arrays = {k: v.astype(np.float32) for k, v in {**arrays, "truth": window.unit(np.array(truth))}.items()}
+        arrays = {k: np.array(truth) + s * rng.standard_normal(np.shape(truth)) for k, s in noise.items()}
+        arrays["truth"] = np.array(truth)
         keys = [f"{name}-{i}" for i, name in enumerate(names)]
         return SourceSlices(arrays, names, np.full(len(names), 400 / size), [""] * len(names), keys)
 '''

@@ -128,6 +128,42 @@ def differing_fields(row: Row, other: Row) -> list[str]:
     return names + ["number of draws"] * (row.sample != other.sample)
 
 
+SET_ASIDE = "set_aside"
+"""Folder under ``rows`` of what a table must not take; nothing reads it."""
+
+
+def set_aside(written: dict[Path, Row]) -> list[Path]:
+    """Move rows that cannot stand in one table with new ones into a folder of their own; where they are now.
+
+    They are of other data, such as those of an earlier version or of another split, or of a new row's line and seed.
+    """
+    if not written:
+        return []
+    one = next(iter(written.values()))
+    lines = {_line_of(row) for row in written.values()}
+    references = {(row.label, row.seed): row.reference for row in written.values()}
+    moved = []
+    for path in sorted(next(iter(written)).parent.glob("*.json")):
+        if path in written:
+            continue
+        try:
+            row = read_row(path)
+        except InputError:  # of another schema, or no row: reading reports it
+            continue
+        other_label = references.get((row.label, row.seed), row.reference) != row.reference
+        if differing_fields(row, one) or other_label or _line_of(row) in lines:
+            target = path.parent / SET_ASIDE / path.name
+            target.parent.mkdir(exist_ok=True)
+            moved.append(path.replace(target))
+    return moved
+
+
+def _line_of(row: Row) -> tuple[LineKey, str]:
+    """A row's line and seed, and its budget."""
+    key = row.denoiser.key if row.denoiser else None
+    return LineKey(row.label, key, row.strategy, row.seed), json.dumps(row.provenance.budget, sort_keys=True, default=str)
+
+
 def _report_missing(tables: Sequence[Table], rows: dict[str, list[list[Row]]], seeds: Sequence[int]) -> None:
     for table in tables:
         for line, of_line in zip(table.lines, rows[table.key], strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.local import Failure
 from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.rows.choose import set_aside
 from ipv2_bench.benchmark.rows.files import remove_superseded, write_row
 from ipv2_bench.benchmark.rows.make import Rows, TableRows
 from ipv2_bench.benchmark.rows.row import Row
@@ -81,6 +82,8 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     written = write_rows(config.out, rows)
     if removed := remove_superseded(written):
         report(f"rows of earlier code removed, each with a new one in its place: {removed}")
+    if moved := set_aside(written):
+        report(f"rows that cannot stand beside the new ones, such as those of other data, are now in {moved[0].parent}: {len(moved)}")
     views = table_views(config, tables, rows)
     write_tables(config.out, views)
     page = None
