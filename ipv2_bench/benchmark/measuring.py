@@ -40,9 +40,9 @@ def _truth(slices: SliceSet, split: Split, window: Window) -> list[SliceTruth] |
 
     truths = []
     for i in split.test:
-        image, mm = np.array(slices.truth[i]), float(slices.pixel_mm[i])
+        hu, mm = slices.truth.hu(i), float(slices.pixel_mm[i])
         nodules = None if slices.nodules is None else slices.nodules[i]
-        truths.append(SliceTruth(image, np.array(slices.low[i]), anatomy(image, window, mm, nodules), window, mm))
+        truths.append(SliceTruth(hu, slices.low.hu(i), anatomy(hu, window, mm, nodules), window, mm))
     return truths
 
 
@@ -50,6 +50,17 @@ def measure_test_set(
     measuring: Measuring, slices: SliceSet, split: Split, images: np.ndarray
 ) -> Measurements:
     """Measure images that stand for the test slices.
+
+    Where they are the stored uLDCT, NDCT or truth, what is measured against the truth is measured on their HU before clipping.
+
+    Parameters
+    ----------
+    measuring
+        The measures and the truth.
+    slices, split
+        The data.
+    images
+        One image for each test slice, [n, N, N] in [0, 1].
 
     Raises
     ------
@@ -59,7 +70,19 @@ def measure_test_set(
     expected = (len(split.test), slices.size, slices.size)
     if images.shape != expected:
         raise ValueError(f"images {images.shape} for the test slices: expected {expected}, one for each")
-    return measuring.measure(images, float(np.mean(slices.pixel_mm[split.test])))
+    hu = unclipped_hu(slices, split, images)
+    return measuring.measure(images, float(np.mean(slices.pixel_mm[split.test])), hu)
+
+
+def unclipped_hu(slices: SliceSet, split: Split, images: np.ndarray) -> np.ndarray | None:
+    """HU without clipping of images [n, N, N] that are the test slices' uLDCT, NDCT or truth; ``None`` for any others.
+
+    A denoiser that returns the uLDCT unchanged is measured as the uLDCT is.
+    """
+    for stored in (slices.low, slices.normal, slices.truth):
+        if stored is not None and all(np.array_equal(x, stored[i]) for x, i in zip(images, split.test, strict=True)):
+            return stored.hu(split.test)
+    return None
 
 
 def measuring_version(catalogue: Catalogue, weights: Path | None) -> str:

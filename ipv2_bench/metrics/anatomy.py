@@ -6,22 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
-from scipy.spatial import KDTree
-from skimage.measure import find_contours
 
+from ipv2_bench.metrics.lung_border import LUNG_BELOW_HU, LungBorder, lung_border
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.purification.masks import body_mask
 
-LUNG_BELOW_HU = -400.0
 BONE_ABOVE_HU = 150.0
 LEAST_PIXELS = 20
 """Pixels that a region needs to be measured."""
-
-EDGE_REACH, EDGE_STEP = 7.0, 0.25
-"""Distance from the lung's border up to which its profile is measured, and width of a bin, in pixels."""
-
-LEAST_BORDER = 40.0
-"""Length in pixels up to which a border belongs to a vessel or airway and not to the lung."""
 
 NODULE_RING_MM = (3.0, 10.0)
 """Smallest and largest distance from a nodule at which the lung around it is measured."""
@@ -42,41 +34,43 @@ class Anatomy:
     Attributes
     ----------
     regions
-        Name of :data:`~ipv2_bench.metrics.base.REGIONS` → boolean [N, N], see :func:`regions`.
+        Name of :data:`~ipv2_bench.metrics.base.REGIONS` → boolean [N, N]: those of :func:`regions`, where the truth is inside
+        of the window. A denoiser's output cannot leave it, and would be biased elsewhere; against a clipped truth the noise of
+        its images would look smaller than it is.
     rim
         Boolean [N, N], see :func:`rim`.
-    edge_pixels, edge_bins
-        Flat index of each pixel near the lung's border, and bin of its distance to the border, both [k].
+    lung_border
+        Pixels near the border between lung and tissue.
     nodules
         Nodules that the slice shows.
     """
 
     regions: dict[str, np.ndarray]
     rim: np.ndarray
-    edge_pixels: np.ndarray
-    edge_bins: np.ndarray
+    lung_border: LungBorder
     nodules: tuple[Nodule, ...]
 
 
 def anatomy(
-    truth: np.ndarray, window: Window, pixel_mm: float = 1.0, nodule_share: np.ndarray | None = None
+    hu: np.ndarray, window: Window, pixel_mm: float = 1.0, nodule_share: np.ndarray | None = None
 ) -> Anatomy:
     """Everything that is measured in a noise-free slice.
 
     Parameters
     ----------
-    truth
-        [N, N] in [0, 1].
+    hu
+        [N, N] in HU, not clipped.
     window
-        HU of 0 and 1.
+        HU that map to 0 and 1.
     pixel_mm
         Side of a pixel in mm.
     nodule_share
         Share of each pixel that is nodule, [N, N]; ``None`` where it is not known.
     """
-    pixels, bins = lung_edge(truth, window)
-    nodules = () if nodule_share is None else find_nodules(nodule_share, truth, window, pixel_mm)
-    return Anatomy(regions(truth, window), rim(truth), pixels, bins, nodules)
+    unit, measured = window.unit(hu), inside(hu, window)
+    masks = {name: mask & measured for name, mask in regions(unit, window).items()}
+    nodules = () if nodule_share is None else find_nodules(nodule_share, hu, window, pixel_mm)
+    return Anatomy(masks, rim(unit), lung_border(window.hu(unit), body_mask(unit), measured), nodules)
 
 
 def regions(truth: np.ndarray, window: Window) -> dict[str, np.ndarray]:
@@ -95,6 +89,11 @@ def regions(truth: np.ndarray, window: Window) -> dict[str, np.ndarray]:
     }
 
 
+def inside(hu: np.ndarray, window: Window) -> np.ndarray:
+    """Pixels of a slice in HU, any shape, that are inside of the window, its ends included."""
+    return (hu >= window.low) & (hu <= window.high)
+
+
 def rim(truth: np.ndarray, width: int = 4) -> np.ndarray:
     """Pixels at most ``width`` away from the outline of the body, on either side, in a noise-free slice [N, N] in [0, 1].
 
@@ -105,43 +104,8 @@ def rim(truth: np.ndarray, width: int = 4) -> np.ndarray:
     return outer & ~ndimage.binary_erosion(body, iterations=width, border_value=1)
 
 
-def lung_edge(truth: np.ndarray, window: Window) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels near the border between lung and tissue, and their bins of signed distance to it.
-
-    The border is the contour of the truth at −400 HU inside of the body, with subpixel accuracy. Bins of a quarter of a pixel
-    run from −7 pixels (in the lung) to 7 (in the tissue).
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        Flat indices and bin numbers, both [k]; empty where the slice shows no border.
-    """
-    hu = window.hu(truth).astype(np.float64)
-    inside = ndimage.binary_erosion(body_mask(truth), iterations=4, border_value=1)
-    contours = [
-        c for c in find_contours(hu, LUNG_BELOW_HU) if np.linalg.norm(np.diff(c, axis=0), axis=1).sum() > LEAST_BORDER
-    ]
-    points = np.concatenate(contours) if contours else np.zeros((0, 2))
-    rows, columns = np.rint(points).astype(int).T if len(points) else (np.zeros(0, int), np.zeros(0, int))
-    points = points[inside[rows, columns]]
-    if len(points) < LEAST_PIXELS:
-        return np.zeros(0, int), np.zeros(0, int)
-    pixels = np.argwhere(inside)
-    distance, _ = KDTree(points).query(pixels, distance_upper_bound=EDGE_REACH)
-    near = np.isfinite(distance)
-    pixels, distance = pixels[near], distance[near]
-    signed = np.where(hu[pixels[:, 0], pixels[:, 1]] < LUNG_BELOW_HU, -distance, distance)
-    bins = np.floor((signed + EDGE_REACH) / EDGE_STEP).astype(int).clip(0, edge_bins() - 1)
-    return np.ravel_multi_index((pixels[:, 0], pixels[:, 1]), truth.shape), bins
-
-
-def edge_bins() -> int:
-    """Number of bins of :func:`lung_edge`."""
-    return round(2.0 * EDGE_REACH / EDGE_STEP)
-
-
 def find_nodules(
-    share: np.ndarray, truth: np.ndarray, window: Window, pixel_mm: float, least: int = 3
+    share: np.ndarray, hu: np.ndarray, window: Window, pixel_mm: float, least: int = 3
 ) -> tuple[Nodule, ...]:
     """Nodules of a slice, each with a ring of bare lung around it.
 
@@ -149,7 +113,7 @@ def find_nodules(
     ----------
     share
         Share of each pixel that is nodule, [N, N]; pixels over one half belong to the nodule.
-    truth, window, pixel_mm
+    hu, window, pixel_mm
         As for :func:`anatomy`.
     least
         Pixels that a nodule needs.
@@ -157,13 +121,13 @@ def find_nodules(
     labels, n = ndimage.label(share > 0.5, np.ones((3, 3), bool))
     nodules = []
     for i in range(1, n + 1):
-        inside = labels == i
-        if inside.sum() < least:
+        nodule = labels == i
+        if nodule.sum() < least:
             continue
-        distance_mm = ndimage.distance_transform_edt(~inside) * pixel_mm
+        distance_mm = ndimage.distance_transform_edt(~nodule) * pixel_mm
         # Vessels and the chest wall are no background.
-        bare = (share < 0.01) & (window.hu(truth) < -700.0)
+        bare = (share < 0.01) & (hu < -700.0) & inside(hu, window)
         around = bare & (distance_mm >= NODULE_RING_MM[0]) & (distance_mm <= NODULE_RING_MM[1])
         if around.sum() >= LEAST_PIXELS:
-            nodules.append(Nodule(inside, around))
+            nodules.append(Nodule(nodule, around))
     return tuple(nodules)

@@ -34,6 +34,8 @@ REGIONS = ("background", "lung", "tissue", "bone")
 Group = Literal["distance", "fidelity", "detail", "structure", "cost"]
 Ideal = Literal["higher", "lower"] | float
 Need = Literal["truth", "nodules", "label", "weights"]
+Scale = Literal["log", "fisher", "identity"]
+"""Scale on which the interval of a column is computed, see :func:`ipv2_bench.metrics.uncertainty.interval`."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ class Column:
         Decimals in tables; three significant digits when ``None``.
     published
         Whether the paper publishes it.
+    scale
+        Scale on which its interval is computed: ``log`` for what is positive, such as noise, ``fisher`` for what is between
+        −1 and 1, such as SSIM, ``identity`` for what may be any number.
     explanation
         What the number means, in one sentence.
     """
@@ -70,6 +75,7 @@ class Column:
     needs: tuple[Need, ...] = ()
     decimals: int | None = None
     published: bool = False
+    scale: Scale = "identity"
     explanation: str = ""
 
     def cost_of(self, value: float) -> float:
@@ -110,20 +116,21 @@ class SliceTruth:
 
     Attributes
     ----------
-    image
-        Truth, [N, N] in [0, 1].
-    low
-        uLDCT, [N, N] in [0, 1].
+    hu
+        Truth in HU, [N, N], not clipped to the window.
+    low_hu
+        uLDCT in HU, [N, N], not clipped to the window.
     anatomy
         Regions, rim, border of the lung and nodules.
     window
-        HU of the images.
+        HU that map to 0 and 1. A denoiser's output cannot leave them; measures of images in [0, 1], such as PSNR, convert by
+        its ``unit``.
     pixel_mm
         Side of a pixel in mm.
     """
 
-    image: np.ndarray
-    low: np.ndarray
+    hu: np.ndarray
+    low_hu: np.ndarray
     anatomy: Anatomy
     window: Window
     pixel_mm: float
@@ -140,8 +147,22 @@ class TruthMeasure(Measure):
     """Statistics that are summed over slices; all others are averaged over the slices that have them (no NaN)."""
 
     @abstractmethod
-    def of_slice(self, image: np.ndarray, truth: SliceTruth) -> Statistics:
-        """Statistics of one slice [N, N] in [0, 1]; NaN for what it lacks, the same names for every slice."""
+    def of_slice(self, hu: np.ndarray, truth: SliceTruth) -> Statistics:
+        """Statistics of one slice.
+
+        Parameters
+        ----------
+        hu
+            Image in HU, [N, N]: not clipped where that is known (uLDCT, NDCT and truth); a denoiser's output is inside of the
+            window.
+        truth
+            What it is measured against.
+
+        Returns
+        -------
+        dict
+            The same names and shapes for every slice; NaN for what a slice lacks.
+        """
 
     def combine(self, statistics: Mapping[str, np.ndarray], pixel_mm: float) -> dict[str, float]:
         """Values of the columns from statistics over all slices; by default they are the columns."""

@@ -148,13 +148,23 @@ class Measuring:
         present = {k: space for k, space in spaces.items() if space.sha256(self.weights) is not None}
         return {k: space.extractor(self.training, self.weights) for k, space in present.items()}
 
-    def measure(self, images: np.ndarray, pixel_mm: float = 1.0) -> Measurements:
-        """Measurements of images [n, N, N] in [0, 1].
+    def measure(self, images: np.ndarray, pixel_mm: float = 1.0, hu: np.ndarray | None = None) -> Measurements:
+        """Measurements of an image set.
+
+        Parameters
+        ----------
+        images
+            [n, N, N] in [0, 1] of the HU window, for the features.
+        pixel_mm
+            Mean side of a pixel in mm.
+        hu
+            The same images in HU without clipping, for what is measured against the truth, where that is known: of the uLDCT, the
+            NDCT and the truth. ``None`` for images that are inside of the window, such as a denoiser's output.
 
         Raises
         ------
         ValueError
-            When images and truth differ in number or shape, or all images are equal.
+            When images, their HU and the truth differ in number or shape, or all images are equal.
         """
         if len(images) > 1 and (images == images[:1]).all():
             raise ValueError(
@@ -162,12 +172,15 @@ class Measuring:
             )
         statistics: dict[str, dict[str, np.ndarray]] = {}
         if self.truth is not None:
-            shape = (len(self.truth), *self.truth[0].image.shape)
+            shape = (len(self.truth), *self.truth[0].hu.shape)
             if images.shape != shape:
                 raise ValueError(f"{images.shape} images against a truth of {shape}: expected one image for each test slice")
+            if hu is not None and hu.shape != shape:
+                raise ValueError(f"HU {hu.shape} of {images.shape} images: expected the same slices in both")
+            in_hu = self.truth[0].window.hu(images) if hu is None else hu
             for key, measure in self.catalogue.measures.items():
                 if isinstance(measure, TruthMeasure):
-                    each = [measure.of_slice(x, truth) for x, truth in zip(images, self.truth, strict=True)]
+                    each = [measure.of_slice(x, truth) for x, truth in zip(in_hu, self.truth, strict=True)]
                     statistics[key] = {k: np.stack([np.asarray(e[k], dtype=np.float64) for e in each]) for k in each[0]}
         features = {key: extract(images) for key, extract in self.extractors.items()}
         return Measurements(self.catalogue, features, statistics, pixel_mm)

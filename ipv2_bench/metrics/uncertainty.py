@@ -5,14 +5,21 @@ that over patients, each with the correction n/(n−1) that few draws need, and 
 freedom between those of Satterthwaite (1946) and Welch (1947). A patient is drawn with all of its slices: drawing slices
 again within it would count their spread twice (Davison & Hinkley 1997, §3.8). Of a single patient the slices are drawn,
 which says nothing about other patients.
+
+An interval is computed on the scale on which its measure varies evenly: the logarithm for what is positive, Fisher's
+transformation for what is between −1 and 1. Its ends are then possible values, at different distances from the mean.
+Paired differences may be of either sign: their intervals are those of the difference in its own unit, and a difference is
+sure when this interval excludes zero, on whatever scale its sides are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ipv2_bench.metrics.base import Scale
 
 LEVEL = 0.95
 """Confidence level of intervals."""
@@ -21,6 +28,27 @@ WELCH = 0.7
 """Added to each part's degrees of freedom and subtracted from their sum. Simulated coverage of 95 % intervals: with 0
 (Satterthwaite) 98.4 % for two seeds and two patients, which is too wide; with 2 (Welch) 91.3 % at worst, which is too narrow;
 with this value 92 to 97 %."""
+
+
+@dataclass(frozen=True)
+class _Transformation:
+    """A scale: the open range of values that it has, the function to it, and back."""
+
+    low: float
+    high: float
+    forward: Callable[[np.ndarray], np.ndarray]
+    inverse: Callable[[np.ndarray], np.ndarray]
+
+    def has(self, values: np.ndarray) -> bool:
+        """Whether all values are in its range."""
+        return bool(((values > self.low) & (values < self.high)).all())
+
+
+_SCALES: dict[Scale, _Transformation] = {
+    "log": _Transformation(0.0, np.inf, np.log, np.exp),
+    "fisher": _Transformation(-1.0, 1.0, np.arctanh, np.tanh),
+    "identity": _Transformation(-np.inf, np.inf, np.asarray, np.asarray),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +110,8 @@ class Interval:
     Attributes
     ----------
     mean, low, high
-        Mean and ends in the unit of the measure; the ends are NaN where fewer than two patients have it.
+        Mean and ends in the unit of the measure, the ends at different distances from the mean on a scale that is not the
+        identity; they are NaN where fewer than two patients have it.
     over_seeds
         Whether it includes the spread over training seeds, which takes at least two of them.
     over_patients
@@ -127,8 +156,16 @@ def draw_slices(patient: Sequence[str], replicates: int = 200, seed: int = 0) ->
     return Draws(drawn.astype(np.float64), member, len(names) if all(patient) else 0)
 
 
-def interval(values: Sequence[float], replicates: np.ndarray, sample: Sample, units: int | None = None) -> Interval:
+def interval(
+    values: Sequence[float],
+    replicates: np.ndarray,
+    sample: Sample,
+    units: int | None = None,
+    scale: Scale = "identity",
+) -> Interval:
     """The interval of a mean over seeds; of a difference, when values and replicates are differences.
+
+    It is computed around the mean on the given scale, and its ends are transformed back.
 
     Parameters
     ----------
@@ -140,6 +177,9 @@ def interval(values: Sequence[float], replicates: np.ndarray, sample: Sample, un
         Size of the draws.
     units
         Number of units that have the measure; ``None`` for all.
+    scale
+        ``log``, ``fisher`` or ``identity``; the identity is taken where a value or a draw is outside of the scale's range, such
+        as a contrast that noise has made negative.
 
     Raises
     ------
@@ -156,14 +196,17 @@ def interval(values: Sequence[float], replicates: np.ndarray, sample: Sample, un
     units = sample.units if units is None else units
     if units < 2 or r.shape[1] < 2:
         return Interval(mean, float("nan"), float("nan"), seeds > 1, sample.patients > 1)
-    by_units = float(r.mean(0).var(ddof=1)) * units / (units - 1)
-    by_seeds = float(v.var(ddof=1)) / seeds if seeds > 1 else 0.0
+    drawn = r.mean(0)
+    if not drawn.var(ddof=1) > 1e-24 * mean**2:  # all draws are the same and show no spread
+        return Interval(mean, float("nan"), float("nan"), seeds > 1, sample.patients > 1)
+    on = _SCALES[scale] if all(_SCALES[scale].has(x) for x in (v, r)) else _SCALES["identity"]
+    by_units = float(on.forward(drawn).var(ddof=1)) * units / (units - 1)
+    by_seeds = float(on.forward(v).var(ddof=1)) / seeds if seeds > 1 else 0.0
     variance = by_units + by_seeds
-    half = float("nan")
-    if by_units > 1e-24 * mean**2:  # else all draws are the same and show no spread
-        from scipy.special import stdtrit
+    from scipy.special import stdtrit
 
-        share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
-        freedom = variance**2 / share - WELCH
-        half = float(np.sqrt(variance) * stdtrit(freedom, 0.5 + LEVEL / 2.0))
-    return Interval(mean, mean - half, mean + half, seeds > 1, sample.patients > 1)
+    share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
+    half = np.sqrt(variance) * stdtrit(variance**2 / share - WELCH, 0.5 + LEVEL / 2.0)
+    with np.errstate(over="ignore"):  # an end may be beyond all numbers where draws differ by hundreds of decades
+        low, high = (float(x) for x in on.inverse(on.forward(np.array(mean)) + np.array([-half, half])))
+    return Interval(mean, low, high, seeds > 1, sample.patients > 1)

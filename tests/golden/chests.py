@@ -24,7 +24,8 @@ HU = {"air": -1000.0, "water": 0.0, "lung": -850.0, "vessel": -120.0, "bone": 33
 class Chests(NamedTuple):
     """Images [8, 96, 96] in [0, 1], float32, and the share of each pixel that is nodule.
 
-    ``truth`` is free of noise, ``low`` is the uLDCT, ``denoised`` is smoother, ``normal`` is the label after another breath.
+    ``truth`` is free of noise, ``low`` is the uLDCT, ``denoised`` is smoother, ``normal`` is the label after another breath;
+    ``low_hu`` is the uLDCT in HU without clipping, in steps of 1/8 HU.
     """
 
     truth: np.ndarray
@@ -32,13 +33,14 @@ class Chests(NamedTuple):
     denoised: np.ndarray
     normal: np.ndarray
     nodules: np.ndarray
+    low_hu: np.ndarray
 
     def slice_truths(self) -> list[SliceTruth]:
         """What measures against the truth take."""
         window = Window()
         return [
-            SliceTruth(truth, low, anatomy(truth, window, PIXEL_MM, share), window, PIXEL_MM)
-            for truth, low, share in zip(self.truth, self.low, self.nodules, strict=True)
+            SliceTruth(hu, low_hu, anatomy(hu, window, PIXEL_MM, share), window, PIXEL_MM)
+            for hu, low_hu, share in zip(window.hu(self.truth), self.low_hu, self.nodules, strict=True)
         ]
 
 
@@ -48,10 +50,12 @@ def chests() -> Chests:
     rng = np.random.default_rng(11)
     sections = [_section(i, 0.0) for i in range(SLICES)]
     truth = _in_8bit(np.stack([hu for hu, _ in sections]))
-    low = _in_8bit(_hu(truth) + 110.0 * ndimage.gaussian_filter(rng.standard_normal(truth.shape), (0, 0.5, 0.5)))
+    low_hu = _hu(truth) + 110.0 * ndimage.gaussian_filter(rng.standard_normal(truth.shape), (0, 0.5, 0.5))
+    low = _in_8bit(low_hu)
     denoised = _in_8bit(ndimage.gaussian_filter(_hu(low), (0, 0.9, 0.9)) + 4.0)
     normal = _in_8bit(np.stack([_section(i, 0.02)[0] for i in range(SLICES)]) + 15.0 * rng.standard_normal(truth.shape))
-    return Chests(truth, low, denoised, normal, np.stack([share for _, share in sections]).astype(np.float32))
+    nodules = np.stack([share for _, share in sections]).astype(np.float32)
+    return Chests(truth, low, denoised, normal, nodules, (np.rint(8.0 * low_hu) / 8.0).astype(np.float32))
 
 
 def _section(index: int, breath: float) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from scipy import ndimage
 
@@ -15,9 +17,9 @@ WINDOW = Window(-1000.0, 400.0)
 SIZE = 160
 
 
-def _coordinates(finer: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def _coordinates(finer: int = 1, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns in pixels from the middle, at a grid that is ``finer`` times as fine."""
-    at = (np.arange(finer * SIZE) - (finer * SIZE - 1) / 2) / finer
+    at = (np.arange(finer * size) - (finer * size - 1) / 2) / finer
     return at[:, None], at[None]
 
 
@@ -42,21 +44,59 @@ def chest(lung: bool = True) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def blurred(sigma: float) -> np.ndarray:
-    """The chest without spine, drawn four times finer, blurred by ``sigma`` pixels and averaged: edges without steps."""
-    y, x = _coordinates(4)
-    air = (np.abs(x) - 30) ** 2 + y**2 < 22**2
-    hu = np.where(x**2 + y**2 < 70**2, np.where(air, -850.0, 0.0), -1000.0)
-    fine = ndimage.gaussian_filter(hu, 4 * sigma)
-    return WINDOW.unit(fine.reshape(SIZE, 4, SIZE, 4).mean((1, 3)))
+    """The chest without spine in [0, 1], blurred: edges without steps."""
+    return WINDOW.unit(large_chest(sigma, size=SIZE, lung=22.0))
+
+
+def large_chest(
+    sigma: float,
+    displaced: Callable[[int, np.ndarray], np.ndarray | float] = lambda side, angle: 0.0,
+    moved: tuple[float, float] = (0.0, 0.0),
+    size: int = 320,
+    lung: float = 55.0,
+) -> np.ndarray:
+    """A chest without spine in HU, drawn four times finer, blurred by ``sigma`` pixels and averaged: edges without steps.
+
+    Parameters
+    ----------
+    sigma
+        Standard deviation of the blur in pixels.
+    displaced
+        What is added to a lung's radius, given its side (−1 or 1) and the direction from its middle in radians.
+    moved
+        Rows and columns by which both lungs are moved, in pixels.
+    size, lung
+        Pixels along a side, and radius of a lung in pixels.
+    """
+    y, x = _coordinates(4, size)
+    air = np.zeros((4 * size, 4 * size), bool)
+    for side in (-1, 1):
+        row, column = y - moved[0], x - side * 0.1875 * size - moved[1]
+        air |= np.hypot(row, column) < lung + displaced(side, np.arctan2(row, column))
+    hu = np.where(x**2 + y**2 < (0.4375 * size) ** 2, np.where(air, -850.0, 0.0), -1000.0)
+    return ndimage.gaussian_filter(hu, 4 * sigma).reshape(size, 4, size, 4).mean((1, 3))
 
 
 def slice_truth(truth: np.ndarray, low: np.ndarray | None = None, share: np.ndarray | None = None) -> SliceTruth:
-    """The truth of a slice; the uLDCT is the truth itself where it does not matter."""
-    return SliceTruth(truth, truth if low is None else low, anatomy(truth, WINDOW, 1.0, share), WINDOW, 1.0)
+    """The truth of a slice in [0, 1]; the uLDCT is the truth itself where it does not matter."""
+    return truth_of_hu(WINDOW.hu(truth), None if low is None else WINDOW.hu(low), share)
+
+
+def truth_of_hu(hu: np.ndarray, low_hu: np.ndarray | None = None, share: np.ndarray | None = None) -> SliceTruth:
+    """The truth of a slice in HU; the uLDCT is the truth itself where it does not matter."""
+    return SliceTruth(hu, hu if low_hu is None else low_hu, anatomy(hu, WINDOW, 1.0, share), WINDOW, 1.0)
 
 
 def values(measure: TruthMeasure, image: np.ndarray, truth: SliceTruth, pixel_mm: float = 1.0) -> dict[str, float]:
-    """Columns of a measure for one slice; NaN for those that it does not have."""
-    measuring = Measuring(Catalogue({"measure": measure}), [truth], truth.image[None])
+    """Columns of a measure for one slice, whose values may leave [0, 1]; NaN for those that it does not have."""
+    return values_of_hu(measure, WINDOW.hu(image)[None], [truth], pixel_mm)
+
+
+def values_of_hu(
+    measure: TruthMeasure, images: np.ndarray, truths: Sequence[SliceTruth], pixel_mm: float = 1.0
+) -> dict[str, float]:
+    """Columns of a measure for slices in HU, not clipped, [n, N, N]; NaN for those that it does not have."""
+    units = WINDOW.unit(images)
+    measuring = Measuring(Catalogue({"measure": measure}), truths, units)
     columns = {column.name: float("nan") for column in measure.columns}
-    return {**columns, **measuring.measure(image[None], pixel_mm).fidelity()}
+    return {**columns, **measuring.measure(units, pixel_mm, images).fidelity()}

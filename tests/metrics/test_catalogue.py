@@ -33,7 +33,16 @@ def test_every_column_is_described(column: Column) -> None:
     assert column.unit in (None, "HU", "dB", "1/mm", "s", "MB")
     if column.unit not in (None, "s"):
         assert column.unit in column.heading
+    assert column.scale in ("log", "fisher", "identity")
     assert set(column.needs) <= {"truth", "nodules", "label", "weights"}
+
+
+def test_every_measure_has_the_scale_on_which_it_lives() -> None:
+    any_sign = {c.name for c in COLUMNS if c.name.startswith(("kid", "bias", "psnr", "nps"))}
+    bounded = {c.name for c in COLUMNS if "ssim" in c.name or c.name == "fsim_label"}
+    for column in COLUMNS:
+        expected = "identity" if column.name in any_sign else "fisher" if column.name in bounded else "log"
+        assert column.scale == expected, column.name
 
 
 def test_names_and_headings_are_unique() -> None:

@@ -38,8 +38,8 @@ class LargestError(TruthMeasure):
         Column("pixels_off", "pixels off", None, "detail", "lower", ("truth",), decimals=0, explanation="How many."),
     )
 
-    def of_slice(self, image, truth):
-        error = np.abs(image - truth.image) * truth.window.width
+    def of_slice(self, hu, truth):
+        error = np.abs(hu - truth.hu)
         return {"largest_error_hu": error.max(), "pixels": (error > 100.0).sum()}
 
     def combine(self, statistics, pixel_mm):

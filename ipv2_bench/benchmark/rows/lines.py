@@ -71,15 +71,19 @@ class Line:
         """The line in words."""
         return f"{self.denoiser} + {self.strategy}" if self.denoiser else f"{self.strategy}(NDCT)"
 
-    def interval(self, column: str) -> Interval | None:
-        """The interval of a column's mean; ``None`` where there is none."""
-        if self.sample is None or column not in self.replicates or column not in self.values:
+    def interval(self, column: Column) -> Interval | None:
+        """The interval of a column's mean on the scale of the column; ``None`` where there is none."""
+        name = column.name
+        if self.sample is None or name not in self.replicates or name not in self.values:
             return None
-        own = interval(self.values[column], self.replicates[column], self.sample, self.units.get(column))
-        return own if math.isfinite(own.low) else None
+        own = interval(self.values[name], self.replicates[name], self.sample, self.units.get(name), column.scale)
+        return own if math.isfinite(own.low) and math.isfinite(own.high) else None
 
     def difference_to(self, other: Line, column: str) -> Interval | None:
-        """The interval of the paired difference ``self − other``; ``None`` where there is none."""
+        """The interval of the paired difference ``self − other`` in the unit of a column, whatever its scale.
+
+        ``None`` where there is none.
+        """
         both = all(column in x.replicates and column in x.values for x in (self, other))
         if self.sample is None or self.seeds != other.seeds or not both:
             return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
 from ipv2_bench.metrics.weights import weights_folder
 
 REPLICATES = 200
-VERSION = 1
+VERSION = 2
 """Version of rows and intervals: raise when the same measurements give other rows."""
 
 TableRows = dict[str, list[list[Row]]]
@@ -169,12 +168,9 @@ def measure_row(
                 values |= {k: float(v.mean()) for k, v in each.items()}
                 replicates |= {k: counts @ v / counts.sum(1) for k, v in each.items()}
     units = {k: draws.units_with(has) for k, has in images.slices_with().items()}
-    intervals: dict[str, Any] = {
-        k: interval([values[k]], replicates[k][None], draws.sample, units.get(k)) for k in sorted(values) if k in replicates
-    }
-    ends = {
-        k: (float(f"{i.low:.6g}"), float(f"{i.high:.6g}")) for k, i in intervals.items() if np.isfinite(i.low)
-    }
+    ends = {}
+    for k in sorted(values.keys() & replicates.keys()):
+        own = interval([values[k]], replicates[k][None], draws.sample, units.get(k), images.catalogue.columns[k].scale)
+        if np.isfinite(own.low) and np.isfinite(own.high):
+            ends[k] = (float(f"{own.low:.6g}"), float(f"{own.high:.6g}"))
     return Measured(values, ends, units, replicates)
-
-

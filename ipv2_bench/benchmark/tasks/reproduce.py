@@ -83,7 +83,7 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     if removed := remove_superseded(written):
         report(f"rows of earlier code removed, each with a new one in its place: {removed}")
     if moved := set_aside(written):
-        report(f"rows that cannot stand beside the new ones, such as those of other data, are now in {moved[0].parent}: {len(moved)}")
+        report(f"rows that cannot stand beside the new ones, such as those of other data: {len(moved)}, now in {moved[0].parent}")
     views = table_views(config, tables, rows)
     write_tables(config.out, views)
     page = None

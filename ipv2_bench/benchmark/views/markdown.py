@@ -41,7 +41,7 @@ def detail_markdown(view: TableView) -> str:
 
 
 def cell_markdown(cell: Cell) -> str:
-    """A cell: value, interval, and in brackets the change."""
+    """A cell: value, in brackets the interval, and in parentheses the change."""
     change = f"({cell.change}{'*' * cell.certain})" if cell.change else ""
     text = " ".join(part for part in (cell.text, cell.spread, change) if part)
     return f"**{text}**" if cell.is_best else text

@@ -32,11 +32,11 @@ def legend(lines: Sequence[Line]) -> str:
     whose = {0: " (their patients are not stated)", 1: " of one patient"}
     slices = f"the {sample.units} slices{whose.get(sample.patients, '')}"
     over = f"{sample.patients} patients" if sample.patients > 1 else slices
-    return text + f" ± half of the 95 % interval over {'seeds and ' if seeds > 1 else ''}{over}"
+    return text + f", in brackets the 95 % interval over {'seeds and ' if seeds > 1 else ''}{over}"
 
 
-def certainty(view: TableView, where: str = "in brackets") -> str:
-    """What is printed in brackets (or elsewhere: ``where``), and what is bold, or why nothing is."""
+def certainty(view: TableView, where: str = "in parentheses") -> str:
+    """What is printed in parentheses (or elsewhere: ``where``), and what is bold, or why nothing is."""
     lines = view.lines
     seeds = max((len(line.seeds) for line in lines), default=0)
     varied = any(line.variant_of for line in lines)

@@ -33,9 +33,9 @@ def table_csv(view: TableView) -> str:
             "n_patients": line.sample.patients if line.sample else None,
             **{f"published_{c}": value for c, value in line.published.items()},
         }
-        for name in view.catalogue.columns:
+        for name, column in view.catalogue.columns.items():
             row |= {name: line.mean.get(name), f"{name}_std": line.std.get(name)}
-            if (ends := line.interval(name)) is not None:
+            if (ends := line.interval(column)) is not None:
                 row |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
         rows.append(row)
     return csv_text(rows, columns)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from ipv2_bench.benchmark.rows.lines import Line, baseline, best, table_lines
 from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.tables import Table
-from ipv2_bench.metrics.base import Column
+from ipv2_bench.metrics.base import Column, Scale
 from ipv2_bench.metrics.catalogue import Catalogue
 
 MAIN, DETAIL = ("distance", "fidelity"), ("detail", "structure")
 """Groups of columns in a table, and in its details."""
+
+MOST_DECIMALS = 6
+"""Ends of an interval that need more decimals are shown as powers of ten."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,8 @@ class Cell:
     value
         ``None`` where it is not measured.
     spread
-        Half of the 95 % interval, such as ``± 1.1``, or the standard deviation over seeds; empty where there is neither.
+        The 95 % interval, such as ``[0.31, 2.1]``, or the standard deviation over seeds, such as ``± 1.1``; empty where there
+        is neither.
     change
         Change against the baseline, such as ``-12 %``; empty where there is none.
     certain
@@ -118,13 +125,13 @@ class TableView:
             return Cell(column, None)
         base = baseline(self.lines, line) if compared else None
         if base is None or name not in base.values:
-            return Cell(column, line.mean[name], spread(line, name), is_best=self._is_best(line, column, compared))
+            return Cell(column, line.mean[name], spread(line, column), is_best=self._is_best(line, column, compared))
         value, before = line.mean[name], base.mean[name]
         difference = line.difference_to(base, name)
         return Cell(
             column,
             value,
-            spread(line, name),
+            spread(line, column),
             change_text(column, value, before),
             difference is not None and difference.excludes_zero,
             column.better(value, before),
@@ -147,12 +154,28 @@ def heading_of(key: str) -> str:
     return spaced.capitalize() if key.islower() else key.replace("_", " ")
 
 
-def spread(line: Line, column: str) -> str:
-    """Half of the interval, such as ``± 1.1``; the standard deviation over seeds without draws; empty with neither."""
+def spread(line: Line, column: Column) -> str:
+    """The interval, such as ``[0.31, 2.1]``; without draws the standard deviation over seeds; empty with neither."""
     ends = line.interval(column)
     if ends is not None:
-        return f"± {_two_digits((ends.high - ends.low) / 2)}"
-    return f"± {_two_digits(line.std[column])}" if column in line.std and line.sample is None else ""
+        return interval_text(ends.low, ends.high, column.scale)
+    name = column.name
+    return f"± {_two_digits(line.std[name])}" if name in line.std and line.sample is None else ""
+
+
+def interval_text(low: float, high: float, scale: Scale) -> str:
+    """An interval in brackets, with two digits of its width.
+
+    An end that is nearer to the end of its scale (0, or ±1 for ``fisher``) has two digits of that distance: it never looks as if
+    it reached what it cannot.
+    """
+    texts = []
+    for end in (low, high):
+        room = {"log": abs(end), "fisher": 1.0 - abs(end), "identity": np.inf}[scale]
+        finest = min(high - low, room) if room > 0 else high - low
+        decimals = 0 if finest <= 0 else max(0, 1 - math.floor(math.log10(finest)))
+        texts.append(f"{end:z.{decimals}f}" if decimals <= MOST_DECIMALS else f"{end:.2g}")
+    return f"[{texts[0]}, {texts[1]}]"
 
 
 def _two_digits(value: float) -> str:

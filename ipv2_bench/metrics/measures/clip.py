@@ -18,11 +18,11 @@ class Clip(FeatureSpace):
     frechet, at_infinity, scale = "clip_fid_x100", "clip_fid_inf_x100", 100.0
     columns = (
         Column(
-            "clip_fid_x100", "CLIP-FID×100", None, "distance", "lower", ("label", "weights"), published=True,
+            "clip_fid_x100", "CLIP-FID×100", None, "distance", "lower", ("label", "weights"), published=True, scale="log",
             explanation="Fréchet distance × 100 to the label in the features of CLIP ViT-B/32.",
         ),
         Column(
-            "clip_fid_inf_x100", "CLIP-FID×100 at N=∞", None, "detail", "lower", ("label", "weights"),
+            "clip_fid_inf_x100", "CLIP-FID×100 at N=∞", None, "detail", "lower", ("label", "weights"), scale="log",
             explanation="CLIP-FID × 100 extrapolated to infinitely many images.",
         ),
     )  # fmt: skip

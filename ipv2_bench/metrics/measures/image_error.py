@@ -12,36 +12,37 @@ from ipv2_bench.metrics.base import Column, SliceTruth, Statistics, TruthMeasure
 class ImageError(TruthMeasure):
     """PSNR over the HU window, SSIM (Wang et al. 2004, Gaussian weights of σ 1.5), RMSE of the slice and of the body's rim."""
 
-    version = 1
+    version = 2
     order = 10
     columns = (
         Column(
             "psnr_db", "PSNR dB", "dB", "fidelity", "higher", ("truth",),
-            explanation="Peak signal-to-noise ratio over the HU window, mean over slices.",
+            explanation="Peak signal-to-noise ratio over the HU window, mean over slices; what leaves it is clipped.",
         ),
         Column(
-            "ssim", "SSIM", None, "fidelity", "higher", ("truth",), decimals=3,
-            explanation="Structural similarity with Gaussian weights of σ 1.5 pixels, mean over slices.",
+            "ssim", "SSIM", None, "fidelity", "higher", ("truth",), decimals=3, scale="fisher",
+            explanation="Structural similarity in the HU window with Gaussian weights of σ 1.5 pixels, mean over slices.",
         ),
         Column(
-            "rmse_hu", "RMSE HU", "HU", "fidelity", "lower", ("truth",),
-            explanation="Root mean squared error of a slice, mean over slices.",
+            "rmse_hu", "RMSE HU", "HU", "fidelity", "lower", ("truth",), scale="log",
+            explanation="Root mean squared error of a slice, mean over slices; what leaves the HU window is clipped.",
         ),
         Column(
-            "rmse_hu_rim", "RMSE rim HU", "HU", "fidelity", "lower", ("truth",),
+            "rmse_hu_rim", "RMSE rim HU", "HU", "fidelity", "lower", ("truth",), scale="log",
             explanation="The same within 4 pixels of the body's outline, which breathing moves most.",
         ),
     )  # fmt: skip
 
-    def of_slice(self, image: np.ndarray, truth: SliceTruth) -> Statistics:
+    def of_slice(self, hu: np.ndarray, truth: SliceTruth) -> Statistics:
         """See :class:`~ipv2_bench.metrics.base.TruthMeasure`."""
         from skimage.metrics import structural_similarity
 
         width = truth.window.width
-        error = error_hu(image, truth)
+        image, true = (truth.window.unit(x) for x in (hu, truth.hu))
+        error = (image - true).astype(np.float64) * width
         mse = float((error**2).mean())
         ssim = structural_similarity(
-            image, truth.image, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+            image, true, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
         return {
             "psnr_db": 10.0 * np.log10(width**2 / max(mse, 1e-12)),
@@ -49,11 +50,6 @@ class ImageError(TruthMeasure):
             "rmse_hu": float(np.sqrt(mse)),
             "rmse_hu_rim": over_region(error[truth.anatomy.rim], lambda e: np.sqrt((e**2).mean())),
         }
-
-
-def error_hu(image: np.ndarray, truth: SliceTruth) -> np.ndarray:
-    """Image minus truth in HU, float64 [N, N]."""
-    return (image - truth.image).astype(np.float64) * truth.window.width
 
 
 def over_region(values: np.ndarray, statistic: Callable[[np.ndarray], float]) -> float:

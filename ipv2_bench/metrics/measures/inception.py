@@ -18,7 +18,7 @@ class Inception(FeatureSpace):
     frechet, at_infinity, kernel = "fid", "fid_inf", "kid_x100"
     columns = (
         Column(
-            "fid", "FID", None, "distance", "lower", ("label", "weights"), published=True,
+            "fid", "FID", None, "distance", "lower", ("label", "weights"), published=True, scale="log",
             explanation="Fréchet distance to the label in the features of Inception v3.",
         ),
         Column(
@@ -26,7 +26,7 @@ class Inception(FeatureSpace):
             explanation="Kernel distance × 100 to the label in the features of Inception v3.",
         ),
         Column(
-            "fid_inf", "FID at N=∞", None, "detail", "lower", ("label", "weights"),
+            "fid_inf", "FID at N=∞", None, "detail", "lower", ("label", "weights"), scale="log",
             explanation="FID extrapolated to infinitely many images.",
         ),
     )  # fmt: skip

@@ -17,7 +17,7 @@ class RandConv(FeatureSpace):
     frechet, at_infinity, kernel = "fd_randconv", "fd_inf_randconv", "kid_x100_randconv"
     columns = (
         Column(
-            "fd_randconv", "FD (randconv)", None, "distance", "lower", ("label",),
+            "fd_randconv", "FD (randconv)", None, "distance", "lower", ("label",), scale="log",
             explanation="Fréchet distance to the label in an untrained feature space; comparable within one data set only.",
         ),
         Column(
@@ -25,7 +25,7 @@ class RandConv(FeatureSpace):
             explanation="Kernel distance × 100 to the label in the same space.",
         ),
         Column(
-            "fd_inf_randconv", "FD (randconv) at N=∞", None, "detail", "lower", ("label",),
+            "fd_inf_randconv", "FD (randconv) at N=∞", None, "detail", "lower", ("label",), scale="log",
             explanation="That Fréchet distance extrapolated to infinitely many images.",
         ),
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ipv2_bench.metrics.base import Column, LabelMeasure
+from ipv2_bench.metrics.base import Column, Ideal, LabelMeasure, Scale
 
 LEAST_SIDE = {"ms_ssim_label": 161, "iw_ssim_label": 161, "vif_label": 41}
 """Pixels along a side that the scales of a metric need; smaller images do not have its column."""
@@ -15,16 +15,17 @@ LEAST_SIDE = {"ms_ssim_label": 161, "iw_ssim_label": 161, "vif_label": 41}
 EQUAL_DB = 120.0
 """PSNR in dB of equal images, which would be infinite."""
 
-_NAMES = {
-    "psnr_label_db": ("PSNR dB to label", "higher"),
-    "ssim_label": ("SSIM to label", "higher"),
-    "rmse_label": ("RMSE to label", "lower"),
-    "ms_ssim_label": ("MS-SSIM to label", "higher"),
-    "vif_label": ("VIF to label", "higher"),
-    "fsim_label": ("FSIM to label", "higher"),
-    "gmsd_label": ("GMSD to label", "lower"),
-    "iw_ssim_label": ("IW-SSIM to label", "higher"),
+_NAMES: dict[str, tuple[str, Ideal, Scale]] = {
+    "psnr_label_db": ("PSNR dB to label", "higher", "identity"),
+    "ssim_label": ("SSIM to label", "higher", "fisher"),
+    "rmse_label": ("RMSE to label", "lower", "log"),
+    "ms_ssim_label": ("MS-SSIM to label", "higher", "fisher"),
+    "vif_label": ("VIF to label", "higher", "log"),
+    "fsim_label": ("FSIM to label", "higher", "fisher"),
+    "gmsd_label": ("GMSD to label", "lower", "log"),
+    "iw_ssim_label": ("IW-SSIM to label", "higher", "fisher"),
 }
+"""Heading, best value and scale of each column."""
 
 
 class Structure(LabelMeasure):
@@ -37,11 +38,11 @@ class Structure(LabelMeasure):
     order = 10
     columns = tuple(
         Column(
-            name, heading, "dB" if name.endswith("_db") else None, "structure", ideal, ("label",),  # type: ignore[arg-type]
+            name, heading, "dB" if name.endswith("_db") else None, "structure", ideal, ("label",), scale=scale,
             decimals=3 if "ssim" in name else None,
             explanation="Comparison with the row's label, which is no truth: a noisy or misaligned label rewards images like it.",
         )
-        for name, (heading, ideal) in _NAMES.items()
+        for name, (heading, ideal, scale) in _NAMES.items()
     )  # fmt: skip
 
     def of_images(self, images: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -39,10 +39,33 @@ def test_a_measure_that_one_seed_lacks_is_left_out() -> None:
 
 def test_the_interval_of_a_line_is_that_of_its_seeds_and_patients() -> None:
     one = sure("IPv1", [4.0, 4.2, 4.1])
-    expected = interval([4.0, 4.2, 4.1], one.replicates["fd_randconv"], SAMPLE)
-    assert one.interval("fd_randconv") == expected and expected.low < 4.1 < expected.high
-    assert one.interval("rmse_hu") is None
-    assert a_line("IPv1", {"fd_randconv": [4.0]}).interval("fd_randconv") is None  # nothing was drawn
+    expected = interval([4.0, 4.2, 4.1], one.replicates["fd_randconv"], SAMPLE, scale="log")
+    assert one.interval(FD) == expected and expected.low < 4.1 < expected.high
+    assert one.interval(catalogue().columns["rmse_hu"]) is None
+    assert a_line("IPv1", {"fd_randconv": [4.0]}).interval(FD) is None  # nothing was drawn
+
+
+def test_no_interval_of_a_row_or_line_is_impossible() -> None:
+    rng = np.random.default_rng(0)
+    sample = draw_slices(["a", "a", "b", "b"], 100).sample
+    limits = {"log": (0.0, np.inf), "fisher": (-1.0, 1.0), "identity": (-np.inf, np.inf)}
+    between = {"log": lambda x: 60.0 * np.exp(x), "fisher": lambda x: np.tanh(1.0 + x), "identity": lambda x: 10.0 * x}
+    columns = [c for c in catalogue().columns.values() if c.group != "cost"]
+    for seeds in (1, 2, 3):
+        values = {c.name: list(between[c.scale](0.5 * rng.normal(size=seeds))) for c in columns}
+        drawn = {c.name: between[c.scale](0.5 * rng.normal(size=(seeds, 100))) for c in columns}
+        line = a_line("IPv2", values, replicates=drawn, sample=sample)
+        for column in columns:
+            ends, (low, high) = line.interval(column), limits[column.scale]
+            assert ends is not None and low < ends.low < line.mean[column.name] < ends.high < high, column.name
+
+
+def test_a_difference_keeps_its_unit_and_sign_whatever_the_scale() -> None:
+    base, other = sure("IPv1", [3.0, 3.1]), sure("IPv2", [1.0, 1.3])
+    expected = interval([-2.0, -1.8], other.replicates["fd_randconv"] - base.replicates["fd_randconv"], SAMPLE)
+    difference = other.difference_to(base, "fd_randconv")
+    assert difference is not None and (difference.low, difference.high) == (expected.low, expected.high)
+    assert difference.high - difference.mean == pytest.approx(difference.mean - difference.low)
 
 
 def test_draws_are_those_of_the_rows() -> None:

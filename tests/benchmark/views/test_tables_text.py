@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 
 from ipv2_bench.benchmark.rows.lines import Line
+from ipv2_bench.benchmark.views.html.palette import Palette
+from ipv2_bench.benchmark.views.html.sections.tables import table_section
 from ipv2_bench.benchmark.views.markdown import detail_markdown, table_markdown
 from ipv2_bench.benchmark.views.table_csv import differences_csv, table_csv
-from ipv2_bench.benchmark.views.table_view import TableView, heading_of
+from ipv2_bench.benchmark.views.table_view import TableView, heading_of, interval_text
 from ipv2_bench.benchmark.views.terminal import outcome_text, table_text
+from ipv2_bench.metrics.base import Scale
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.uncertainty import interval
 from tests.benchmark.examples import SAMPLE, a_line, a_row, a_table, a_view, sure, table_line
 
+FD = catalogue().columns["fd_randconv"]
 KNOWN = {"fid": 80.0, "kid_x100": 4.0, "clip_fid_x100": 4.0}
 
 
@@ -61,7 +65,9 @@ def test_detail_shows_what_else_was_measured() -> None:
 
 def test_with_several_seeds_the_better_line_is_bold() -> None:
     text = table_markdown(a_view([sure("IPv1", [3.0, 3.1, 3.2]), sure("IPv2", [1.0, 1.1, 1.05])]))
-    assert re.search(r"\| \*\*1.05 ± [\d.]+ \(-66 %\*\)\*\* \|", text)
+    (low, high) = re.search(r"\| \*\*1.05 \[([\d.]+), ([\d.]+)\] \(-66 %\*\)\*\* \|", text).groups()  # type: ignore[union-attr]
+    assert 0.0 < float(low) < 1.05 < float(high)
+    assert "Means over 3 training seeds, in brackets the 95 % interval over seeds and 6 patients; in parentheses" in text
     assert "over seeds and 6 patients" in text and "Bold: better than every other line" in text
 
 
@@ -101,7 +107,7 @@ def test_csv_has_the_documented_columns() -> None:
 def test_csv_holds_the_ends_of_intervals() -> None:
     one = sure("IPv1", [4.0, 4.2, 4.1])
     (cells,) = parsed(table_csv(a_view([one])))
-    expected = interval([4.0, 4.2, 4.1], one.replicates["fd_randconv"], SAMPLE)
+    expected = interval([4.0, 4.2, 4.1], one.replicates["fd_randconv"], SAMPLE, scale="log")
     assert float(cells["fd_randconv_low"]) == pytest.approx(expected.low, rel=1e-4)
     assert float(cells["fd_randconv_high"]) == pytest.approx(expected.high, rel=1e-4)
     assert cells["n_patients"] == "6"
@@ -149,6 +155,42 @@ def test_the_end_of_a_command_says_where_the_page_is(tmp_path) -> None:
     text = outcome_text(views, tmp_path / "out", tmp_path / "out" / "index.html")
     assert text.rstrip().splitlines()[-1].startswith(f"written to {tmp_path / 'out'}; open ")
     assert "open" not in outcome_text(views, tmp_path, None).splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale", "text"),
+    [
+        (0.312, 2.1234, "log", "[0.31, 2.1]"),
+        (0.00314, 12.3, "log", "[0.0031, 12]"),
+        (26.04, 27.43, "identity", "[26.0, 27.4]"),
+        (-0.03, 5.23, "identity", "[0.0, 5.2]"),
+        (-12.34, -6.54, "identity", "[-12.3, -6.5]"),
+        (980.4, 1503.0, "log", "[980, 1503]"),
+        (0.7912, 0.8634, "fisher", "[0.791, 0.863]"),
+        (0.85, 0.99834, "fisher", "[0.85, 0.9983]"),
+        (-0.99966, 0.2, "fisher", "[-0.99966, 0.20]"),
+        (3.1e-14, 2.2e-13, "log", "[3.1e-14, 2.2e-13]"),
+        (5.0, 5.0, "log", "[5, 5]"),
+    ],
+)
+def test_an_interval_shows_its_width_and_never_reaches_what_is_impossible(
+    low: float, high: float, scale: Scale, text: str
+) -> None:
+    assert interval_text(low, high, scale) == text
+
+
+def test_the_interval_of_a_cell_is_asymmetric_in_every_medium() -> None:
+    wide = np.exp(np.random.default_rng(0).normal(size=(2, 100)))
+    line = a_line("IPv2", {"fd_randconv": [0.8, 0.78]}, replicates={"fd_randconv": wide}, sample=SAMPLE)
+    ends = line.interval(FD)
+    assert ends is not None and ends.low > 0.0 and ends.high - ends.mean > 2 * (ends.mean - ends.low)
+    view = a_view([line])
+    shown = interval_text(ends.low, ends.high, "log")
+    assert view.cell(line, FD).spread == shown and f"| 0.79 {shown} |" in table_markdown(view)
+    table = table_section(view, Palette.of([view])).values
+    assert table.row_groups[0].rows[0].cells[0].spread == shown
+    (cells,) = parsed(table_csv(view))
+    assert float(cells["fd_randconv_high"]) == pytest.approx(ends.high, rel=1e-4)
 
 
 def test_headings_of_tables() -> None:

@@ -18,7 +18,7 @@ from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace, LabelMeasure
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distance_replicates, distances
-from ipv2_bench.metrics.measures import image_error, lung_edge, nodules, noise_texture, region_noise, structure
+from ipv2_bench.metrics.measures import lung_edge, noise_texture, structure
 from ipv2_bench.metrics.weights import CLIP, INCEPTION
 from tests.golden.chests import PIXEL_MM, SLICES, chests
 from tests.golden.golden import Part, summary
@@ -40,8 +40,8 @@ def _against_truth(key: str) -> dict[str, Any]:
     measure = MEASURES[key]
     measuring = Measuring(Catalogue({key: measure}), chests().slice_truths(), chests().normal)
     numbers: dict[str, Any] = {}
-    for name in ("low", "denoised"):
-        measurements = measuring.measure(getattr(chests(), name), PIXEL_MM)
+    for name, hu in (("low", chests().low_hu), ("denoised", None)):
+        measurements = measuring.measure(getattr(chests(), name), PIXEL_MM, hu)
         numbers |= {f"{column}, {name}": value for column, value in measurements.fidelity().items()}
         replicates = measurements.fidelity_replicates(COUNTS)
         numbers |= {f"{column}, {name}, resampled": value for column, value in replicates.items()}
@@ -54,10 +54,12 @@ def _against_truth(key: str) -> dict[str, Any]:
 def _lung_edge() -> dict[str, Any]:
     """As the others, and the frequencies of which the column is the ratio."""
     measure = lung_edge.LungEdge()
-    slices = [measure.of_slice(x, truth) for x, truth in zip(chests().low, chests().slice_truths(), strict=True)]
-    total = {name: np.sum([s[name] for s in slices], axis=0) for name in ("edge", "edge_truth", "edge_count")}
-    frequencies = [lung_edge.mtf50(total[name], total["edge_count"]) for name in ("edge", "edge_truth")]
-    return {**_against_truth("lung_edge"), "MTF50": frequencies}
+    truths = chests().slice_truths()
+    slices = [measure.of_slice(truth.low_hu, truth) for truth in truths]
+    total = {name: np.sum([s[name] for s in slices], axis=0) for name in measure.summed}
+    frequencies = [lung_edge.mtf50(total[name], total[f"{name}_count"]) for name in ("edge", "edge_truth")]
+    shifts = [lung_edge.piece_shifts(truth.low_hu, truth.hu, truth.anatomy.lung_border) for truth in truths]
+    return {**_against_truth("lung_edge"), "MTF50": frequencies, "shifts": np.concatenate(shifts)}
 
 
 def _against_label() -> dict[str, Any]:
@@ -102,12 +104,17 @@ def _on_cpu(extractor: Any) -> Any:
     return extractor
 
 
-def _error_in(module: Any) -> Patch:
+def _error_in(key: str) -> Patch:
     """The error in HU times 1.001, as one measure sees it."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        original = image_error.error_hu
-        monkeypatch.setattr(module, "error_hu", lambda image, truth: 1.001 * original(image, truth))
+        cls: Any = type(MEASURES[key])
+        original = cls.of_slice
+
+        def larger(self: Any, hu: np.ndarray, truth: Any) -> dict[str, Any]:
+            return original(self, truth.hu + 1.001 * (hu - truth.hu), truth)
+
+        monkeypatch.setattr(cls, "of_slice", larger)
 
     return patch
 
@@ -134,21 +141,29 @@ def _transfer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _spectrum(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = noise_texture.noise_power
-    monkeypatch.setattr(noise_texture, "noise_power", lambda error, mask: 1.001 * original(error, mask))
+    original = noise_texture.spectral_moments
+    monkeypatch.setattr(
+        noise_texture, "spectral_moments", lambda error, mask: tuple(1.001 * x for x in original(error, mask))
+    )
 
 
-def _lowest_bin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise_texture, "LOWEST_BIN", 4)
+def _lowest_frequency(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise_texture, "LOWEST", 1.001 * noise_texture.LOWEST)
+
+
+def _misaligned(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = lung_edge.piece_shifts
+    monkeypatch.setattr(lung_edge, "piece_shifts", lambda *given: 1.001 * original(*given))
 
 
 def _contrast(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = nodules.Nodules.of_slice
+    cls: Any = type(MEASURES["nodules"])
+    original = cls.of_slice
 
-    def higher(self: nodules.Nodules, image: np.ndarray, truth: Any) -> dict[str, Any]:
-        return {name: 1.001 * value for name, value in original(self, image, truth).items()}
+    def higher(self: Any, hu: np.ndarray, truth: Any) -> dict[str, Any]:
+        return {name: 1.001 * value for name, value in original(self, hu, truth).items()}
 
-    monkeypatch.setattr(nodules.Nodules, "of_slice", higher)
+    monkeypatch.setattr(cls, "of_slice", higher)
 
 
 def _label_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,10 +202,10 @@ def _part(key: str, values: Callable[[], dict[str, Any]], cases: dict[str, Patch
 
 
 TRUTH_CASES: dict[str, dict[str, Patch]] = {
-    "image_error": {"error": _error_in(image_error), "range of SSIM": _range_of_ssim},
-    "region_noise": {"error": _error_in(region_noise)},
-    "noise_texture": {"spectrum": _spectrum, "lowest bin": _lowest_bin},
-    "nodules": {"error": _error_in(nodules), "contrast": _contrast},
+    "image_error": {"error": _error_in("image_error"), "range of SSIM": _range_of_ssim},
+    "region_noise": {"error": _error_in("region_noise")},
+    "noise_texture": {"spectrum": _spectrum, "lowest frequency": _lowest_frequency},
+    "nodules": {"error": _error_in("nodules"), "contrast": _contrast},
 }
 SPACES: dict[str, tuple[Callable[[], FeatureExtractor], dict[str, Patch]]] = {
     "randconv": (_randconv, {"standardisation": _standardisation, "networks": _networks}),
@@ -204,7 +219,7 @@ PARTS = [
         _part(key, partial(_against_truth, key), cases, (SHARED, PURIFICATION, PHYSICS))
         for key, cases in TRUTH_CASES.items()
     ),
-    _part("lung_edge", _lung_edge, {"transfer": _transfer}, (SHARED, PURIFICATION, PHYSICS)),
+    _part("lung_edge", _lung_edge, {"transfer": _transfer, "shifts": _misaligned}, (SHARED, PURIFICATION, PHYSICS)),
     _part("structure", _against_label, {"images": _label_metrics}, (SHARED,)),
     *(
         _part(key, partial(_in_feature_space, key, build), cases, (SHARED, PHYSICS))

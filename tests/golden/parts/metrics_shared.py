@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ipv2_bench.metrics import anatomy, distances, uncertainty
+from ipv2_bench.metrics import anatomy, distances, lung_border, uncertainty
+from ipv2_bench.metrics.base import Scale
 from ipv2_bench.metrics.distances import (
     frechet_at_infinity,
     frechet_by_size,
@@ -21,6 +23,8 @@ from tests.golden.chests import chests
 from tests.golden.golden import Part, counts, summary
 
 VERSION = "ipv2_bench.metrics.VERSION"
+SCALES: dict[Scale, Callable[[np.ndarray], np.ndarray]] = {"log": lambda x: x + 5.0, "fisher": lambda x: 1.0 - 1.0 / (2.0 + x)}
+"""Measures of a scale, from whole and half powers."""
 
 
 def _anatomy() -> dict[str, Any]:
@@ -29,8 +33,10 @@ def _anatomy() -> dict[str, Any]:
     for i, truth in enumerate(chests().slice_truths()[:4]):
         numbers |= {f"{name}, slice {i}": counts(mask) for name, mask in truth.anatomy.regions.items()}
         numbers[f"rim, slice {i}"] = counts(truth.anatomy.rim)
-        near, bins = truth.anatomy.edge_pixels, truth.anatomy.edge_bins
-        numbers[f"lung border, slice {i}"] = [bins.sum(), (bins**2).sum(), len(near)]
+        border = truth.anatomy.lung_border
+        numbers[f"pixels near the lung's border, slice {i}"] = [len(border.pixels), border.piece.max() + 1]
+        numbers[f"distances to it, slice {i}"] = [border.distance.clip(None, 0).sum(), border.distance.clip(0).sum()]
+        numbers[f"normals, slice {i}"] = np.abs(border.normal).sum(1)
         nodules = truth.anatomy.nodules
         numbers[f"nodules, slice {i}"] = [len(nodules), *(x.sum() for n in nodules for x in (n.inside, n.around))]
     return numbers
@@ -74,11 +80,15 @@ def _intervals() -> dict[str, Any]:
         chosen = values[seeds]
         one = interval(chosen.mean(1).tolist(), chosen @ weight.T, draws.sample, units)
         numbers[f"interval, {name}"] = [one.mean, one.low, one.high, one.over_seeds, one.over_patients]
+        for scale, measure in SCALES.items():
+            x = measure(chosen)
+            own = interval(x.mean(1).tolist(), x @ weight.T, draws.sample, units, scale)
+            numbers[f"interval, {name}, {scale}"] = [own.mean, own.low, own.high]
     return numbers
 
 
-def _bin_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(anatomy, "EDGE_STEP", 1.001 * anatomy.EDGE_STEP)
+def _border(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lung_border, "LUNG_BELOW_HU", 1.001 * lung_border.LUNG_BELOW_HU)
 
 
 def _bone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +113,7 @@ PARTS = [
         "metrics_anatomy",
         VERSION,
         _anatomy,
-        {"width of a bin": _bin_width, "threshold of bone": _bone},
+        {"border of the lung": _border, "threshold of bone": _bone},
         ("ipv2_bench.purification.VERSION", "ipv2_bench.physics.VERSION"),
         rtol=1e-5,
     ),

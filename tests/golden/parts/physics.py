@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ipv2_bench.physics import closed_form, filters, intensity, projector, scanner, seeding
+from ipv2_bench.physics import closed_form, filters, intensity, projector, published, scanner, seeding
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.gridding import GriddedBeam
 from ipv2_bench.physics.intensity import Window

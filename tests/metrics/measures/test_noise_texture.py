@@ -1,55 +1,83 @@
-"""Spectra of noise: flat for white noise, with the peak of coloured noise, blind to bias and slow structure."""
+"""Spectra of noise: mean frequency of noise of known colour, blind to bias and slow structure."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import erf
 
-from ipv2_bench.metrics.measures.noise_texture import LOWEST_BIN, NPS_BINS, NoiseTexture, noise_power, peak_and_mean
-from tests.metrics.chest import SIZE, WINDOW, blurred, chest, slice_truth, values
+from ipv2_bench.metrics.measures.noise_texture import (
+    HIGHEST,
+    LOWEST,
+    NoiseTexture,
+    mean_frequency,
+    spectral_moments,
+)
+from tests.metrics.chest import (
+    SIZE,
+    WINDOW,
+    blurred,
+    chest,
+    large_chest,
+    slice_truth,
+    truth_of_hu,
+    values,
+    values_of_hu,
+)
+
+WIDTHS = [0.0, 0.5, 0.8, 1.2, 1.6, 2.0]
+"""Standard deviations in pixels of the Gaussian that white noise is smoothed by; 0 is white noise itself."""
 
 
-def shifts(image: np.ndarray, truth: np.ndarray, low: np.ndarray, pixel_mm: float = 1.0) -> tuple[float, float]:
-    """Shift of peak and mean frequency."""
-    columns = values(NoiseTexture(), image, slice_truth(truth, low), pixel_mm)
-    return columns["nps_peak_shift_per_mm"], columns["nps_mean_shift_per_mm"]
+def coloured(shape: tuple[int, int], width: float, sigma: float, seed: int) -> np.ndarray:
+    """Noise of deviation ``sigma`` whose power spectrum is exp(−4π²w²f²), [N, N]."""
+    f = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
+    white = np.random.default_rng(seed).standard_normal(shape)
+    noise = np.fft.irfft2(np.fft.rfft2(white) * np.exp(-2.0 * (np.pi * width * f) ** 2), s=shape)
+    return sigma * noise / noise.std()
 
 
-def spectrum(image: np.ndarray, truth: np.ndarray, pixel_mm: float = 1.0) -> tuple[float, float]:
-    """Peak and mean frequency of the error in the lung."""
-    nps = NoiseTexture().of_slice(image, slice_truth(truth))["nps"]
-    frequency = (np.arange(NPS_BINS) + 0.5)[LOWEST_BIN:] / (2.0 * NPS_BINS) / pixel_mm
-    return peak_and_mean(np.asarray(nps), frequency)
+def expected_mean(width: float) -> float:
+    """∫ f exp(−a f²) df / ∫ exp(−a f²) df between the frequencies that are measured, in 1/pixel, with a = 4π²w²."""
+    if width == 0.0:
+        return (LOWEST + HIGHEST) / 2
+    a = (2.0 * np.pi * width) ** 2
+    moment = (np.exp(-a * LOWEST**2) - np.exp(-a * HIGHEST**2)) / (2.0 * a)
+    return moment / (np.sqrt(np.pi / a) / 2.0 * (erf(np.sqrt(a) * HIGHEST) - erf(np.sqrt(a) * LOWEST)))
 
 
-def test_white_noise_has_a_flat_spectrum_of_its_variance() -> None:
+def shift(image: np.ndarray, truth: np.ndarray, low: np.ndarray, pixel_mm: float = 1.0) -> float:
+    """The column for images in [0, 1]."""
+    return values(NoiseTexture(), image, slice_truth(truth, low), pixel_mm)["nps_mean_shift_per_mm"]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_mean_frequency_of_noise_of_known_colour_is_that_of_the_closed_form(width: float) -> None:
+    truth = truth_of_hu(large_chest(1.0))
+    lung = truth.anatomy.regions["lung"]
+    moments = np.mean([spectral_moments(coloured(lung.shape, width, 50.0, i), lung) for i in range(6)], axis=0)
+    assert mean_frequency(*moments) == pytest.approx(expected_mean(width), rel=0.03)
+
+
+@pytest.mark.parametrize("width", WIDTHS[1:])
+def test_the_shift_is_that_between_the_closed_forms_in_1_per_mm(width: float) -> None:
+    hu = large_chest(1.0)
+    images = [hu + coloured(hu.shape, width, 40.0, i) for i in range(4)]
+    truths = [truth_of_hu(hu, hu + coloured(hu.shape, 0.0, 120.0, 10 + i)) for i in range(4)]
+    measured = values_of_hu(NoiseTexture(), np.stack(images), truths, pixel_mm=0.7)["nps_mean_shift_per_mm"]
+    assert measured == pytest.approx((expected_mean(width) - expected_mean(0.0)) / 0.7, rel=0.05)
+
+
+def test_white_noise_has_its_variance_at_every_frequency() -> None:
     mask = chest()[1]["lung"]
-    power = np.mean([noise_power(np.random.default_rng(i).normal(0, 50, mask.shape), mask) for i in range(60)], axis=0)
-    assert power.shape == (NPS_BINS,)
-    np.testing.assert_allclose(power[LOWEST_BIN:], 2500.0, rtol=0.15)
+    moments = [spectral_moments(np.random.default_rng(i).normal(0, 50, mask.shape), mask) for i in range(60)]
+    assert np.mean(moments, axis=0)[0] == pytest.approx(2500.0 * (HIGHEST - LOWEST), rel=0.05)
 
 
 def test_a_region_of_few_pixels_has_no_spectrum() -> None:
     mask = np.zeros((64, 64), bool)
     mask[:4, :4] = True
-    assert np.isnan(noise_power(np.ones((64, 64)), mask)).all()
-
-
-def test_the_peak_of_coloured_noise_is_found_in_1_per_mm() -> None:
-    truth = blurred(1.0)
-    rng = np.random.default_rng(1)
-    frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.fftfreq(SIZE)[None])
-
-    def coloured(peak: float) -> np.ndarray:
-        shape = np.exp(-(((frequency - peak) / 0.04) ** 2) / 2)
-        noise = np.fft.ifft2(np.fft.fft2(rng.normal(size=truth.shape)) * shape).real
-        return truth + noise / noise.std() * 60 / WINDOW.width
-
-    image, low = coloured(0.15), coloured(0.3)
-    assert spectrum(image, truth, pixel_mm=2.0)[0] == pytest.approx(0.15 / 2.0, abs=0.025)
-    peak, mean = shifts(image, truth, low, pixel_mm=2.0)
-    assert peak == pytest.approx(-0.15 / 2.0, abs=0.035)
-    assert mean == pytest.approx(-0.15 / 2.0, abs=0.02)
+    assert np.isnan(spectral_moments(np.ones((64, 64)), mask)).all()
 
 
 def test_bias_and_slow_structure_are_no_noise() -> None:
@@ -57,10 +85,21 @@ def test_bias_and_slow_structure_are_no_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 60 / WINDOW.width, truth.shape)
     slow = 200 / WINDOW.width * np.sin(np.arange(SIZE) / SIZE * 2 * np.pi)
     low, shifted = truth + noise, truth + noise + 0.1 + slow
-    assert spectrum(shifted, truth)[0] > 1 / 16 and abs(shifts(shifted, truth, low)[1]) < 0.03
-    assert shifts(low, truth, low) == (0.0, 0.0)
+    assert abs(shift(shifted, truth, low)) < 0.03
+    assert shift(low, truth, low) == 0.0
 
 
-def test_without_lung_there_is_no_shift() -> None:
+def test_the_uldct_is_not_clipped() -> None:
+    hu = large_chest(1.0)
+    low = hu + coloured(hu.shape, 0.8, 250.0, 0)
+    assert values_of_hu(NoiseTexture(), low[None], [truth_of_hu(hu, low)])["nps_mean_shift_per_mm"] == 0.0
+    clipped = WINDOW.hu(WINDOW.unit(low))
+    assert abs(values_of_hu(NoiseTexture(), clipped[None], [truth_of_hu(hu, low)])["nps_mean_shift_per_mm"]) > 0.002
+
+
+def test_without_lung_or_noise_there_is_no_shift() -> None:
     truth = chest(lung=False)[0]
-    assert np.isnan(shifts(truth + 0.01, truth, truth + 0.02)).all()
+    assert np.isnan(shift(truth + 0.01, truth, truth + 0.02))
+    with_lung = blurred(1.0)
+    noise = 0.01 * np.random.default_rng(0).normal(size=with_lung.shape)
+    assert np.isnan(shift(with_lung, with_lung, with_lung + noise))

@@ -35,7 +35,7 @@ class TableCell:
     value
         The measured number; ``None`` for a published one.
     spread
-        Half of the interval, such as ``± 1.1``; empty where there is none.
+        The interval, such as ``[0.31, 2.1]``; empty where there is none.
     change
         Against the baseline; ``None`` where it is not shown.
     is_best
@@ -186,4 +186,4 @@ def _measured(view: TableView, line: Line, column: Column, changes: bool) -> Tab
     if cell.value is None:
         return TableCell()
     change = Change(minus(cell.change), cell.better, cell.certain) if changes and cell.change else None
-    return TableCell(minus(cell.text), cell.value, cell.spread, change, cell.is_best)
+    return TableCell(minus(cell.text), cell.value, minus(cell.spread), change, cell.is_best)

@@ -86,7 +86,7 @@ def _bars(view: TableView, palette: Palette, column: Column, published: bool) ->
         parts = [line.denoiser] if line.denoiser and several_denoisers and trained_otherwise else []
         parts += [f"to {line.label}"] if several_labels and by_label else []
         name = line.name if not line.denoiser else line.strategy if trained_otherwise else line.denoiser
-        ends = None if published else line.interval(column.name)
+        ends = None if published else line.interval(column)
         low, high = (ends.low, ends.high) if ends else (None, None)
         rows.append(Bar(name, number, low, high, palette.tone(view, line), ", ".join(parts) or None))
     caption = f"{column.heading}, published" if published else column.heading
