@@ -18,6 +18,7 @@ from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.identity import Identity
 from ipv2_bench.denoisers.red_cnn import REDCNN
+from ipv2_bench.denoisers.unet import UNetDenoiser
 from ipv2_bench.physics.seeding import torch_generator
 from tests.golden.golden import Part, numbers_of_defaults, summary
 from tests.golden.inputs import batch, fill
@@ -35,11 +36,13 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "cold_diffusion": [
         {**UNET, "steps": 4},
         {"widths": [8], "dropout": 0.0, "steps": 3, "residual": True, "channels": 3},
+        {**UNET, "steps": 4, "degradation": "cosine", "end": "estimated"},
     ],
     "corediff": [
         {"width": 4, "modulator": 4, "steps": 4},
         {"width": 4, "modulator": 4, "steps": 4, "alpha": "linear", "context": 3, "modulate_stage_one": True},
     ],
+    "unet": [UNET, {"widths": [8, 16], "dropout": 0.0, "criterion": "l1", "zero_last": True, "padding": "symmetric"}],
     "red_cnn": [{"width": 6}, {"width": 6, "kernel": 3, "criterion": "l1"}],
     "nl_means": [{}, {"strength": 1.2, "patch": 3, "reach": 4}],
     "identity": [{}],
@@ -121,6 +124,11 @@ def _degradation_of_corediff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CoreDiff, "degrade", lambda self, x_0, x_end, t: original(self, x_0, 1.001 * x_end, t))
 
 
+def _output_of_unet(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = UNetDenoiser._restored
+    monkeypatch.setattr(UNetDenoiser, "_restored", lambda self, x: 1.001 * original(self, x))
+
+
 def _output_of_red_cnn(monkeypatch: pytest.MonkeyPatch) -> None:
     original = REDCNN._forward
     monkeypatch.setattr(REDCNN, "_forward", lambda self, x: 1.001 * original(self, x))
@@ -143,6 +151,7 @@ PERTURBATIONS: dict[str, dict[str, Patch]] = {
     "ffm": {"velocity target": _target("l1"), "step of the midpoint rule": _step_of_midpoint},
     "cold_diffusion": {"degradation": _degradation_of_cold_diffusion, "estimate": _estimate_of_cold_diffusion},
     "corediff": {"α": _alpha_of_corediff, "degradation": _degradation_of_corediff, "target": _target("l2")},
+    "unet": {"target": _target("l2"), "output": _output_of_unet},
     "red_cnn": {"target": _target("l2"), "output": _output_of_red_cnn},
     "nl_means": {"noise level": _noise_level_of_nl_means},
     "identity": {"output": _output_of_identity},
@@ -160,7 +169,7 @@ PARTS = [
         _version_name(name),
         partial(_values, name),
         PERTURBATIONS[name],
-        depends_on=(SHARED, NETWORKS) if name in ("fm", "ffm", "cold_diffusion", "corediff") else (SHARED,),
+        depends_on=(SHARED, NETWORKS) if name in ("fm", "ffm", "cold_diffusion", "corediff", "unet") else (SHARED,),
         rtol=1e-6,
     )
     for name in OPTIONS
