@@ -218,7 +218,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_done(tmp_path: Path, capsy
         (("nowhere", "out", "--checkpoint", "identity"), "the folder nowhere does not exist"),
         (("empty", "out", "--checkpoint", "identity"), "no slice under"),
         (("empty", "--checkpoint", "identity"), "the following arguments are required: OUT"),
-        (("in", "out", "--checkpoint", "gone.safetensors"), "the checkpoint gone.safetensors is not there"),
+        (("in", "out", "--checkpoint", "gone.safetensors"), "the checkpoint gone.safetensors does not exist"),
         (("in", "out", "--checkpoint", "fm"), "denoiser fm has to be trained"),
         (("in", "out", "--checkpoint", "denoise_it"), "denoiser 'denoise_it' is unknown"),
         (("in", "out", "--checkpoint", "nl_mean"), "did you mean nl_means?"),
