@@ -40,7 +40,7 @@ REWRITTEN = {
         "return TrainingPair(pair.mask * x + (1.0 - pair.mask) * u, n)",
         "weight = pair.mask; mixed = weight * x + (1.0 - weight) * u; return TrainingPair(mixed, n)",
     ),
-    "data/pair_dataset.py": ("return ", "if True: return "),
+    "data/pair.py": ("return ", "if True: return "),
     "benchmark/cells/cost.py": ("parameters: int", "parameters: int  # of the denoiser"),
 }
 """File → code of it and an equal form."""

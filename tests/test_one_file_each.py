@@ -85,8 +85,8 @@ class Brightest(TruthMeasure):
     order = 35
     columns = (Column("brightest_hu", "brightest error HU", "HU", "fidelity", "lower", ("truth",), explanation="Its HU."),)
 
-    def of_slice(self, image, truth):
-        return {"brightest_hu": float((image - truth.image).max() * truth.window.width)}
+    def of_slice(self, hu, truth):
+        return {"brightest_hu": float((hu - truth.hu).max())}
 '''
 
 TABLE = """title: one more

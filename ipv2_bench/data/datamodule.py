@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ipv2_bench.data.pair import Pair, TrainingPair
-from ipv2_bench.data.pair_dataset import PairDataset
+from ipv2_bench.data.pair import Pair, PairDataset, TrainingPair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.data.training_order import TrainingOrder

@@ -1,11 +1,15 @@
-"""Pairs of slices in batches: raw, and purified for training."""
+"""Pairs of slices: raw, purified for training, and the raw ones of a slice set as a torch dataset."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
+
+from ipv2_bench.data.slices import SliceSet
 
 
 class Pair(NamedTuple):
@@ -38,3 +42,55 @@ class TrainingPair(NamedTuple):
 
     input: Tensor
     target: Tensor
+
+
+class PairDataset(Dataset):
+    """Raw pairs of some slices of a set, with their neighbours where there is a context.
+
+    Parameters
+    ----------
+    slices
+        The slice set.
+    index
+        Indices of the slices that take part.
+    masks
+        Weights of the common mask, uint8 [n, N, N] with 255 for 1; ``None`` for weights of 0.
+    integrals
+        Line integrals of the NDCT, [n, views, detectors]; ``None`` for empty ones.
+    context
+        Slices in an item: 1, or an odd number with the neighbours in the series. Items of one slice are a
+        :class:`~ipv2_bench.data.pair.Pair` without the batch dimension; others have the neighbours as first dimension.
+    """
+
+    def __init__(
+        self,
+        slices: SliceSet,
+        index: np.ndarray,
+        masks: np.ndarray | None = None,
+        integrals: np.ndarray | None = None,
+        context: int = 1,
+    ) -> None:
+        self.slices, self.index, self.masks, self.integrals = slices, index, masks, integrals
+        self.context = context
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, item: int) -> Pair:
+        i = int(self.index[item])
+        if self.context == 1:
+            return self._pair(i)
+        neighbours = [self._pair(j) for j in self.slices.neighbourhood(i, self.context)]
+        return Pair(
+            *(torch.cat(parts) if parts[0].ndim > 2 else torch.stack(parts) for parts in zip(*neighbours, strict=True))
+        )
+
+    def _pair(self, i: int) -> Pair:
+        """The pair of the slice with index ``i`` in the slice set."""
+        low, normal = (torch.from_numpy(np.array(a[i]))[None] for a in (self.slices.low, self.slices.normal))
+        mask = torch.zeros_like(low)
+        if self.masks is not None:
+            mask = torch.from_numpy(np.array(self.masks[i])).float()[None] / 255.0
+        pixel_mm = torch.tensor(self.slices.pixel_mm[i], dtype=torch.float32)
+        integrals = torch.zeros(0) if self.integrals is None else torch.from_numpy(np.array(self.integrals[i]))
+        return Pair(low, normal, mask, pixel_mm, torch.tensor(i), integrals)

@@ -10,8 +10,7 @@ import torch
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import Prepared
 from ipv2_bench.data.datamodule import PairedCTDataModule
-from ipv2_bench.data.pair import Pair
-from ipv2_bench.data.pair_dataset import PairDataset
+from ipv2_bench.data.pair import Pair, PairDataset
 from ipv2_bench.data.png import check_grey, write_png
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output

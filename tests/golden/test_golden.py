@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ipv2_bench import registry
+from ipv2_bench import physics, registry
 from tests.golden.golden import (
     NUMBERS,
     OldNumbers,
@@ -110,5 +110,5 @@ def test_a_changed_default_is_noticed_and_a_new_option_is_not_taken_for_one(
 
 
 def test_dotted_names_of_constants_and_of_class_attributes() -> None:
-    assert locate("ipv2_bench.physics.VERSION") == 1
+    assert locate("ipv2_bench.physics.VERSION") == physics.VERSION
     assert locate("ipv2_bench.denoisers.fm.FlowMatching.version") == 1

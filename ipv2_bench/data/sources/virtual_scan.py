@@ -75,7 +75,14 @@ class VirtualScan(Source):
         self.breathe_by, self.derived = breathe_by, derived
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
-            Acquisition(photons, electronic, bowtie, views, filter_name="shepp-logan", kilovolt=kilovolt)
+            Acquisition(
+                photons=photons,
+                electronic=electronic,
+                bowtie=bowtie,
+                views=views,
+                filter_name="shepp-logan",
+                kilovolt=kilovolt,
+            )
         )
 
     def identity(self) -> dict:

@@ -14,7 +14,7 @@ import pytest
 
 from ipv2_bench.data.dicom.decoded import DecodedCache
 from ipv2_bench.data.dicom.tree import read_tree
-from ipv2_bench.data.pair_dataset import PairDataset
+from ipv2_bench.data.pair import PairDataset
 from ipv2_bench.data.sources.paired_dicom import PairedDicom
 from ipv2_bench.physics.intensity import Window
 from tests.data.dicom.ct_series import series

@@ -56,6 +56,7 @@ def _first_weights() -> dict[str, Any]:
     numbers: dict[str, Any] = {}
     for name, build in (
         ("U-Net", lambda: UNet([8, 16])),
+        ("U-Net, last layer of zeros", lambda: UNet([8, 16], zero_last=True)),
         ("U-Net of FFM", lambda: UNet([8, 16], frequency=True)),
         ("CoreDiff's network", lambda: CoreDiffUNet(width=8, modulator=4)),
     ):

@@ -20,8 +20,7 @@ from ipv2_bench.benchmark.cells.train import train
 from ipv2_bench.benchmark.config import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data import datamodule, training_order
 from ipv2_bench.data.datamodule import PairedCTDataModule
-from ipv2_bench.data.pair import Pair
-from ipv2_bench.data.pair_dataset import PairDataset
+from ipv2_bench.data.pair import Pair, PairDataset
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.files import read_csv

@@ -91,8 +91,7 @@ def training_input(prepared: Prepared, strategy: Strategy, index: np.ndarray, se
     import torch
 
     from ipv2_bench.data.datamodule import PairedCTDataModule
-    from ipv2_bench.data.pair import Pair
-    from ipv2_bench.data.pair_dataset import PairDataset
+    from ipv2_bench.data.pair import Pair, PairDataset
 
     module = PairedCTDataModule(prepared.slices, prepared.split, strategy, prepared.add_noise, seed=seed)
     pairs = PairDataset(prepared.slices, index, strategy.training_masks(prepared.slices))
