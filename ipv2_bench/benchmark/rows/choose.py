@@ -151,7 +151,8 @@ def set_aside(written: dict[Path, Row]) -> list[Path]:
         except InputError:  # of another schema, or no row: reading reports it
             continue
         other_label = references.get((row.label, row.seed), row.reference) != row.reference
-        if differing_fields(row, one) or other_label or _line_of(row) in lines:
+        unlike = set(differing_fields(row, one)) - {"budget"}  # of several budgets each configuration takes its own
+        if unlike or other_label or _line_of(row) in lines:
             target = path.parent / SET_ASIDE / path.name
             target.parent.mkdir(exist_ok=True)
             moved.append(path.replace(target))
@@ -161,7 +162,7 @@ def set_aside(written: dict[Path, Row]) -> list[Path]:
 def _line_of(row: Row) -> tuple[LineKey, str]:
     """A row's line and seed, and its budget."""
     key = row.denoiser.key if row.denoiser else None
-    return LineKey(row.label, key, row.strategy, row.seed), json.dumps(row.provenance.budget, sort_keys=True, default=str)
+    return LineKey(row.label, key, row.strategy, row.seed), row.provenance.budget.model_dump_json()
 
 
 def _report_missing(tables: Sequence[Table], rows: dict[str, list[list[Row]]], seeds: Sequence[int]) -> None:

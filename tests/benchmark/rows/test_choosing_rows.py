@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from ipv2_bench.benchmark.config import Config, load_config
+from ipv2_bench.benchmark.rows.choose import set_aside
+from ipv2_bench.benchmark.rows.files import read_row
 from ipv2_bench.benchmark.rows.row import SCHEMA, SHARED
 from ipv2_bench.benchmark.tasks.render import render_rows
 from ipv2_bench.cli import main
@@ -44,6 +46,34 @@ def test_two_rows_of_one_line_are_refused(board: tuple[Config, Path]) -> None:
         InputError, match=r"-IPv1-NDCT-seed0.json and other.json are both of IPv1\(NDCT\), seed 0, against NDCT: remove"
     ):
         render_rows(config)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"data_manifest": "0" * 64}, {"strategy": "IPv1+2", "data_manifest": "0" * 64}, {"seed": 7, "measuring": "0" * 16}],
+    ids=["the same line", "of other data", "another line of other data", "another seed, measured otherwise"],
+)
+def test_what_cannot_stand_beside_new_rows_is_set_aside(board: tuple[Config, Path], changes: dict) -> None:
+    config, path = board
+    written = {p: read_row(p) for p in sorted(path.parent.glob("*.json"))}
+    other = path.with_name("other.json")
+    change(path, other, **changes)
+    content = other.read_bytes()
+    assert set_aside(written) == [path.parent / "set_aside" / "other.json"]
+    assert (path.parent / "set_aside" / "other.json").read_bytes() == content and not other.exists()
+    assert len(render_rows(config)[0]["table2"].lines) == 4
+
+
+def test_what_can_stand_beside_new_rows_stays(board: tuple[Config, Path]) -> None:
+    _, path = board
+    written = {p: read_row(p) for p in sorted(path.parent.glob("*.json"))}
+    budget = written[path].provenance.budget.model_dump(mode="json")
+    other = {"seed": {"seed": 7}, "line": {"strategy": "IPv1+2"}, "budget": {"budget": {**budget, "steps": 1}}}
+    for name, changes in other.items():
+        change(path, path.with_name(f"{name}.json"), **changes)
+    (path.parent / "notes.json").write_text("[]", encoding="utf-8")
+    assert set_aside(written) == []
+    assert len(list(path.parent.glob("*.json"))) == len(written) + 4
 
 
 @pytest.mark.parametrize("key", [*SHARED, "extractors"])
