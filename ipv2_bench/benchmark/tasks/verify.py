@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ipv2_bench.metrics.image_set import Measurements
 
 TOLERANCE = 1e-4
-"""Largest relative difference between a row's value and the one from its images: other processors round otherwise."""
+"""Largest difference between a row's value and the one from its images, relative to the value or to the largest of its draws,
+since a distance near 0 is a difference of larger numbers: other processors round otherwise."""
 
 WEIGHTS_HU = 2.0
 """Largest difference in HU between a row's images and those that its weights give anew."""
@@ -98,7 +99,8 @@ def _verify(prepared: Prepared, path: Path, row: Row, weights: bool) -> Verdict:
         for name in values.keys() | stated.keys():
             numbers += 1
             own, true = stated.get(name), values.get(name)
-            if own is None or true is None or not _equal(own, true):
+            draws_of_it = expected["replicates"].get(name, ()) if part != "replicates" else ()
+            if own is None or true is None or not _equal(own, true, draws_of_it):
                 problems.append(f"{part}.{name} is {_shown(own, true)} in the row and {_shown(true, own)} from its images")
     for name, true in (("n_images", len(images)), ("n_test_patients", draws.patients or None)):
         if getattr(row, name) != true:
@@ -108,10 +110,14 @@ def _verify(prepared: Prepared, path: Path, row: Row, weights: bool) -> Verdict:
     return Verdict(path.name, tuple(sorted(problems)), numbers)
 
 
-def _equal(value: Any, true: Any) -> bool:
-    """Whether a number, or a list of numbers or nothing, is within the tolerance."""
-    one, other = (np.array(x, dtype=np.float64) for x in (value, true))
-    return one.shape == other.shape and np.allclose(one, other, rtol=TOLERANCE, atol=1e-9, equal_nan=True)
+def _equal(value: Any, true: Any, draws: Any = ()) -> bool:
+    """Whether a number, or a list of numbers or nothing, is within the tolerance; ``draws``: of the number."""
+    one, other, scale = (np.array(x, dtype=np.float64) for x in (value, true, [*np.ravel(true), *draws]))
+    scale = scale[np.isfinite(scale)]
+    largest = np.abs(scale).max() if scale.size else 0.0
+    return one.shape == other.shape and np.allclose(
+        one, other, rtol=TOLERANCE, atol=max(1e-9, TOLERANCE * largest), equal_nan=True
+    )
 
 
 def _images(prepared: Prepared, path: Path, set_id: str) -> np.ndarray:
@@ -154,7 +160,7 @@ def _from_weights(prepared: Prepared, row: Row, images: np.ndarray) -> list[str]
 def _shown(value: Any, other: Any) -> str:
     """A value; of a list, the first that is not the other's."""
     if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)) and len(value) == len(other):
-        at = next(i for i, (a, b) in enumerate(zip(value, other, strict=True)) if not _equal(a, b))
+        at = next(i for i, (a, b) in enumerate(zip(value, other, strict=True)) if not _equal(a, b, other))
         return f"{_shown(value[at], None)} at {at}"
     return "absent" if value is None else f"{value}"[:40] if isinstance(value, (list, tuple)) else f"{value:.8g}"
 
