@@ -74,7 +74,7 @@ def test_a_changed_digit_is_caught_in_every_number(part: str, made: Any, changed
             elif part == "intervals":
                 r[part][name][1] += 1e-3 * (abs(r[part][name][1]) + 1)
             elif part == "replicates":
-                largest = max(abs(x) for x in r[part][name] if x is not None)
+                largest = max((abs(x) for x in r[part][name] if x is not None), default=0.0)
                 r[part][name][7] = (r[part][name][7] or 0.0) + 1e-3 * largest + 1e-6
             else:
                 r[part][name] += 1e-3 * (abs(r[part][name]) + 1e-3)
