@@ -176,7 +176,7 @@ def test_unusable_options_are_refused_by_name(name: str) -> None:
 
 
 def test_unknown_denoisers_are_refused_with_the_valid_ones() -> None:
-    with pytest.raises(InputError, match=f"denoiser 'unetz' is unknown: use one of .*{', '.join(NAMES)}"):
+    with pytest.raises(InputError, match=f"denoiser 'unetz' is unknown: did you mean unet.* use one of .*{', '.join(NAMES)}"):
         registry.find("ipv2_bench.denoisers", "unetz", Denoiser)
     with pytest.raises(InputError, match=r"module 'no_such_module' of 'no_such_module:X'"):
         registry.find("ipv2_bench.denoisers", "no_such_module:X", Denoiser)

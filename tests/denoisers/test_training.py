@@ -189,8 +189,9 @@ def test_compiled_networks_keep_their_names(work: Path, tmp_path: Path, monkeypa
     a, b = trained(plain), trained(other)
     assert called == ["UNet"] and plain.cell_id != other.cell_id
     assert a.keys() == b.keys()
-    for k in a:
-        torch.testing.assert_close(a[k], b[k], rtol=1e-3, atol=1e-4)
+    # Not the weights: Adam moves one whose gradient is but a rounding error as far as any other.
+    losses = [[float(r["loss"]) for r in history(s)] for s in (plain, other)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 def test_layers_in_lists_are_compiled_by_their_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:

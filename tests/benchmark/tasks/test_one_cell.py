@@ -19,7 +19,7 @@ def test_train_and_evaluate_use_the_same_cells(smoke: Smoke, tmp_path: Path, cap
     assert main(["evaluate", *words, "--strategy", "IPv2"]) == 0
     line = capsys.readouterr().out
     measured = next(x for x in table(smoke.out / "table1.csv") if x["strategy"] == "IPv2")
-    assert f"| {float(measured['rmse_hu']):.3g} ± " in line
+    assert f"| {float(measured['rmse_hu']):.3g} [" in line
     assert main(["evaluate", *words, "--strategy", "raw"]) == 2
     assert "FM · raw · seed 0 is not trained: run ipv2-bench train" in capsys.readouterr().err
 
