@@ -30,6 +30,7 @@ from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.purification import STRATEGIES, Strategy
 from ipv2_bench.purification.mask_rule import MaskRule
 from tests import chromium, program
+from tests.committed import committed_boards
 from tests.documents import (
     PAGES,
     ROOT,
@@ -343,7 +344,7 @@ def test_results_are_those_of_the_boards(board: str, section: str) -> None:
     text = texts()["results.md"].split(f"{section}\n")[1].split("\n## ")[0]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     heading, _, *rows = lines
-    on_board = {(r["denoiser"], r["strategy"]): r for r in program.table(BOARDS / board / "table1.csv")}
+    on_board = {(r["denoiser"], r["strategy"]): r for r in program.table(committed_boards() / board / "table1.csv")}
     assert len(rows) == len(on_board) and set(heading[2:]) <= set(SHOWN)
     for denoiser, training, *values in rows:
         measured = on_board[denoiser, training.replace(", both outside", " [both_outside]")]

@@ -13,6 +13,7 @@ import torch
 from ipv2_bench import __version__
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.installed import configurations
+from tests.committed import committed_boards
 from tests.documents import README, ROOT, blocks, check_command, check_setting, command_lines, make_targets, unexplained
 
 TEXT = README.read_text(encoding="utf-8")
@@ -76,7 +77,7 @@ def test_the_software_is_cited_by_its_version() -> None:
 
 
 def test_its_numbers_are_those_of_the_board() -> None:
-    with (ROOT / "leaderboards" / "phantom" / "table1.csv").open(newline="", encoding="utf-8") as file:
+    with (committed_boards() / "phantom" / "table1.csv").open(newline="", encoding="utf-8") as file:
         board = {(r["denoiser"], r["strategy"]): r for r in csv.DictReader(file)}
     name, hu, fid = r"([^|]+?)(?: \((\w+)\))?", r"([\d.]+) HU", r"([\d.]+)"
     shown = re.findall(rf"^\| {name} \| {hu} \| {hu} \| {hu} \| {fid} → {fid} \|", TEXT, re.M)

@@ -26,6 +26,11 @@ class LineKey:
     strategy: str
     seed: int
 
+    @classmethod
+    def of(cls, line: TableLine, seed: int) -> LineKey:
+        """The key of a table's line."""
+        return cls(line.label, line.denoiser, line.strategy.name, seed)
+
 
 def read_rows(folder: Path, tables: Sequence[Table], config: Config) -> dict[str, list[list[Row]]]:
     """The rows of tables from their files alone: by table, for each of its lines, one for each seed that has a file.
@@ -70,7 +75,7 @@ Files = dict[LineKey, dict[Path, Any]]
 
 def _file_of(by_line: Files, line: TableLine, seed: int, config: Config) -> list[Path]:
     """The file of a line and seed, if there is one."""
-    budgets = by_line.get(LineKey(line.label, line.denoiser, line.strategy.name, seed), {})
+    budgets = by_line.get(LineKey.of(line, seed), {})
     budget = config.train.model_dump(mode="json")
     same = [path for path, own in budgets.items() if own == budget]
     paths = same if len(same) == 1 else [*budgets]
@@ -82,8 +87,8 @@ def _file_of(by_line: Files, line: TableLine, seed: int, config: Config) -> list
     return paths
 
 
-def _by_line(folder: Path) -> Files:
-    """Files by what they stand for; those of another schema are reported on stderr and left out."""
+def _by_line(folder: Path, report: bool = True) -> Files:
+    """Files by what they stand for; those of another schema are left out, which ``report`` says on stderr."""
     by_line: Files = defaultdict(dict)
     left_out = []
     for path in sorted(folder.glob("*.json")):
@@ -96,7 +101,7 @@ def _by_line(folder: Path) -> Files:
             by_line[LineKey(row["label"], key, row["strategy"], row["seed"])][path] = budget
         except (ValueError, KeyError, TypeError, AttributeError):
             left_out.append(path.name)
-    if left_out:
+    if left_out and report:
         more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         print(
             f"ipv2-bench: left out, since no row of schema {SCHEMA} (computed by earlier code?): {left_out[0]}{more}",
@@ -129,40 +134,35 @@ def differing_fields(row: Row, other: Row) -> list[str]:
 
 
 SET_ASIDE = "set_aside"
-"""Folder under ``rows`` of what a table must not take; nothing reads it."""
+"""Folder under ``rows`` of what the tables must not take; nothing reads it."""
 
 
-def set_aside(written: dict[Path, Row]) -> list[Path]:
-    """Move rows that cannot stand in one table with new ones into a folder of their own; where they are now.
+def set_aside(folder: Path, tables: Sequence[Table], config: Config, written: dict[Path, Row]) -> list[Path]:
+    """Move rows that would keep tables from being rendered with the rows just written; where they are now.
 
-    They are of other data, such as those of an earlier version or of another split, or of a new row's line and seed.
+    They are of the same line, seed and budget as a new one, or of other data where a line got no new one. Rows of other tables
+    stay.
+
+    Parameters
+    ----------
+    folder
+        Of the leaderboard.
+    tables, config
+        What was computed.
+    written
+        The new rows by their files.
     """
-    if not written:
-        return []
-    one = next(iter(written.values()))
-    lines = {_line_of(row) for row in written.values()}
-    references = {(row.label, row.seed): row.reference for row in written.values()}
-    moved = []
-    for path in sorted(next(iter(written)).parent.glob("*.json")):
-        if path in written:
-            continue
-        try:
-            row = read_row(path)
-        except InputError:  # of another schema, or no row: reading reports it
-            continue
-        other_label = references.get((row.label, row.seed), row.reference) != row.reference
-        unlike = set(differing_fields(row, one)) - {"budget"}  # of several budgets each configuration takes its own
-        if unlike or other_label or _line_of(row) in lines:
-            target = path.parent / SET_ASIDE / path.name
-            target.parent.mkdir(exist_ok=True)
-            moved.append(path.replace(target))
+    by_line, moved = _by_line(folder / "rows", report=False), []
+    budget = config.train.model_dump(mode="json")
+    for line, seed in ((line, seed) for table in tables for line in table.lines for seed in config.seeds):
+        files = [p for p, own in by_line.get(LineKey.of(line, seed), {}).items() if own == budget and p.exists()]
+        new = [p for p in files if p in written]
+        for path in files:
+            if path not in written and written and (new or differing_fields(read_row(path), next(iter(written.values())))):
+                target = path.parent / SET_ASIDE / path.name
+                target.parent.mkdir(exist_ok=True)
+                moved.append(path.replace(target))
     return moved
-
-
-def _line_of(row: Row) -> tuple[LineKey, str]:
-    """A row's line and seed, and its budget."""
-    key = row.denoiser.key if row.denoiser else None
-    return LineKey(row.label, key, row.strategy, row.seed), row.provenance.budget.model_dump_json()
 
 
 def _report_missing(tables: Sequence[Table], rows: dict[str, list[list[Row]]], seeds: Sequence[int]) -> None:

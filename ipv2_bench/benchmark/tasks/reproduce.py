@@ -82,8 +82,8 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     written = write_rows(config.out, rows)
     if removed := remove_superseded(written):
         report(f"rows of earlier code removed, each with a new one in its place: {removed}")
-    if moved := set_aside(written):
-        report(f"rows that cannot stand beside the new ones, such as those of other data: {len(moved)}, now in {moved[0].parent}")
+    if moved := set_aside(config.out, tables, config, written):
+        report(f"rows of the same lines but of other data: {len(moved)}, now in {moved[0].parent}")
     views = table_views(config, tables, rows)
     write_tables(config.out, views)
     page = None

@@ -15,10 +15,10 @@ from ipv2_bench.benchmark.rows.row import SCHEMA
 from ipv2_bench.benchmark.tasks.render import render_rows
 from ipv2_bench.cli import main
 from ipv2_bench.errors import InputError
+from tests.committed import committed_boards
 from tests.conftest import Smoke
-from tests.program import ROOT
 
-LEADERBOARDS = ROOT / "leaderboards"
+LEADERBOARDS = committed_boards()
 TABLES = [
     *(("quick", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
     *(("virtual_scan", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
