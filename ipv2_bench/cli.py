@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
 import os
 import pkgutil
@@ -15,15 +14,11 @@ from typing import NoReturn
 
 from ipv2_bench import __version__, commands
 from ipv2_bench.errors import InputError
+from ipv2_bench.registry import suggestion
 
 DESCRIPTION = "Image purification for ultra-low-dose lung CT: the IPv2 paper's tables, and your denoiser beside them."
-GROUPS = {
-    "run": "run",
-    "leaderboard": "leaderboard",
-    "data": "data",
-    "look": "look",
-}
-"""Groups in the order of the help; a group that is not here comes last under its folder's name."""
+GROUPS = ("run", "leaderboard", "data", "look")
+"""Groups in the order of the help; a group that is not here comes last."""
 
 
 def command_modules() -> dict[str, dict[str, ModuleType]]:
@@ -75,7 +70,7 @@ def _overview(groups: dict[str, dict[str, ModuleType]]) -> str:
     width = max(len(name) for modules in groups.values() for name in modules)
     lines = []
     for group, modules in groups.items():
-        lines.append(f"{GROUPS.get(group, group)}:")
+        lines.append(f"{group}:")
         lines += [f"  {name.ljust(width)}  {module.HELP}" for name, module in modules.items()]
         lines.append("")
     return "\n".join([*lines, "ipv2-bench COMMAND --help has its options and examples."])
@@ -101,7 +96,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
     given = parse(list(sys.argv[1:] if argv is None else argv))
-    sys.path.append(str(Path.cwd()))  # the last place where module:Class of one's own is looked for
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # the last place where module:Class of one's own is looked for
     try:
         code = given.run(given)
         sys.stdout.flush()
@@ -124,16 +121,14 @@ def _refuse_unknown_command(words: Sequence[str], top: Parser) -> None:
     known = [name for modules in command_modules().values() for name in modules]
     name = words[0] if words else ""
     if name and not name.startswith("-") and name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        top.error(f"command '{name}' is unknown: {hint}use one of {', '.join(known)}")
+        top.error(f"command '{name}' is unknown: {suggestion(name, known)}use one of {', '.join(known)}")
 
 
 def _meant(unknown: Sequence[str], sub: argparse.ArgumentParser) -> str:
     """A suggestion for the first unknown option."""
     options = [o for action in sub._actions for o in action.option_strings]
-    near = [m for word in unknown for m in difflib.get_close_matches(word.partition("=")[0], options, 1)]
-    return f": did you mean {near[0]}?" if near else ""
+    hint = next(filter(None, (suggestion(word.partition("=")[0], options) for word in unknown)), "")
+    return f": {hint.rstrip()}" if hint else ""
 
 
 if __name__ == "__main__":

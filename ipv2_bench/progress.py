@@ -15,7 +15,7 @@ def on_terminal() -> bool:
 
 
 def track(
-    items: Iterable[T], title: str, total: int | None = None, unit: str = "slice", enabled: bool = True, keep: bool = False
+    items: Iterable[T], title: str, total: int | None = None, unit: str = "slice", enabled: bool = True
 ) -> Iterator[T]:
     """The items, one after the other, with progress shown.
 
@@ -27,8 +27,6 @@ def track(
         What is done, and what one item is called.
     enabled
         ``False`` shows nothing.
-    keep
-        Whether a bar stays on the terminal when all is done.
     """
     if total is None:
         total = len(items)  # type: ignore[arg-type]
@@ -37,7 +35,7 @@ def track(
     elif on_terminal():
         from tqdm import tqdm
 
-        yield from tqdm(items, desc=title, total=total, unit=unit, leave=keep)
+        yield from tqdm(items, desc=title, total=total, unit=unit, leave=False)
     else:
         tenths = Tenths(title, total, unit)
         for done, item in enumerate(items, 1):
@@ -76,16 +74,16 @@ class Counted:
 class Tenths:
     """Prints a line whenever another tenth is done."""
 
-    def __init__(self, title: str, total: int, unit: str, printed: int = 0) -> None:
+    def __init__(self, title: str, total: int, unit: str) -> None:
         self.title, self.total, self.unit = title, total, unit
-        self._tenth = 10 * printed // max(total, 1)
+        self._tenth = 0
 
-    def at(self, done: int, note: str = "") -> None:
+    def at(self, done: int) -> None:
         """``done`` of all are done."""
         tenth = 10 * done // max(self.total, 1)
         if tenth > self._tenth:
             self._tenth = tenth
-            line(f"{self.title}: {done} of {self.total} {self.unit}s" + (f", {note}" if note else ""))
+            line(f"{self.title}: {done} of {self.total} {self.unit}s")
 
 
 def line(text: Any) -> None:

@@ -49,7 +49,8 @@ class DataSettings(Settings):
             return values
         own = {k: v for k, v in values.items() if k in cls.model_fields}
         rest = {k: v for k, v in values.items() if k not in cls.model_fields}
-        return {**own, "options": {**own.get("options", {}), **rest}}
+        options = own.get("options") or {}
+        return {**own, "options": {**options, **rest}} if isinstance(options, dict) else own
 
 
 class TrainSettings(Settings):
@@ -122,10 +123,11 @@ class MetricsSettings(Settings):
 
 
 class RunSettings(Settings):
-    """How work is done; nothing here changes a result.
+    """How work is done; nothing here changes a result, but for denoisers that draw while they sample (``eval_batch``).
 
     ``processes``: cells at once; ``None`` for one per core on a CPU and one on a GPU. ``accelerator``: Lightning's word.
-    ``eval_batch``: slices per network call when the test set is denoised. ``loader_workers``: of each data loader.
+    ``eval_batch``: slices per network call when the test set is denoised; a denoiser that draws while it samples has one
+    generator for each call, hence other draws with another batch. ``loader_workers``: of each data loader.
     ``checkpoint_seconds``: least time between two checkpoints. ``work``: folder of checkpoints and caches. ``out``:
     folder of the leaderboards. ``weights``: folder with weights of feature extractors, besides the caches that
     ``ipv2-bench check`` lists.
@@ -258,10 +260,11 @@ def _merged(tree: dict[str, Any], overrides: Sequence[str], where: str) -> dict[
         for key in given:
             if key in sections and not OmegaConf.is_dict(given[key]):
                 raise InputError(f"{key!s} is '{given[key]}': expected settings such as {key!s}.NAME=value")
-        source = OmegaConf.select(given, "data.source")
-        if source is not None and source != OmegaConf.select(base, "data.source"):
+        source, data = OmegaConf.select(given, "data.source"), base.get("data")
+        if source is not None and OmegaConf.is_dict(data) and source != data.get("source", DataSettings().source):
             # The options of the file are those of its own source.
-            base["data"] = {k: v for k, v in (base.get("data") or {}).items() if k in DataSettings.model_fields}
+            shared = DataSettings.model_fields.keys() - {"options"}
+            base["data"] = {k: v for k, v in data.items() if k in shared}
         return OmegaConf.to_container(OmegaConf.merge(base, given), resolve=True)  # type: ignore[return-value]
     except (OmegaConfBaseException, YAMLError) as error:
         raise InputError(f"the settings {list(overrides)} do not fit {where}: {str(error).splitlines()[0]}") from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ipv2_bench import data, physics, purification, registry
-from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.config import Config, DataSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.split import Split, check_rule, split_slices
@@ -44,17 +44,14 @@ class Slices:
     def open(cls, config: Config, progress: bool = True) -> Slices:
         """Open the slices of a configuration, or make them first, and split them.
 
+        :func:`check_settings` refuses most of what is not usable sooner.
+
         Raises
         ------
         InputError
             When the source, its options, the data or the split are not usable.
         """
-        check_settings(config)
         name = config.data.source
-        if ":" not in name:
-            registry.refuse_unknown(SOURCES, name, "source")
-            valid = registry.options_in_text(SOURCES, name)
-            registry.check_options(valid, config.data.options, f"data source {name}")
         source_class = registry.find(SOURCES, name, Source)  # type: ignore[type-abstract]
         source = registry.build(source_class, Source, config.data.options, f"data source {name}")
         window = window_of(config)
@@ -136,6 +133,28 @@ class Prepared:
             raise InputError(f"data.source {self.config.data.source} knows no truth: use phantom or virtual_scan")
 
 
+def check_source(data: DataSettings, where: str | None = None) -> None:
+    """Refuse a data source that does not exist, and options that it does not have, from source text alone.
+
+    Parameters
+    ----------
+    data
+        The source and its options; a class from outside passes.
+    where
+        What has the options, for messages; ``None`` for the source.
+
+    Raises
+    ------
+    InputError
+        The valid ones are listed.
+    """
+    if ":" in data.source:
+        return
+    registry.refuse_unknown(SOURCES, data.source, "source")
+    valid = registry.options_in_text(SOURCES, data.source)
+    registry.check_options(valid, data.options, where or f"data source {data.source}")
+
+
 def check_settings(config: Config) -> None:
     """Refuse values of settings that nothing can be done with, before any data is read; torch is not imported.
 
@@ -144,6 +163,7 @@ def check_settings(config: Config) -> None:
     InputError
         The valid ones are listed.
     """
+    check_source(config.data)
     weights_folder(config.run.weights)
     check_rule(config.data.split)
     module_2(config, window_of(config))

@@ -59,7 +59,7 @@ def problem(error: Any, tree: dict[str, Any], model: type[BaseModel]) -> str:
 
 def _expected(kind: str, default: Any) -> str:
     """What a setting takes, in words, from pydantic's type of error and the default."""
-    words = {"bool": "true or false", "int": "a whole number", "float": "a number", "string": "a word"}
+    words = {"bool": "true or false", "int": "a whole number", "float": "a number", "string": "a word", "dict": "NAME: value"}
     expected = words.get(kind.partition("_")[0], "another value")
     if isinstance(default, tuple):
         expected = f"{len(default)} numbers" if default else "a list of words"

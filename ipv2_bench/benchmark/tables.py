@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,21 +80,26 @@ class Table:
 
 
 def load_tables(config: Config, numbers: list[int] | None = None) -> list[Table]:
-    """The configuration's tables, or only those with some numbers.
+    """The configuration's tables, or only those with some numbers; a table without a digit in its name has the number 0.
 
     Raises
     ------
     InputError
-        For an unknown table, key, label, denoiser or strategy.
+        For an unknown table, key, label, denoiser or strategy, and a number that several tables have.
     """
     tables = [load_table(_find(config, name)) for name in config.tables]
-    if numbers:
-        by_number = {int("".join(c for c in t.key if c.isdigit()) or 0): t for t in tables}
-        missing = [n for n in numbers if n not in by_number]
-        if missing:
-            raise InputError(f"table {missing[0]} is unknown: use one of {', '.join(map(str, sorted(by_number)))}")
-        tables = [by_number[n] for n in numbers]
-    return tables
+    if not numbers:
+        return tables
+    by_number: dict[int, list[tuple[str, Table]]] = defaultdict(list)
+    for name, table in zip(config.tables, tables, strict=True):
+        by_number[int("".join(c for c in table.key if c.isdecimal()) or 0)].append((name, table))
+    for n in numbers:
+        if n not in by_number:
+            raise InputError(f"table {n} is unknown: use one of {', '.join(map(str, sorted(by_number)))}")
+        if len(by_number[n]) > 1:
+            same = [name for name, _ in by_number[n]]
+            raise InputError(f"table {n} is ambiguous: {' and '.join(same)} have this number; name one, tables=[{same[0]}]")
+    return [by_number[n][0][1] for n in numbers]
 
 
 def _find(config: Config, name: str) -> Path:

@@ -9,8 +9,9 @@ import numpy as np
 
 from ipv2_bench.data.breathing import Breathing, deform
 from ipv2_bench.data.hu_images import rounded_hu
+from ipv2_bench.errors import InputError
 from ipv2_bench.physics.acquisition import Acquisition
-from ipv2_bench.physics.intensity import AIR_HU, at_kilovolt
+from ipv2_bench.physics.intensity import at_kilovolt
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 
 if TYPE_CHECKING:
@@ -82,11 +83,17 @@ class SecondScan:
             Pixels [M, M] of nodules, bool, deformed like ``hu``.
         field
             Motion [2, M, M] in pixels; a random one where it is ``None``.
+
+        Raises
+        ------
+        InputError
+            When the slice is not square, or smaller than ``size``.
         """
         import torch
 
         from ipv2_bench.physics.scanner import scan_noise
 
+        check_slice(hu.shape, size)
         if field is None:
             field = self.breathing.displacement(hu.shape[0], pixel_mm, numpy_generator(*key, "breathing"))
         moved = deform(hu, field)
@@ -111,4 +118,16 @@ def area_resize(images: Tensor, size: int) -> Tensor:
     """Images [B, M, M] averaged over areas to [B, size, size], as a detector with larger pixels measures them."""
     import torch.nn.functional as F
 
-    return F.interpolate(images.clamp_min(AIR_HU)[:, None], size=(size, size), mode="area")[:, 0]
+    return F.interpolate(images[:, None], size=(size, size), mode="area")[:, 0]
+
+
+def check_slice(shape: tuple[int, ...], size: int) -> None:
+    """Refuse slices that cannot be averaged to [size, size].
+
+    Raises
+    ------
+    InputError
+        When they are not square, or smaller.
+    """
+    if shape[-2] != shape[-1] or shape[-1] < size:
+        raise InputError(f"slices are {shape[-1]}×{shape[-2]}: expected squares of at least {size} (data.size)")

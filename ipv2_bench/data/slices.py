@@ -7,6 +7,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -152,31 +153,37 @@ def open_or_make(folder: Path, window: Window, make: Callable[[], SourceSlices])
     """
     if not (folder / "index.json").exists():
         slices = make()
-        _check(slices.arrays, slices.patient, window)
+        _check(slices, window)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        manifest = hashlib.sha256()
-        for name, array in sorted(slices.arrays.items()):
-            manifest.update(name.encode())
-            stored = to_share_steps if name == "nodules" else to_steps
-            with (temporary / f"{name}.npy").open("wb") as file:
-                header = {"descr": stored(np.zeros(1)).dtype.str, "fortran_order": False, "shape": array.shape}
-                np.lib.format.write_array_header_1_0(file, header)
-                for image in array:  # one at a time, since thousands do not fit into memory
-                    content = stored(image).tobytes()
-                    file.write(content)
-                    manifest.update(content)
-        manifest.update(json.dumps([list(slices.patient), slices.pixel_mm.tolist()]).encode())
-        index = {"patient": list(slices.patient), "pixel_mm": slices.pixel_mm.tolist()}
-        index |= {"manifest": manifest.hexdigest(), "stack": list(slices.stack)}
-        index |= {"key": list(slices.key), "part": list(slices.part), "window": [window.low, window.high]}
-        (temporary / "index.json").write_text(json.dumps(index))
         try:
-            temporary.rename(folder)
-        except OSError:
-            # Another process was faster; its slices are the same.
-            shutil.rmtree(temporary)
+            _write(temporary, slices, window)
+            temporary.chmod(0o755)  # readable by others like every file that is written, which mkdtemp's folder is not
+            with suppress(OSError):  # another process was faster; its slices are the same
+                temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return open_slices(folder)
+
+
+def _write(folder: Path, slices: SourceSlices, window: Window) -> None:
+    """Write slices into a folder, as the integers that they are stored in, with their index."""
+    manifest = hashlib.sha256()
+    for name, array in sorted(slices.arrays.items()):
+        manifest.update(name.encode())
+        stored = to_share_steps if name == "nodules" else to_steps
+        with (folder / f"{name}.npy").open("wb") as file:
+            header = {"descr": stored(np.zeros(1)).dtype.str, "fortran_order": False, "shape": array.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for image in array:  # one at a time, since thousands do not fit into memory
+                content = stored(image).tobytes()
+                file.write(content)
+                manifest.update(content)
+    manifest.update(json.dumps([list(slices.patient), slices.pixel_mm.tolist()]).encode())
+    index = {"patient": list(slices.patient), "pixel_mm": slices.pixel_mm.tolist()}
+    index |= {"manifest": manifest.hexdigest(), "stack": list(slices.stack)}
+    index |= {"key": list(slices.key), "part": list(slices.part), "window": [window.low, window.high]}
+    (folder / "index.json").write_text(json.dumps(index))
 
 
 def open_slices(folder: Path) -> SliceSet:
@@ -200,14 +207,19 @@ def open_slices(folder: Path) -> SliceSet:
     )
 
 
-def _check(arrays: dict[str, np.ndarray], patient: Sequence[str], window: Window) -> None:
-    """Refuse an empty set, and slices that are not finite, or constant in the window."""
-    if len(patient) == 0:
+def _check(slices: SourceSlices, window: Window) -> None:
+    """Refuse an empty set, a slice that is there twice, and slices that are not finite, not in HU, or constant in the window."""
+    if len(slices.patient) == 0:
         raise InputError("the data set has no slices: expected at least one that shows lung")
-    problems = []
-    for name, array in arrays.items():
+    first: dict[str, int] = {}
+    problems = [
+        f"slices {first[key]} and {i} are the same ({key}): remove one of them"
+        for i, key in enumerate(slices.key)
+        if key and first.setdefault(key, i) != i
+    ]
+    for name, array in slices.arrays.items():
         for i, image in enumerate(array):
-            where = f"slice {i} of patient {patient[i]} ({name})"
+            where = f"slice {i} of patient {slices.patient[i]} ({name})" if slices.patient[i] else f"slice {i} ({name})"
             if not np.isfinite(image).all():
                 problems.append(f"{where} holds NaN or infinity: repair or remove it")
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench import registry
-from ipv2_bench.benchmark.config import Config
 from ipv2_bench.data.dicom.output import make_slice, write_dicom
 from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import read_tree
@@ -60,14 +60,23 @@ class Simulated:
 
 
 def simulate_tree(
-    config: Config, source: Path, out: Path, form: str, size: int = 0, grey: str = "round", progress: bool = True
+    options: Mapping[str, Any],
+    window: Window,
+    source: Path,
+    out: Path,
+    form: str,
+    size: int = 0,
+    grey: str = "round",
+    progress: bool = True,
 ) -> Simulated:
     """Breathe every slice that shows lung and scan it again at ultra-low dose: ``OUT/{lq,gt,truth}``.
 
     Parameters
     ----------
-    config
-        Its ``data.options`` are those of ``virtual_scan``; its window is that of the PNG.
+    options
+        Of ``virtual_scan``, but for its ``root``.
+    window
+        HU of the PNG.
     source
         Tree of NDCT DICOM series.
     out
@@ -91,8 +100,7 @@ def simulate_tree(
     check_grey(grey)
     if size < 0:
         raise InputError(f"--size is {size}: expected pixels along a side, or 0 for the scanner's own")
-    scan: Any = registry.build(VirtualScan, Source, {**config.data.options, "root": str(source)}, "virtual scan")
-    window = Window(*config.data.window)
+    scan: Any = registry.build(VirtualScan, Source, {**options, "root": str(source)}, "virtual scan")
     trees = read_tree(source, progress, scan.patients_by, derived=scan.derived)
     jobs = [
         (number, i)
@@ -115,7 +123,9 @@ def simulate_tree(
         for side, attribute in SIDES.items():
             hu, path = getattr(one, attribute), out / side / name
             if form == "dicom":
-                _write_dicom(path, hu, one, series, i, side)
+                scanned = f"virtual scan, {scan.scanner.acquisition.photons:g} photons per ray"
+                title = {"lq": scanned, "gt": "NDCT", "truth": "aligned truth"}[side]
+                _write_dicom(path, hu, one.pixel_mm, series, i, f"{side}-{series.key}", title)
             else:
                 write_png(path, window.unit(hu), 8 if form == "png8" else 16, grey)
         written += 1
@@ -134,8 +144,7 @@ def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
     return [[noise_level(u, region) * window.width for u in units]] if region.sum() >= LEAST_PIXELS else []
 
 
-def _write_dicom(path: Path, hu: np.ndarray, one: ScannedSlice, series: Series, i: int, side: str) -> None:
+def _write_dicom(path: Path, hu: np.ndarray, pixel_mm: float, series: Series, i: int, name: str, title: str) -> None:
     corner = series.corner_mm if series.corner_mm is not None else (0.0, 0.0)
     where = (float(corner[0]), float(corner[1]), float(series.position_mm[i]))
-    title = {"lq": "virtual scan at 2 % dose", "gt": "NDCT", "truth": "aligned truth"}[side]
-    write_dicom(path, make_slice(hu, one.pixel_mm, where, series.patient, f"{side}-{series.key}", title))
+    write_dicom(path, make_slice(hu, pixel_mm, where, series.patient, name, title))

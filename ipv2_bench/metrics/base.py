@@ -144,7 +144,7 @@ class TruthMeasure(Measure):
     """A measure against the aligned truth: statistics of every slice, averaged over slices, then combined."""
 
     summed: ClassVar[tuple[str, ...]] = ()
-    """Statistics that are summed over slices; all others are averaged over the slices that have them (no NaN)."""
+    """Statistics that are summed over the slices that have them (no NaN); all others are averaged over those."""
 
     @abstractmethod
     def of_slice(self, hu: np.ndarray, truth: SliceTruth) -> Statistics:

@@ -86,7 +86,7 @@ class Measurements:
         replicates: dict[str, np.ndarray] = {}
         for key, own in self.statistics.items():
             measure = self._truth_measure(key)
-            totals = {k: counts @ v if k in measure.summed else _mean(v, counts) for k, v in own.items()}
+            totals = {k: counts @ np.nan_to_num(v) if k in measure.summed else _mean(v, counts) for k, v in own.items()}
             each = [measure.combine({k: v[b] for k, v in totals.items()}, self.pixel_mm) for b in range(len(counts))]
             replicates |= {column: np.array([e[column] for e in each]) for column in each[0]}
         return replicates

@@ -16,6 +16,9 @@ import scipy.fft
 import torch
 from torch import Tensor
 
+from ipv2_bench.physics.filters import ramp_response
+from ipv2_bench.physics.poisson import poisson_counts
+
 FLUX = 200.0 * 1000.0 * (0.015 * 2.5 + 0.1002)
 """Incident photons of the script at 2.5 mAs: 200 mAs, 1000 photons per mAs, k = 0.015·mAs + 0.1002."""
 
@@ -110,11 +113,8 @@ class PublishedScan:
     def _response(self) -> np.ndarray:
         """The ramp from its band-limited kernel times the Hann window, for rfft bins of the padded rays."""
         padded = max(64, int(2 ** np.ceil(np.log2(2 * self.size))))
-        n = np.concatenate([np.arange(0, padded // 2 + 1), np.arange(-padded // 2 + 1, 0)])
-        kernel = np.where(n % 2 == 1, -1.0 / (np.pi * np.where(n == 0, 1, n)) ** 2, 0.0)
-        kernel[0] = 0.25
-        ramp = 2.0 * np.fft.rfft(kernel).real
-        return (ramp * np.fft.fftshift(np.hanning(padded))[: padded // 2 + 1]).astype(np.float32)
+        window = np.fft.fftshift(np.hanning(padded))[: padded // 2 + 1]
+        return (2.0 * ramp_response(padded, "ram-lak") * window).astype(np.float32)
 
     def _turned(self, image: np.ndarray) -> np.ndarray:
         """The slice turned by −90° about the axis pixel; what turns out of the square is dropped."""
@@ -173,7 +173,7 @@ def published_counts(path: Tensor, generator: torch.Generator) -> Tensor:
     """Photon counts of the script for scaled path lengths, any shape: Poisson, plus a normal with σ = 0.05·√flux."""
     flux = FLUX * torch.exp(-path)
     noise = torch.randn(path.shape, generator=generator, device=path.device, dtype=path.dtype)
-    return torch.poisson(flux, generator=generator) + 0.05 * flux.sqrt() * noise
+    return poisson_counts(flux, generator) + 0.05 * flux.sqrt() * noise
 
 
 def published_low_dose(unit: Tensor, generators: Sequence[torch.Generator]) -> Tensor:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STRATEGIES", "VERSION", "MaskRule", "Strategy", "common_mask", "dark_mask"]
 
-VERSION = 1
+VERSION = 2
 """Version of the purification: raise when the same slices, strategy and noise give other masks, inputs or labels."""
 
 

@@ -94,7 +94,8 @@ def calibrate(
         return max(weights @ (simulated_squares - texture), 1e-12) / max(weights @ (target - texture), 1e-12)
 
     def with_photons_times(module: AddNoise, factor: float) -> AddNoise:
-        photons = float(f"{module.acquisition.photons * float(np.clip(factor, 0.1, 10.0)):.6g}")
+        # Coarse, so that every CPU gives the same.
+        photons = float(f"{module.acquisition.photons * float(np.clip(factor, 0.1, 10.0)):.4g}")
         return replace(module, acquisition=replace(module.acquisition, photons=photons))
 
     if add_noise.dose_model != "published":
@@ -104,7 +105,8 @@ def calibrate(
             add_noise = with_photons_times(add_noise, variance_ratio(squares, weight))
     # One draw varies by some percent, so the last step is the mean of several.
     last = np.mean([_squares(simulated(add_noise, rounds + draw), lungs) for draw in range(rounds)], axis=0)
-    groups = np.asarray([patient[i] for i in keep] if patient is not None and len(set(patient)) > 2 else keep)
+    patients = [] if patient is None else [patient[i] for i in keep]
+    groups = np.asarray(patients if len(set(patients)) > 2 else keep)
     resampled = _bootstrap_weights(groups, weight, numpy_generator(seed, "calibration", "bootstrap"))
     factors = [variance_ratio(last, weights) for weights in resampled]
     interval = np.percentile(factors, (2.5, 97.5)) * add_noise.acquisition.photons

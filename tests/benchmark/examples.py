@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,3 +112,11 @@ def a_view(lines: Sequence[Line], meaningful: bool = True, of_labels: bool = Fal
 def table_line(strategy: str, denoiser: str | None = "fm", label: str = "NDCT", **options: str) -> TableLine:
     """A line of a table's specification."""
     return TableLine(label, denoiser, Strategy.from_name(strategy, **options))
+
+
+def change(path: Path, to: Path | None = None, **changes: object) -> None:
+    """Change fields of a row's file, or of its provenance; ``to``: write it elsewhere."""
+    row = json.loads(path.read_text(encoding="utf-8"))
+    for key, value in changes.items():
+        (row if key in row else row["provenance"])[key] = value
+    (to or path).write_text(json.dumps(row), encoding="utf-8")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ipv2_bench import registry
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.prepared import SOURCES, check_settings
+from ipv2_bench.benchmark.prepared import check_settings
 from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.errors import InputError
 
@@ -144,10 +144,6 @@ def check_names(config: Config, tables: Iterable[Table]) -> None:
     InputError
         The valid ones are listed.
     """
-    if ":" not in config.data.source:
-        registry.refuse_unknown(SOURCES, config.data.source, "source")
-        valid = registry.options_in_text(SOURCES, config.data.source)
-        registry.check_options(valid, config.data.options, f"data source {config.data.source}")
     check_settings(config)
     used = {line.denoiser for table in tables for line in table.lines if line.denoiser}
     for key in sorted(used | {config.weak_denoiser} | set(config.denoisers)):

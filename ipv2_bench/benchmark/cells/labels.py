@@ -69,6 +69,7 @@ def label_images(prepared: Prepared, strategy: Strategy | None, weak: CellSpec |
     # The training slices standardise the offline feature space of the label's measurements.
     identity: dict[str, Any] = {
         "manifest": prepared.slices.manifest,
+        "window": settings_of(prepared.window),
         "split": [prepared.split.train.tolist(), prepared.split.test.tolist()],
         "strategy": None if strategy is None else settings_of(strategy),
         "weak": None if weak is None else weak.cell_id,

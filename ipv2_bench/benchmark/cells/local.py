@@ -50,11 +50,12 @@ def run_cells(specs: Sequence[CellSpec], processes: int, progress: bool = True) 
     list of Failure
         Empty when every cell is complete.
     """
-    todo = {spec.name: spec for spec in specs if not spec.complete}
+    cells = {spec.cell_id: spec for spec in specs}  # a variant that changes nothing is the same cell
+    todo = {cell_id: spec for cell_id, spec in cells.items() if not spec.complete}
     if not todo:
         return []
     with shared_queue() as messages:
-        shown = display(len(specs), len(specs) - len(todo), progress)
+        shown = display(len(cells), len(cells) - len(todo), progress)
         stop = threading.Event()
         listener = threading.Thread(target=_listen, args=(messages, shown, stop), daemon=True)
         listener.start()
@@ -88,27 +89,27 @@ class _Runs:
         try:
             while waiting or running:
                 while waiting and len(running) < processes:
-                    name = waiting[0]
-                    running[pool.submit(_work, todo[name], self.messages)] = name
-                    self.attempts[name] += 1
+                    cell = waiting[0]
+                    running[pool.submit(_work, todo[cell], self.messages)] = cell
+                    self.attempts[cell] += 1
                     waiting.pop(0)
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    name = running.pop(future)
-                    message = _outcome(future)
+                    cell = running.pop(future)
+                    message, name = _outcome(future), todo[cell].name
                     if message is None:
                         self.shown.finish(name)
-                    elif message is DIED and self.attempts[name] < ATTEMPTS:
-                        again[name] = todo[name]
+                    elif message is DIED and self.attempts[cell] < ATTEMPTS:
+                        again[cell] = todo[cell]
                     else:
                         self.failures.append(Failure(name, message))
                         self.shown.fail(name, message)
                 if any(_is_dead(f) for f in done):
                     raise BrokenProcessPool
         except BrokenProcessPool:
-            for name in running.values():  # they died with their neighbour
-                self.attempts[name] -= 0 if self.attempts[name] < ATTEMPTS else 1
-            return again | {n: todo[n] for n in [*running.values(), *waiting]}
+            for cell in running.values():  # they died with their neighbour
+                self.attempts[cell] -= 0 if self.attempts[cell] < ATTEMPTS else 1
+            return again | {cell: todo[cell] for cell in [*running.values(), *waiting]}
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         return {}

@@ -159,9 +159,17 @@ def _identity(prepared: Prepared, choice: DenoiserChoice, strategy: Strategy, se
             "denoiser": version_of(choice.class_),
         },
     }
-    if int(choice.options.get("context") or 1) > 1:
+    if _context(choice) > 1:
         identity["stack"] = prepared.slices.stack
     return identity
+
+
+def _context(choice: DenoiserChoice) -> int:
+    """Slices that a denoiser sees: as an option says, as the option's default does, or as its class does."""
+    from ipv2_bench.denoisers.base import Denoiser
+
+    option = registry.options(choice.class_, Denoiser).get("context")
+    return int(choice.options.get("context", choice.class_.context if option is None else option.default))
 
 
 def accelerator(config: Config) -> str:

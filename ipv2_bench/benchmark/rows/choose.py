@@ -51,7 +51,8 @@ def read_rows(folder: Path, tables: Sequence[Table], config: Config) -> dict[str
     InputError
         When there are none, a file of a line is no row, two are of the same line, or they cannot be compared.
     """
-    by_line = _by_line(folder / "rows")
+    by_line, others = files_by_line(folder / "rows")
+    _report_others(others)
     chosen = {
         t.key: [[p for seed in config.seeds for p in _file_of(by_line, line, seed, config)] for line in t.lines]
         for t in tables
@@ -75,10 +76,7 @@ Files = dict[LineKey, dict[Path, Any]]
 
 def _file_of(by_line: Files, line: TableLine, seed: int, config: Config) -> list[Path]:
     """The file of a line and seed, if there is one."""
-    budgets = by_line.get(LineKey.of(line, seed), {})
-    budget = config.train.model_dump(mode="json")
-    same = [path for path, own in budgets.items() if own == budget]
-    paths = same if len(same) == 1 else [*budgets]
+    paths = candidates(by_line, line, seed, config)
     if len(paths) > 1:
         raise InputError(
             f"{paths[0].name} and {paths[1].name} are both of {line.name}, seed {seed}, against {line.label}: remove the one "
@@ -87,10 +85,17 @@ def _file_of(by_line: Files, line: TableLine, seed: int, config: Config) -> list
     return paths
 
 
-def _by_line(folder: Path, report: bool = True) -> Files:
-    """Files by what they stand for; those of another schema are left out, which ``report`` says on stderr."""
+def candidates(by_line: Files, line: TableLine, seed: int, config: Config) -> list[Path]:
+    """Files that count for a line and seed: those of the configuration's budget, where there are none those of any other."""
+    budgets = by_line.get(LineKey.of(line, seed), {})
+    budget = config.train.model_dump(mode="json")
+    return [path for path, own in budgets.items() if own == budget] or [*budgets]
+
+
+def files_by_line(folder: Path) -> tuple[Files, list[Path]]:
+    """Files by what they stand for, and those that are no rows of this schema."""
     by_line: Files = defaultdict(dict)
-    left_out = []
+    others = []
     for path in sorted(folder.glob("*.json")):
         try:
             row = json.loads(path.read_text(encoding="utf-8"))
@@ -100,14 +105,17 @@ def _by_line(folder: Path, report: bool = True) -> Files:
             budget = row["provenance"]["budget"]
             by_line[LineKey(row["label"], key, row["strategy"], row["seed"])][path] = budget
         except (ValueError, KeyError, TypeError, AttributeError):
-            left_out.append(path.name)
-    if left_out and report:
-        more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+            others.append(path)
+    return by_line, others
+
+
+def _report_others(paths: Sequence[Path]) -> None:
+    if paths:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         print(
-            f"ipv2-bench: left out, since no row of schema {SCHEMA} (computed by earlier code?): {left_out[0]}{more}",
+            f"ipv2-bench: left out, since no row of schema {SCHEMA} (computed by earlier code?): {paths[0].name}{more}",
             file=sys.stderr,
         )
-    return by_line
 
 
 def _refuse_unlike(rows: dict[Path, Row]) -> None:
@@ -131,38 +139,6 @@ def differing_fields(row: Row, other: Row) -> list[str]:
     names = [k for k in (*SHARED, "extractors") if getattr(row.provenance, k) != getattr(other.provenance, k)]
     names += [k for k in ("n_images", "n_test_patients") if getattr(row, k) != getattr(other, k)]
     return names + ["number of draws"] * (row.sample != other.sample)
-
-
-SET_ASIDE = "set_aside"
-"""Folder under ``rows`` of what the tables must not take; nothing reads it."""
-
-
-def set_aside(folder: Path, tables: Sequence[Table], config: Config, written: dict[Path, Row]) -> list[Path]:
-    """Move rows that would keep tables from being rendered with the rows just written; where they are now.
-
-    They are of the same line, seed and budget as a new one, or of other data where a line got no new one. Rows of other tables
-    stay.
-
-    Parameters
-    ----------
-    folder
-        Of the leaderboard.
-    tables, config
-        What was computed.
-    written
-        The new rows by their files.
-    """
-    by_line, moved = _by_line(folder / "rows", report=False), []
-    budget = config.train.model_dump(mode="json")
-    for line, seed in ((line, seed) for table in tables for line in table.lines for seed in config.seeds):
-        files = [p for p, own in by_line.get(LineKey.of(line, seed), {}).items() if own == budget and p.exists()]
-        new = [p for p in files if p in written]
-        for path in files:
-            if path not in written and written and (new or differing_fields(read_row(path), next(iter(written.values())))):
-                target = path.parent / SET_ASIDE / path.name
-                target.parent.mkdir(exist_ok=True)
-                moved.append(path.replace(target))
-    return moved
 
 
 def _report_missing(tables: Sequence[Table], rows: dict[str, list[list[Row]]], seeds: Sequence[int]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import measuring_version
 from ipv2_bench.benchmark.prepared import shared_versions
 from ipv2_bench.benchmark.provenance import commit, packages, processor
@@ -121,9 +122,7 @@ class Rows:
             data_manifest=prepared.slices.manifest,
             size=config.data.size,
             window_hu=config.data.window,
-            split=SplitRule(
-                rule=rule_of(config.data.split), fractions=config.data.fractions, seed=config.data.split_seed
-            ),
+            split=split_rule(config),
             n_train=len(prepared.split.train),
             module_2=prepared.add_noise.identity(),
             budget=config.train,
@@ -138,6 +137,11 @@ class Rows:
             packages=packages(),
             processor=processor(),
         )
+
+
+def split_rule(config: Config) -> SplitRule:
+    """How a configuration's slices are split, as rows state it."""
+    return SplitRule(rule=rule_of(config.data.split), fractions=config.data.fractions, seed=config.data.split_seed)
 
 
 def _denoiser(cell: CellSpec) -> RowDenoiser:

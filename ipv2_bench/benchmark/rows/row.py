@@ -88,7 +88,7 @@ class Provenance(Record):
     processor: str
 
 
-SHARED = ("data_manifest", "window_hu", "split", "budget", "measuring", "meaningful")
+SHARED = ("data_manifest", "window_hu", "split", "module_2", "budget", "measuring", "meaningful")
 """What of the provenance two rows must share to be compared, besides the label's images and the extractor."""
 
 

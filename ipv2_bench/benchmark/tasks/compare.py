@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.rows.lines import Line
 from ipv2_bench.benchmark.tasks.comparison import comparison
 from ipv2_bench.benchmark.tasks.reproduce import Outcome, run_tables
+from ipv2_bench.benchmark.views.line_pairs import LinePair, distinct_titles, newcomer_pairs
 from ipv2_bench.benchmark.views.markdown import table_markdown
 from ipv2_bench.benchmark.views.table_view import MAIN, TableView
 from ipv2_bench.benchmark.views.templating import render
@@ -18,44 +18,12 @@ from ipv2_bench.metrics.base import Column
 
 
 @dataclass(frozen=True)
-class Difference:
-    """A column's paired difference between a new denoiser and another."""
+class PairRow:
+    """The names of a pair's lines, and its difference in words by column."""
 
-    column: Column
-    line: Line
-    other: Line
-
-    @property
-    def value(self) -> float:
-        """New minus other."""
-        return self.line.mean[self.column.name] - self.other.mean[self.column.name]
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """Ends of its 95 % interval; ``None`` where there is none."""
-        d = self.line.difference_to(self.other, self.column.name)
-        return None if d is None else (d.low, d.high)
-
-    @property
-    def better(self) -> bool:
-        """Whether the new denoiser is better."""
-        return self.column.better(self.line.mean[self.column.name], self.other.mean[self.column.name])
-
-    @property
-    def real(self) -> str:
-        """``yes`` where the interval excludes 0, ``for this seed`` with one training seed, else ``no``."""
-        d = self.line.difference_to(self.other, self.column.name)
-        if d is None or not d.excludes_zero:
-            return "no"
-        return "yes" if d.tells else "for these seeds" if len(self.line.seeds) > 1 else "for this seed"
-
-    @property
-    def text(self) -> str:
-        """The difference, its interval and what they mean."""
-        ends = self.ends
-        between = "" if ends is None else f" [{ends[0]:.3g}, {ends[1]:.3g}]"
-        verdict = ("better" if self.better else "worse") if self.real != "no" else "not sure"
-        return f"{self.value:+.3g}{between}: {verdict}" + ("" if self.real in ("yes", "no") else f", {self.real}")
+    denoiser: str
+    against: str
+    texts: dict[str, str]
 
 
 def compare(
@@ -90,43 +58,54 @@ def compare(
     table = comparison(denoisers, strategy, background)
     outcome = run_tables(config, [table], progress)
     view = outcome.views[table.key]
-    differences = pairs(view)
-    text = table_markdown(view) + "\n" + _markdown(view, differences)
-    write_text(outcome.out / f"{table.key}_pairs.csv", csv_text(map(_row, differences)))
+    pairs = newcomer_pairs(view.lines, view.table.newcomers)
+    text = table_markdown(view) + "\n" + pairs_markdown(view, pairs)
+    write_text(outcome.out / f"{table.key}_pairs.csv", pairs_csv(view, pairs))
     write_text(outcome.out / f"{table.key}_pairs.md", text)
     return text, outcome
 
 
-def pairs(view: TableView) -> list[Difference]:
-    """Every new denoiser against every other one, column by column."""
-    new = [line for line in view.lines if line.key in view.table.newcomers]
-    others = [line for line in view.lines if line.key not in view.table.newcomers]
-    return [
-        Difference(column, line, other)
-        for line in new
-        for other in others
-        for column in view.present(*MAIN)
-        if column.name in line.values and column.name in other.values
-    ]
+def pairs_csv(view: TableView, pairs: Sequence[LinePair]) -> str:
+    """The paired difference of each pair in each column that both lines have, as CSV."""
+    titles, columns = distinct_titles(view.lines), view.present(*MAIN)
+    return csv_text(_row(titles, pair, c) for pair in pairs for c in columns if pair.has(c))
 
 
-def _row(d: Difference) -> dict[str, Any]:
-    low, high = d.ends or (None, None)
+def _row(titles: dict[str | None, str], pair: LinePair, column: Column) -> dict[str, Any]:
+    interval = pair.difference(column)
     return {
-        "denoiser": d.line.denoiser,
-        "against": d.other.denoiser,
-        "measure": d.column.name,
-        "difference": d.value,
-        "low": low,
-        "high": high,
-        "better": d.better,
-        "real": d.real,
+        "denoiser": titles[pair.line.key],
+        "against": titles[pair.base.key],
+        "measure": column.name,
+        "difference": pair.change(column),
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+        "better": pair.improves(column),
+        "real": real_text(pair, column),
     }
 
 
-def _markdown(view: TableView, differences: Sequence[Difference]) -> str:
+def pairs_markdown(view: TableView, pairs: Sequence[LinePair]) -> str:
+    """The paired differences in the columns that every line has, and what denoising costs, as Markdown."""
     columns = [c for c in view.present(*MAIN) if all(c.name in line.values for line in view.lines)]
-    rows: dict[str, dict[str, str]] = {}
-    for d in differences:
-        rows.setdefault(f"{d.line.denoiser} against {d.other.denoiser}", {})[d.column.name] = d.text
-    return render("pairs.md.j2", columns=columns, rows=rows, view=view, costs=view.present("cost"))
+    titles = distinct_titles(view.lines)
+    rows = [
+        PairRow(titles[p.line.key], titles[p.base.key], {c.name: difference_text(p, c) for c in columns}) for p in pairs
+    ]
+    return render("pairs.md.j2", columns=columns, rows=rows, view=view, titles=titles, costs=view.present("cost"))
+
+
+def real_text(pair: LinePair, column: Column) -> str:
+    """``yes`` where the interval of the difference excludes 0, ``for this seed`` with one training seed, else ``no``."""
+    interval = pair.difference(column)
+    if interval is None or not interval.excludes_zero:
+        return "no"
+    return "yes" if interval.tells else "for these seeds" if len(pair.line.seeds) > 1 else "for this seed"
+
+
+def difference_text(pair: LinePair, column: Column) -> str:
+    """The difference, its interval and what they mean."""
+    interval, real = pair.difference(column), real_text(pair, column)
+    between = "" if interval is None else f" [{interval.low:.3g}, {interval.high:.3g}]"
+    verdict = "not sure" if real == "no" else "better" if pair.improves(column) else "worse"
+    return f"{pair.change(column):+.3g}{between}: {verdict}" + ("" if real in ("yes", "no") else f", {real}")

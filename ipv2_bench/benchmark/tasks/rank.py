@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,13 +72,24 @@ def rank(paths: Sequence[Path], name: str, extra: Sequence[str] = ()) -> str:
 def rankings(paths: Sequence[Path], column: Column, measures: Catalogue) -> list[Ranking]:
     """The lists of :func:`rank`."""
     groups: dict[str, list[Row]] = defaultdict(list)
+    lines: dict[tuple[str, str, int], Path] = {}
+    lacking = 0
     for path in paths:
         row = read_row(path)
-        value = row.values.get(column.name)
-        if row.denoiser is not None and value is not None and math.isfinite(value):
-            groups[_comparable(row, column, measures)].append(row)
+        if row.denoiser is None:  # a label, which is no competitor
+            continue
+        if not math.isfinite(row.values.get(column.name, math.nan)):
+            lacking += 1
+            continue
+        group = _comparable(row, column, measures)
+        same = lines.setdefault((group, _name(row), row.seed), path)
+        if same != path:
+            raise InputError(f"{same.name} and {path.name} are both of {row.name}: name one of them")
+        groups[group].append(row)
     if not groups:
         raise InputError(f"none of {len(paths)} rows is of a denoiser and has {column.name}: name others or another measure")
+    if lacking:
+        print(f"ipv2-bench: {lacking} of {len(paths)} rows have no {column.name}: left out", file=sys.stderr)
     ordered = sorted(groups.values(), key=lambda rows: (rows[0].provenance.benchmark, rows[0].label, -len(rows)))
     return [Ranking(column, rows[0], _ranked(rows, column)) for rows in ordered]
 
@@ -91,11 +103,16 @@ def _comparable(row: Row, column: Column, measures: Catalogue) -> str:
     return digest([row.label, row.reference, row.n_images, used, [came[k] for k in SHARED]])
 
 
+def _name(row: Row) -> str:
+    """The row's denoiser and strategy in words."""
+    assert row.denoiser is not None
+    outside = f" ({row.denoiser.key})" if ":" in row.denoiser.key else ""
+    return f"{row.denoiser.title}{outside} + {row.strategy}"
+
+
 def _ranked(rows: Sequence[Row], column: Column) -> list[Ranked]:
     by_name: dict[str, dict[int, float]] = defaultdict(dict)
     for row in rows:
-        assert row.denoiser is not None
-        outside = f" ({row.denoiser.key})" if ":" in row.denoiser.key else ""
-        by_name[f"{row.denoiser.title}{outside} + {row.strategy}"][row.seed] = row.values[column.name]
+        by_name[_name(row)][row.seed] = row.values[column.name]
     ranked = [Ranked(name, tuple(v for _, v in sorted(by_seed.items()))) for name, by_seed in by_name.items()]
     return sorted(ranked, key=lambda r: column.cost_of(r.mean))

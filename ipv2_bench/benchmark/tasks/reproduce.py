@@ -11,10 +11,10 @@ from pathlib import Path
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.local import Failure
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.rows.choose import set_aside
-from ipv2_bench.benchmark.rows.files import remove_superseded, write_row
+from ipv2_bench.benchmark.rows.files import write_row
 from ipv2_bench.benchmark.rows.make import Rows, TableRows
 from ipv2_bench.benchmark.rows.row import Row
+from ipv2_bench.benchmark.rows.set_aside import set_aside
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.benchmark.views.html.page import INDEX, page_name, try_page
 from ipv2_bench.benchmark.views.panels import draw_one_slice, draw_table
@@ -80,10 +80,8 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     rows_of = Rows(benchmark)
     rows = rows_of.of_tables()
     written = write_rows(config.out, rows)
-    if removed := remove_superseded(written):
-        report(f"rows of earlier code removed, each with a new one in its place: {removed}")
     if moved := set_aside(config.out, tables, config, written):
-        report(f"rows of the same lines but of other data: {len(moved)}, now in {moved[0].parent}")
+        report(f"rows that the new ones replace, such as those of earlier code: {len(moved)}, now in {moved[0].parent}")
     views = table_views(config, tables, rows)
     write_tables(config.out, views)
     page = None

@@ -13,7 +13,7 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import measure_test_set
 from ipv2_bench.benchmark.prepared import Prepared
 from ipv2_bench.benchmark.rows.files import read_row
-from ipv2_bench.benchmark.rows.make import REPLICATES, measure_row
+from ipv2_bench.benchmark.rows.make import REPLICATES, measure_row, split_rule
 from ipv2_bench.benchmark.rows.row import Row, storable
 from ipv2_bench.errors import InputError
 from ipv2_bench.metrics.uncertainty import draw_slices
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ipv2_bench.metrics.image_set import Measurements
 
 TOLERANCE = 1e-4
-"""Largest difference between a row's value and the one from its images, relative to the value or to the largest of its draws,
-since a distance near 0 is a difference of larger numbers: other processors round otherwise."""
+"""Largest difference between a row's value and the one from its images, relative to the value or to the median size of its
+draws, since a distance near 0 is a difference of larger numbers: other processors round otherwise."""
 
 WEIGHTS_HU = 2.0
 """Largest difference in HU between a row's images and those that its weights give anew."""
@@ -71,6 +71,7 @@ def _check_data(prepared: Prepared, path: Path, row: Row) -> None:
         "window_hu": (prepared.window.low, prepared.window.high),
         "size": prepared.config.data.size,
         "n_train": len(prepared.split.train),
+        "split": split_rule(prepared.config),
     }
     for key, value in own.items():
         stated = getattr(row.provenance, key)
@@ -99,9 +100,9 @@ def _verify(prepared: Prepared, path: Path, row: Row, weights: bool) -> Verdict:
         for name in values.keys() | stated.keys():
             numbers += 1
             own, true = stated.get(name), values.get(name)
-            draws_of_it = expected["replicates"].get(name, ()) if part != "replicates" else ()
-            if own is None or true is None or not _equal(own, true, draws_of_it):
-                problems.append(f"{part}.{name} is {_shown(own, true)} in the row and {_shown(true, own)} from its images")
+            at = _first_difference(own, true, () if part == "n_units" else expected["replicates"].get(name, ()))
+            if at is not None:
+                problems.append(f"{part}.{name} is {_shown(own, at)} in the row and {_shown(true, at)} from its images")
     for name, true in (("n_images", len(images)), ("n_test_patients", draws.patients or None)):
         if getattr(row, name) != true:
             problems.append(f"{name} is {getattr(row, name)} in the row, and there are {true}")
@@ -110,14 +111,18 @@ def _verify(prepared: Prepared, path: Path, row: Row, weights: bool) -> Verdict:
     return Verdict(path.name, tuple(sorted(problems)), numbers)
 
 
-def _equal(value: Any, true: Any, draws: Any = ()) -> bool:
-    """Whether a number, or a list of numbers or nothing, is within the tolerance; ``draws``: of the number."""
-    one, other, scale = (np.array(x, dtype=np.float64) for x in (value, true, [*np.ravel(true), *draws]))
-    scale = scale[np.isfinite(scale)]
-    largest = np.abs(scale).max() if scale.size else 0.0
-    return one.shape == other.shape and np.allclose(
-        one, other, rtol=TOLERANCE, atol=max(1e-9, TOLERANCE * largest), equal_nan=True
-    )
+def _first_difference(value: Any, true: Any, draws: Sequence[float | None]) -> int | None:
+    """Place of the first number that is not within the tolerance; ``None`` where all are. ``draws``: of the measure, if any."""
+    if value is None or true is None:
+        return 0
+    one, other, drawn = (np.atleast_1d(np.array(x, dtype=np.float64)) for x in (value, true, draws))
+    if one.shape != other.shape:
+        return 0
+    drawn = np.abs(drawn[np.isfinite(drawn)])
+    usual = TOLERANCE * float(np.median(drawn)) if drawn.size else 0.0
+    near = np.abs(one - other) <= np.maximum(TOLERANCE * np.abs(other), max(usual, 1e-9))
+    near |= np.isnan(one) & np.isnan(other)
+    return None if near.all() else int(np.argmin(near))
 
 
 def _images(prepared: Prepared, path: Path, set_id: str) -> np.ndarray:
@@ -157,12 +162,13 @@ def _from_weights(prepared: Prepared, row: Row, images: np.ndarray) -> list[str]
     return [f"its weights give images that differ by up to {largest:.3g} HU"] if largest > WEIGHTS_HU else []
 
 
-def _shown(value: Any, other: Any) -> str:
-    """A value; of a list, the first that is not the other's."""
-    if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)) and len(value) == len(other):
-        at = next(i for i, (a, b) in enumerate(zip(value, other, strict=True)) if not _equal(a, b, other))
-        return f"{_shown(value[at], None)} at {at}"
-    return "absent" if value is None else f"{value}"[:40] if isinstance(value, (list, tuple)) else f"{value:.8g}"
+def _shown(value: Any, at: int) -> str:
+    """A value; of a list, the number at a place."""
+    if value is None:
+        return "absent"
+    if not isinstance(value, (list, tuple)):
+        return f"{value:.8g}"
+    return f"{value[at]:.8g} at {at}" if at < len(value) and value[at] is not None else f"nothing at {at}"
 
 
 def report(verdicts: Sequence[Verdict]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipv2_bench.benchmark.rows.lines import baseline
+from ipv2_bench.benchmark.views.line_pairs import LinePair
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.files import csv_text
 
@@ -47,9 +48,12 @@ def differences_csv(view: TableView) -> str:
     rows = []
     for line in view.lines:
         base = baseline(view.lines, line)
-        for name in view.catalogue.columns if base is not None else ():
-            difference = line.difference_to(base, name) if base is not None else None
-            if base is None or difference is None:
+        if base is None:
+            continue
+        pair = LinePair(line, base)
+        for column in view.catalogue.columns.values():
+            difference = pair.difference(column)
+            if difference is None:
                 continue
             rows.append(
                 {
@@ -57,7 +61,7 @@ def differences_csv(view: TableView) -> str:
                     "denoiser": line.denoiser,
                     "strategy": line.strategy,
                     "against": base.name,
-                    "measure": name,
+                    "measure": column.name,
                     "difference": difference.mean,
                     "low": difference.low,
                     "high": difference.high,

@@ -1,4 +1,4 @@
-"""Jinja2 templates of the views: HTML is escaped automatically, Markdown's table marks are."""
+"""Jinja2 templates of the views: what they fill in is escaped automatically, as HTML or as a cell of a Markdown table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 FOLDERS = (Path(__file__).parent / "templates", Path(__file__).parent / "html" / "templates")
 
@@ -14,15 +15,22 @@ FOLDERS = (Path(__file__).parent / "templates", Path(__file__).parent / "html" /
 @lru_cache(maxsize=1)
 def environment() -> jinja2.Environment:
     """The environment of all templates; names that end with ``.html.j2`` are escaped as HTML, ``.md.j2`` as Markdown cells."""
-    made = jinja2.Environment(
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDERS),
         autoescape=lambda name: bool(name and name.endswith(".html.j2")),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
-        finalize=lambda value: "" if value is None else value,
+        finalize=_finalize,
     )
-    made.filters["md"] = markdown_cell
-    return made
+
+
+@jinja2.pass_context
+def _finalize(context: jinja2.runtime.Context, value: Any) -> Any:
+    """What is written of a value: nothing of ``None``, and in a Markdown template a cell, unless it is marked ``safe``."""
+    if value is None:
+        return ""
+    is_markdown = bool(context.name and context.name.endswith(".md.j2"))
+    return markdown_cell(value) if is_markdown and not isinstance(value, Markup) else value
 
 
 def markdown_cell(text: Any) -> str:

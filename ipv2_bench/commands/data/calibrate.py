@@ -22,7 +22,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Calibrate and print the result."""
+    from ipv2_bench.benchmark.prepared import check_settings
+
     config, write = config_of(given), Path(given.write) if given.write else None
+    check_settings(config)  # before anything heavy is imported
     from ipv2_bench.benchmark.tasks.calibrate import calibrate
 
     print(calibrate(config, given.config, given.low_alone, write, progress=not given.quiet))

@@ -16,7 +16,7 @@ ipv2-bench check --download                             fetch the weights of FID
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("words", nargs="*", metavar="DATA|key=value", help="a folder, and settings of data and run")
+    parser.add_argument("settings", nargs="*", metavar="DATA|key=value", help="a folder, and settings of data and run")
     parser.add_argument("--download", action="store_true", help="fetch missing weights, with their hash verified")
     parser.add_argument("--picture", metavar="FILE", help="write a PNG with examples and their masks")
     add_quiet(parser)
@@ -28,8 +28,8 @@ def run(given: argparse.Namespace) -> int:
     from ipv2_bench.errors import InputError
     from ipv2_bench.metrics.weights import weights_folder
 
-    folders = [word for word in given.words if "=" not in word or Path(word).exists()]
-    settings = [word for word in given.words if word not in folders]
+    folders = [word for word in given.settings if "=" not in word or Path(word).exists()]
+    settings = [word for word in given.settings if word not in folders]
     if len(folders) > 1:
         raise InputError(f"check takes one folder: got {' '.join(folders)}")
     config = default_config(settings)
@@ -38,13 +38,14 @@ def run(given: argparse.Namespace) -> int:
 
         print(check_extractors(weights_folder(config.run.weights), given.download))
         return 0
-    from ipv2_bench import registry
-    from ipv2_bench.benchmark.prepared import SOURCES
+    from ipv2_bench.benchmark.prepared import check_source, window_of
 
-    registry.check_options(registry.options_in_text(SOURCES, "paired_dicom"), config.data.options, "check")
+    # Only pairs of DICOM have options that a check uses.
+    check_source(config.data.model_copy(update={"source": "paired_dicom"}), "check")
+    window = window_of(config)
     from ipv2_bench.folders.check.folder import check_folder
 
     picture = Path(given.picture) if given.picture else None
-    text, well = check_folder(Path(folders[0]), config.data, picture, progress=not given.quiet)
+    text, well = check_folder(Path(folders[0]), window, config.data.options, picture, progress=not given.quiet)
     print(text)
     return 0 if well else 2

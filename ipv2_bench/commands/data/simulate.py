@@ -12,6 +12,9 @@ EXAMPLES = """\
 ipv2-bench simulate CT OUT --format dicom               uLDCT, NDCT and truth in OUT/lq, gt and truth
 ipv2-bench simulate CT OUT data.photons=12000           less noise, as PNG of 16 bit"""
 
+INSTEAD = {"data.size": "give --size", "data.root": "give the folder as CT"}
+"""What to do instead of a setting that is given in another way."""
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
@@ -25,14 +28,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Scan and print a summary."""
-    from ipv2_bench import registry
-    from ipv2_bench.benchmark.config import default_config
-    from ipv2_bench.benchmark.prepared import SOURCES
+    from ipv2_bench.benchmark.config import DataSettings, default_config
+    from ipv2_bench.benchmark.prepared import check_source, window_of
+    from ipv2_bench.errors import InputError
 
     config = default_config(given.settings, data={"source": "virtual_scan"})
-    registry.check_options(registry.options_in_text(SOURCES, "virtual_scan"), config.data.options, "virtual scan")
+    for word in given.settings:
+        name = word.partition("=")[0]
+        section, _, key = name.partition(".")
+        own = section == "data" and key and key not in DataSettings.model_fields
+        if name in INSTEAD or (not own and name != "data.window"):
+            instead = INSTEAD.get(name, "leave it out, or give data.window or an option of the virtual scan, data.NAME=value")
+            raise InputError(f"simulate does not use the setting '{name}': {instead}")
+    check_source(config.data, "virtual scan")
+    window = window_of(config)
     from ipv2_bench.folders.simulate import simulate_tree
 
     source, out = Path(given.source), Path(given.out)
-    print(simulate_tree(config, source, out, given.format, given.size, given.grey, progress=not given.quiet).text(out))
+    words = (given.format, given.size, given.grey)
+    print(simulate_tree(config.data.options, window, source, out, *words, progress=not given.quiet).text(out))
     return 0

@@ -21,10 +21,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Split and write."""
-    from ipv2_bench.benchmark.prepared import Slices
+    from ipv2_bench.benchmark.prepared import Slices, check_settings
     from ipv2_bench.data.split import write_split
 
     config = config_of(given)
+    check_settings(config)
     opened = Slices.open(config, progress=not given.quiet)
     write_split(opened.slices, opened.split, config.data.split, Path(given.write))
     split = opened.split

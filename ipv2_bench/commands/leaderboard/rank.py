@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from ipv2_bench.commands.arguments import row_files
+from ipv2_bench.errors import InputError
 
 HELP = "rank rows; those that cannot be compared are in lists of their own"
 EXAMPLES = """\
@@ -25,6 +26,8 @@ def run(given: argparse.Namespace) -> int:
     """Print the lists."""
     from ipv2_bench.benchmark.tasks.rank import rank
 
-    files, _ = row_files(given.rows)
+    files, others = row_files(given.rows)
+    if others:
+        raise InputError(f"'{others[0]}' is no file of a row: name files that end in .json")
     print(rank(files, given.by, given.extra))
     return 0

@@ -13,8 +13,9 @@ from ipv2_bench.data.dicom.patients import RULES as PATIENT_RULES
 from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import content_of, read_tree
 from ipv2_bench.data.findings import Findings
+from ipv2_bench.data.hu_images import rounded_hu
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.second_scan import area_resize
+from ipv2_bench.data.second_scan import area_resize, check_slice
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, scratch
 from ipv2_bench.errors import InputError, refuse
@@ -133,13 +134,10 @@ class PairedDicom(Source):
                 index = len(patient)
                 normal = pair.normal.hu[j].astype(np.float32)
                 normal = normal if pair.same_grid else onto_grid(normal, pair.normal, pair.low)
-                both = np.stack([pair.low.hu[i].astype(np.float32), normal])
-                if both.shape[1] != both.shape[2] or both.shape[1] < size:
-                    raise InputError(
-                        f"slices are {both.shape[2]}×{both.shape[1]}: expected squares of at least {size} (data.size)"
-                    )
+                both = np.stack([pair.low.hu[i], normal]).astype(np.float64)
+                check_slice(both.shape, size)
                 resized = area_resize(torch.from_numpy(both), size)
-                arrays["low"][index], arrays["normal"][index] = resized.numpy()
+                arrays["low"][index], arrays["normal"][index] = rounded_hu(resized.numpy())
                 patient.append(pair.low.patient)
                 mm.append(pair.low.spacing_mm * both.shape[1] / size)
                 stack.append(f"{number}-{run}")

@@ -127,7 +127,7 @@ def draw_body(rng: np.random.Generator) -> Body:
             float(rng.uniform(24, 34)),
             float(rng.uniform(-80, 80)),
         ),
-        texture=rng.standard_normal((LATTICE,) * 3).astype(np.float64),
+        texture=rng.standard_normal((LATTICE,) * 3),
         tubes=tubes,
         airways=airways,
         oesophagus=tube(_OESOPHAGUS, scale, 2.0, rng),

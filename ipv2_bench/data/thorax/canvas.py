@@ -50,28 +50,23 @@ class Canvas:
     def __init__(self, body: Body, z: float, size: int, pixel: float) -> None:
         self.body, self.z, self.size, self.pixel = body, z, size, pixel
         self.t = z / body.height
-        axis = ((np.arange(size) + 0.5 - size / 2) * pixel).astype(np.float64)
-        self.axis = axis
-        across, down = (
-            axis[None, :] - np.float64(body.shift[0]),
-            axis[:, None] - np.float64(body.shift[1]),
-        )
-        cos, sin = np.float64(np.cos(body.roll)), np.float64(np.sin(body.roll))
+        self.axis = (np.arange(size) + 0.5 - size / 2) * pixel
+        across, down = self.axis[None, :] - body.shift[0], self.axis[:, None] - body.shift[1]
+        cos, sin = np.cos(body.roll), np.sin(body.roll)
         self.x, self.y = across * cos + down * sin, down * cos - across * sin
-        self.hu: Array = np.full((size, size), AIR, np.float64)
+        self.hu: Array = np.full((size, size), AIR)
         radius = np.hypot(self.x, self.y)
         angle = np.arctan2(self.x, -self.y)
         profiles = outlines(body, self.t)
         # Distances along the ray overstate those across a slanting wall by the cosine of the slant.
         slant = np.cos(np.arctan(np.gradient(profiles.cage, ANGLES) / profiles.cage))
-        position = (angle + np.float64(np.pi)) * np.float64((ANGLES.size - 1) / (2 * np.pi))
+        position = (angle + np.pi) * ((ANGLES.size - 1) / (2 * np.pi))
         index = np.minimum(position.astype(np.int32), ANGLES.size - 2)
         fraction = position - index
         self.angle = angle
 
-        def at_pixels(profile: NDArray[np.float64]) -> Array:
-            values = profile.astype(np.float64)
-            return values[index] + fraction * np.diff(values)[index]
+        def at_pixels(profile: Array) -> Array:
+            return profile[index] + fraction * np.diff(profile)[index]
 
         across_wall = at_pixels(slant)
         self.cage, self.flesh, self.skin = (
@@ -91,25 +86,25 @@ class Canvas:
     def _texture(self, step: float) -> Array:
         """Smooth noise [size, size], variance about 1: the patient's lattice at ``step`` mm."""
 
-        def weights(position: NDArray[np.float64]) -> Array:
+        def weights(position: NDArray[np.floating]) -> Array:
             # Quadratic B-splines: smooth, and three knots to a sample.
             base = np.rint(position).astype(int)
             rest = position - base
-            matrix = np.zeros((position.size, LATTICE), np.float64)
+            matrix = np.zeros((position.size, LATTICE))
             rows = np.arange(position.size)
             parts = (0.5 * (0.5 - rest) ** 2, 0.75 - rest**2, 0.5 * (0.5 + rest) ** 2)
             for offset, part in zip((-1, 0, 1), parts, strict=True):
                 matrix[rows, (base + offset) % LATTICE] = part
             return matrix
 
-        depth = weights(np.array([self.z / step + 7.3], np.float64))[0]
+        depth = weights(np.array([self.z / step + 7.3]))[0]
         plane = np.tensordot(depth, self.body.texture, axes=1)
-        knots = weights(self.axis / np.float64(step))
-        return np.asarray((knots @ plane @ knots.T) * np.float64(2.45), np.float64)
+        knots = weights(self.axis / step)
+        return (knots @ plane @ knots.T) * 2.45
 
     def cover(self, distance: Array) -> Array:
         """Share of each pixel inside a shape with the signed ``distance`` in mm."""
-        share: Array = np.clip(np.float64(0.5) - distance * np.float64(1 / self.pixel), 0, 1)
+        share: Array = np.clip(0.5 - distance * (1 / self.pixel), 0, 1)
         return share
 
     def paint(self, cover: Array, value: float | Array, box: Box | None = None) -> None:
@@ -120,7 +115,7 @@ class Canvas:
     def paint_bone(self, distance: Array, box: Box, cortex: float, marrow: float | Array) -> None:
         """Paint a bone: a dense shell ``cortex`` mm thick around softer marrow."""
         self.paint(self.cover(distance), CORTEX * self.body.bone, box)
-        self.paint(self.cover(distance + np.float64(cortex)), marrow, box)
+        self.paint(self.cover(distance + cortex), marrow, box)
 
     def box(self, x: float, y: float, reach: float) -> Box:
         """The pixels within ``reach`` mm of a point of the patient."""
@@ -140,7 +135,7 @@ class Canvas:
 
     def rods(self, segments: Segments) -> Array:
         """Share of each pixel [size, size] inside any of the rods."""
-        total = np.zeros(self.size * self.size, np.float64)
+        total = np.zeros(self.size * self.size)
         rods = segments.near(self.z, self.pixel)
         if not rods.radius_start.size:
             return total.reshape(self.size, self.size)
@@ -171,5 +166,5 @@ class Canvas:
         half = self.pixel / 2
         soft = np.where(radius > half, radius**2 + half**2 / 3, (radius + half) ** 3 / (3 * self.pixel))
         share = np.clip(0.5 - distance / self.pixel, 0, 1) * np.minimum(1, radius**2 / soft)
-        np.maximum.at(total, pixel, share.astype(np.float64))
+        np.maximum.at(total, pixel, share)
         return total.reshape(self.size, self.size)

@@ -26,9 +26,9 @@ def paint_chest_cavity(canvas: Canvas, patient: Patient) -> Array:
     cavity = canvas.cover(inner)
     canvas.paint(cavity, FAT + 8 + 10 * canvas.fine[box], box)
     lungs = canvas.cover(smooth_max(inner, -middle.all, 9.0))
-    slope = np.float64(0.22) * y
+    slope = 0.22 * y
     parenchyma = patient.lung_hu + slope + 9 * canvas.coarse[box] + 11 * canvas.fine[box]
-    fissure = canvas.cover(np.abs(fissures(patient, x, y, canvas.t)) - np.float64(0.35))
+    fissure = canvas.cover(np.abs(fissures(patient, x, y, canvas.t)) - 0.35)
     canvas.paint(lungs, parenchyma + 110 * fissure, box)
     canvas.paint(canvas.rods(patient.vessels)[box] * cavity, BLOOD, box)
     _paint_airways(canvas, patient.bronchi)
@@ -57,14 +57,14 @@ def _paint_left_dome(canvas: Canvas, x: Array, y: Array, box: Box, dome: Array, 
         return
     inside = canvas.cover(dome) * cavity
     canvas.paint(inside, MUSCLE, box)
-    inside = canvas.cover(dome + np.float64(2.5)) * cavity
+    inside = canvas.cover(dome + 2.5) * cavity
     canvas.paint(inside, FAT, box)
-    border = y - np.float64(22) - np.float64(0.35) * (np.float64(70) - x) - 3 * canvas.coarse[box]
-    spleen = smooth_max(dome + np.float64(4), np.float64(4) - border, 14.0)
+    border = y - 22 - 0.35 * (70 - x) - 3 * canvas.coarse[box]
+    spleen = smooth_max(dome + 4, 4 - border, 14.0)
     canvas.paint(canvas.cover(spleen) * cavity, SPLEEN, box)
-    stomach = smooth_max(dome + np.float64(6), border + np.float64(4), 22.0)
+    stomach = smooth_max(dome + 6, border + 4, 22.0)
     canvas.paint(canvas.cover(stomach) * cavity, MUSCLE - 6, box)
-    gas = np.maximum(stomach + np.float64(4), y + np.float64(12))
+    gas = np.maximum(stomach + 4, y + 12)
     canvas.paint(canvas.cover(gas) * cavity, AIR + 40, box)
 
 
@@ -81,10 +81,10 @@ def paint_nodules(canvas: Canvas, nodules: NDArray[np.float64], lungs: Array) ->
         if abs(z - canvas.z) >= radius:
             continue
         box = canvas.box(x, y, radius + canvas.pixel)
-        across = (canvas.x[box] - np.float64(x)) ** 2 + (canvas.y[box] - np.float64(y)) ** 2
-        share = canvas.cover(np.sqrt(across + np.float64((z - canvas.z) ** 2)) - np.float64(radius))
+        across = (canvas.x[box] - x) ** 2 + (canvas.y[box] - y) ** 2
+        share = canvas.cover(np.sqrt(across + (z - canvas.z) ** 2) - radius)
         share *= lungs[box]
         # Vessels stay visible inside ground glass: it adds to the lung and never thins denser tissue.
-        canvas.paint(share, np.maximum(canvas.hu[box], np.float64(density)), box)
+        canvas.paint(share, np.maximum(canvas.hu[box], density), box)
         is_nodule[box] |= share >= 0.5
     return is_nodule

@@ -24,7 +24,7 @@ def paint_chest_wall(canvas: Canvas) -> None:
 def _paint_soft_tissue(canvas: Canvas) -> None:
     """Paint skin, subcutaneous fat, and muscles with the fat between them."""
     canvas.paint(canvas.cover(canvas.skin), SKIN)
-    canvas.paint(canvas.cover(canvas.skin + np.float64(1.8)), FAT + 7 * canvas.coarse + 4 * canvas.fine)
+    canvas.paint(canvas.cover(canvas.skin + 1.8), FAT + 7 * canvas.coarse + 4 * canvas.fine)
     flesh = canvas.cover(canvas.flesh)
     canvas.paint(flesh, MUSCLE + 4 * canvas.fine)
     # Fat between the muscles: a broken sheet around the rib cage, septa farther out, the armpits.
@@ -55,7 +55,7 @@ def _paint_clavicles(canvas: Canvas) -> None:
     for side in (-1, 1):
         scale = np.array([side * body.half_width / 125, body.front / 77, body.height, 1.0])
         clavicle = tube(_CLAVICLE, scale, 0.0, None)
-        below_skin = canvas.cover(canvas.flesh + np.float64(3))
+        below_skin = canvas.cover(canvas.flesh + 3)
         canvas.paint(canvas.rods(clavicle) * below_skin, CORTEX * body.bone)
         canvas.paint(canvas.rods(clavicle.widened(1, -2.0)) * below_skin, MARROW + 80)
 
@@ -64,7 +64,7 @@ def _paint_ribs(canvas: Canvas) -> None:
     """Paint the ribs, which slope down from spine to sternum, so that a section cuts each of them obliquely."""
     body = canvas.body
     near = np.nonzero(np.abs(canvas.cage - 6) < 9)
-    angle, out = canvas.angle[near], canvas.cage[near] - np.float64(6)
+    angle, out = canvas.angle[near], canvas.cage[near] - 6
     x, y = canvas.x[near], canvas.y[near]
     forward = 1 - np.abs(angle) / np.pi
     phase = np.where(x < 0, *body.rib_phase)
@@ -76,13 +76,13 @@ def _paint_ribs(canvas: Canvas) -> None:
     norm = np.sqrt(u**2 + v**2)
     distance = norm * (norm - 1) / (np.sqrt((u / thick) ** 2 + (v * slope / tall) ** 2) + 1e-6)
     at_spine = np.abs(x) < 26
-    distance = np.where(at_spine, 30.0, distance).astype(np.float64)
+    distance = np.where(at_spine, 30.0, distance)
     hard = np.clip((0.84 - forward) / 0.03, 0, 1)  # bone, and cartilage near the sternum
     shell = CARTILAGE + hard * (CORTEX * body.bone - CARTILAGE)
     core = CARTILAGE - 30 + hard * (MARROW + 30 - CARTILAGE)
     values = canvas.hu[near]
     values += canvas.cover(distance) * (shell - values)
-    values += canvas.cover(distance + np.float64(1.5)) * (core - values)
+    values += canvas.cover(distance + 1.5) * (core - values)
     canvas.hu[near] = values
 
 
@@ -94,7 +94,7 @@ def _paint_shoulder_blades(canvas: Canvas) -> None:
         return
     for side in (-1, 1):
         centre = side * (2.28 - 0.35 * t)
-        turn = canvas.angle - np.float64(centre)
+        turn = canvas.angle - centre
         near = np.nonzero((np.abs(turn) < 0.5) & (canvas.cage > 8) & (canvas.cage < 70))
         out, along = canvas.cage[near], turn[near] * side
         middle = 22 + 14 * along + 26 * np.clip(-along, 0, 1) * max(0.0, 0.3 - t) * 4
@@ -106,8 +106,8 @@ def _paint_shoulder_blades(canvas: Canvas) -> None:
             plate = np.minimum(plate, np.maximum(ridge, out - middle - 170 * (0.28 - t)))
         plate = np.maximum(plate, canvas.flesh[near] + 4)
         values = canvas.hu[near]
-        values += canvas.cover(plate.astype(np.float64)) * (CORTEX * canvas.body.bone * 0.9 - values)
-        values += canvas.cover((plate + 1.6).astype(np.float64)) * (MARROW + 60 - values)
+        values += canvas.cover(plate) * (CORTEX * canvas.body.bone * 0.9 - values)
+        values += canvas.cover(plate + 1.6) * (MARROW + 60 - values)
         canvas.hu[near] = values
 
 
@@ -116,22 +116,22 @@ def paint_spine(canvas: Canvas) -> None:
     body, t = canvas.body, canvas.t
     middle = spine_y(body, t)
     box = canvas.box(0, middle + 20, 70)
-    x, y = np.abs(canvas.x[box]), canvas.y[box] - np.float64(middle)
+    x, y = np.abs(canvas.x[box]), canvas.y[box] - middle
     phase = (canvas.z - body.rib_phase[0]) / body.rib_gap
     # 1 in the upper half of a vertebra, where pedicles and ribs join it, and 0 at the disc.
     arch = float(np.clip(0.5 + 0.9 * np.cos(2 * np.pi * phase), 0, 1))
     disc = float(np.clip(-1.6 - 2.6 * np.cos(2 * np.pi * phase), 0, 1))
     wide = 15.5 + 3.5 * t
-    vertebra = smooth_max(ellipse(x, y, 0, 0, wide, wide - 1), y - np.float64(wide - 3), 4.0)
+    vertebra = smooth_max(ellipse(x, y, 0, 0, wide, wide - 1), y - (wide - 3), 4.0)
     processes = bar(x, y, (12, 13), (14, 22), 3.6 * arch)
     processes = np.minimum(processes, bar(x, y, (14, 22), (36, 31), 5.0 * arch))
     processes = np.minimum(processes, bar(x, y, (12, 24), (1, 36), 3.4))
     processes = np.minimum(processes, bar(x, y, (0, 36), (0, 50 + 6 * arch), 3.2))
-    processes = np.maximum(processes, canvas.flesh[box] + np.float64(4))
+    processes = np.maximum(processes, canvas.flesh[box] + 4)
     canvas.paint_bone(processes, box, 1.6, MARROW + 60)
     marrow = MARROW * body.bone + 13 * canvas.fine[box]
     canvas.paint(canvas.cover(vertebra), CORTEX * body.bone * 0.75 * (1 - disc) + 95 * disc, box)
-    canvas.paint(canvas.cover(vertebra + np.float64(1.3)), marrow * (1 - disc) + 85 * disc, box)
+    canvas.paint(canvas.cover(vertebra + 1.3), marrow * (1 - disc) + 85 * disc, box)
     canal = ellipse(x, y, 0, wide + 6, 10.5, 8.5)
     canvas.paint(canvas.cover(canal), FAT + 60, box)
-    canvas.paint(canvas.cover(canal + np.float64(1.6)), CORD, box)
+    canvas.paint(canvas.cover(canal + 1.6), CORD, box)

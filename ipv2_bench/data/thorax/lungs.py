@@ -60,7 +60,7 @@ def _lung_points(body: Body, step: float, rng: np.random.Generator) -> NDArray[n
         border = smooth_max(canvas.cage, -not_lung, 9.0)
         keep = border < -3
         layers.append(np.stack([x[keep], y[keep], np.full(keep.sum(), z), border[keep]], axis=1))
-    return np.concatenate(layers).astype(float)
+    return np.concatenate(layers)
 
 
 def _tree(root: NDArray[np.float64], targets: NDArray[np.float64], leaf: float, rng: np.random.Generator) -> Segments:

@@ -79,6 +79,6 @@ def _paint_table(canvas: Canvas) -> None:
     upper = top - curvature * across**2
     lower = top + depth - 0.2 * curvature * across**2
     inside = np.maximum(upper - down, down - lower)
-    inside = np.maximum(inside, np.abs(across) - np.float64(212)).astype(np.float64)
+    inside = np.maximum(inside, np.abs(across) - 212)
     canvas.paint(canvas.cover(inside), shell)
-    canvas.paint(canvas.cover(inside + np.float64(2.4)), -940.0)
+    canvas.paint(canvas.cover(inside + 2.4), -940.0)

@@ -41,13 +41,11 @@ class Segments:
 
     def distance(self, x: Array, y: Array, z: float) -> tuple[Array, Array]:
         """Signed distance of points of the plane ``z`` to a rod (one for all points, or one for each), and its radius there."""
-        run = (self.end - self.start).astype(np.float64)
-        start = self.start.astype(np.float64)
-        px, py, pz = x - start[:, 0], y - start[:, 1], np.float64(z) - start[:, 2]
-        square = (run * run).sum(1) + np.float64(1e-9)
+        run = self.end - self.start
+        px, py, pz = x - self.start[:, 0], y - self.start[:, 1], z - self.start[:, 2]
+        square = (run * run).sum(1) + 1e-9
         along = np.clip((px * run[:, 0] + py * run[:, 1] + pz * run[:, 2]) / square, 0, 1)
-        first = self.radius_start.astype(np.float64)
-        radius = first + along * (self.radius_end.astype(np.float64) - first)
+        radius = self.radius_start + along * (self.radius_end - self.radius_start)
         gap = (px - along * run[:, 0]) ** 2 + (py - along * run[:, 1]) ** 2 + (pz - along * run[:, 2]) ** 2
         return np.sqrt(gap) - radius, radius
 

@@ -12,26 +12,26 @@ def ellipse(x: Array, y: Array, cx: float, cy: float, a: float, b: float, degree
     """Signed distance (to first order at the edge) to an ellipse with centre (cx, cy), half axes a and b, turned by an angle."""
     a, b = max(a, 0.05), max(b, 0.05)
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    dx, dy = x - np.float64(cx), y - np.float64(cy)
-    u = (dx * np.float64(cos) + dy * np.float64(sin)) * np.float64(1 / a)
-    v = (dy * np.float64(cos) - dx * np.float64(sin)) * np.float64(1 / b)
+    dx, dy = x - cx, y - cy
+    u = (dx * cos + dy * sin) * (1 / a)
+    v = (dy * cos - dx * sin) * (1 / b)
     norm = np.sqrt(u * u + v * v)
-    gradient = np.sqrt((u * np.float64(1 / a)) ** 2 + (v * np.float64(1 / b)) ** 2) + np.float64(1e-6)
+    gradient = np.sqrt((u * (1 / a)) ** 2 + (v * (1 / b)) ** 2) + 1e-6
     distance: Array = norm * (norm - 1) / gradient
     return distance
 
 
 def bar(x: Array, y: Array, start: tuple[float, float], end: tuple[float, float], radius: float) -> Array:
     """Signed distance to a bar with round ends."""
-    dx, dy = np.float64(end[0] - start[0]), np.float64(end[1] - start[1])
-    px, py = x - np.float64(start[0]), y - np.float64(start[1])
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    px, py = x - start[0], y - start[1]
     along = np.clip((px * dx + py * dy) / (dx * dx + dy * dy), 0, 1)
-    distance: Array = np.hypot(px - along * dx, py - along * dy) - np.float64(radius)
+    distance: Array = np.hypot(px - along * dx, py - along * dy) - radius
     return distance
 
 
 def smooth_max(a: Array, b: Array, width: float) -> Array:
     """The larger of two distances, rounded over ``width`` mm where they cross: the intersection of two shapes."""
-    blend = np.maximum(np.float64(width) - np.abs(a - b), 0)
-    rounded: Array = np.maximum(a, b) + blend * blend * np.float64(0.25 / width)
+    blend = np.maximum(width - np.abs(a - b), 0)
+    rounded: Array = np.maximum(a, b) + blend * blend * (0.25 / width)
     return rounded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,7 @@ from ipv2_bench.physics.intensity import Window
 def check_tree(root: Path, window: Window, progress: bool) -> Checked:
     """Check a tree of series."""
     tree = scan_tree(root, progress)
-    findings = Findings()
-    _find(tree, findings)
-    checked = Checked(_heading(tree), [_series_table(tree, window)], [*tree.findings, *findings.list()])
+    checked = Checked(_heading(tree), [_series_table(tree, window)], _findings(tree))
     checked.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
     return checked
 
@@ -34,18 +33,18 @@ def _heading(tree: Tree, what: str = "") -> str:
     return f"{what}{tree.files} DICOM files: {slices} slices in {len(tree.series)} series without a problem{left}"
 
 
-def _find(tree: Tree, findings: Findings, prefix: str = "") -> None:
+def _findings(tree: Tree) -> list[Finding]:
+    """What is wrong with the files of a tree, its series, and copies among them."""
     whose = group_patients({s.key: s.belonging for s in tree.series})
-    own = Findings()
+    findings = Findings()
     for series in tree.series:
-        check_series(series, own)
+        check_series(series, findings)
     check_copies(
         (Copy(s.names[i], content_hash(image), whose[s.key]) for s in tree.series for i, image in enumerate(s.hu)),
-        own,
+        findings,
         "patient",
     )
-    for f in own.list():
-        findings.add(prefix + f.name, f.kind, f.text)
+    return [*tree.findings, *findings.list()]
 
 
 def _series_table(tree: Tree, window: Window) -> str:
@@ -98,8 +97,7 @@ def check_dicom_pairs(root: Path, options: Mapping[str, Any], window: Window, pr
     findings = Findings()
     for side, tree in trees.items():
         checked.tables.append(f"{side}:\n" + _series_table(tree, window))
-        checked.findings += [Finding(f.kind, f"{side}/{f.name}", f.text, f.more) for f in tree.findings]
-        _find(tree, findings, f"{side}/")
+        checked.findings += [replace(f, name=f"{side}/{f.name}") for f in _findings(tree)]
     by, tolerance = str(options.get("match_by", "patient_id")), float(options.get("tolerance_mm", 1.0))
     pairs = match(trees["lq"].series, trees["gt"].series, by, tolerance, findings)
     examples = []

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from ipv2_bench.benchmark.config import DataSettings
 from ipv2_bench.benchmark.views.figures import panel
 from ipv2_bench.data.findings import KINDS, Finding
 from ipv2_bench.errors import InputError
 from ipv2_bench.folders.check.dicom import check_dicom_pairs, check_tree
 from ipv2_bench.folders.check.png import check_png_pairs
+from ipv2_bench.folders.pairs import PNG_FILES
 from ipv2_bench.physics.intensity import Window
 
 
-def check_folder(root: Path, data: DataSettings, picture: Path | None, progress: bool = True) -> tuple[str, bool]:
+def check_folder(
+    root: Path, window: Window, options: Mapping[str, Any], picture: Path | None, progress: bool = True
+) -> tuple[str, bool]:
     """Read a folder once and say what is wrong with it.
 
     Parameters
     ----------
     root
         Folder with ``lq`` and ``gt`` of PNG or DICOM pairs, at any depth for PNG; or a tree of DICOM series.
-    data
-        Its window, and options of ``paired_dicom`` for pairs of DICOM.
+    window
+        HU of its images.
+    options
+        Of ``paired_dicom``, for pairs of DICOM.
     picture
         PNG file for examples with their masks; none for ``None``.
     progress
@@ -40,11 +45,10 @@ def check_folder(root: Path, data: DataSettings, picture: Path | None, progress:
     """
     if not root.is_dir():
         raise InputError(f"the folder {root} does not exist: name a tree of DICOM series, or of PNG pairs in lq and gt")
-    window = Window(*data.window)
-    if any(True for lq in root.rglob("lq") if lq.is_dir() for _ in lq.glob("*.png")):
+    if any(True for lq in root.rglob("lq") if lq.is_dir() for _ in lq.glob(PNG_FILES)):
         checked = check_png_pairs(root, window, progress)
     elif (root / "lq").is_dir() and (root / "gt").is_dir():
-        checked = check_dicom_pairs(root, data.options, window, progress)
+        checked = check_dicom_pairs(root, options, window, progress)
     else:
         checked = check_tree(root, window, progress)
     report = [checked.heading, "", *checked.tables, _summary(checked.findings)]

@@ -26,7 +26,7 @@ class LungEdge(TruthMeasure):
     are averaged, so that a misplaced border does not count as blur.
     """
 
-    version = 2
+    version = 3
     order = 50
     summed = ("edge", "edge_count", "edge_truth", "edge_truth_count")
     columns = (
@@ -38,10 +38,15 @@ class LungEdge(TruthMeasure):
     )  # fmt: skip
 
     def of_slice(self, hu: np.ndarray, truth: SliceTruth) -> Statistics:
-        """Sum of HU and number of pixels in each bin of distance, of image and truth, with their pieces aligned."""
+        """Sum of HU and number of pixels in each bin of distance, of image and truth, with their pieces aligned.
+
+        NaN where the slice shows no border.
+        """
         from ipv2_bench.metrics.lung_border import REACH, STEP, bins
 
         border = truth.anatomy.lung_border
+        if not len(border.pixels):
+            return {name: np.full(bins(), np.nan) for name in self.summed}
         shifts = piece_shifts(hu, truth.hu, border)
         statistics: Statistics = {}
         for name, image, shift in (("edge", hu, shifts), ("edge_truth", truth.hu, np.zeros_like(shifts))):
@@ -75,7 +80,7 @@ def piece_shifts(hu: np.ndarray, truth_hu: np.ndarray, border: LungBorder) -> np
 
     from ipv2_bench.metrics.lung_border import LARGEST_SHIFT
 
-    pieces = int(border.piece.max()) + 1 if len(border.piece) else 0
+    pieces = int(border.piece.max()) + 1
     near = np.abs(border.distance) <= MATCHED
     piece, normal = border.piece[near], border.normal[:, near]
     at = np.stack(np.unravel_index(border.pixels[near], hu.shape)).astype(np.float64)

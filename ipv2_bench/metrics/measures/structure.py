@@ -34,7 +34,7 @@ class Structure(LabelMeasure):
     A label is no truth: where it is misaligned or noisy, these metrics reward images that are so, too.
     """
 
-    version = 1
+    version = 2
     order = 10
     columns = tuple(
         Column(
@@ -77,7 +77,8 @@ def _metrics() -> dict[str, Callable[[Any, Any], Any]]:
         "ssim_label": lambda x, y: tm.structural_similarity_index_measure(x, y, data_range=1.0),
         "rmse_label": lambda x, y: ((x - y) ** 2).mean().sqrt(),
         "ms_ssim_label": lambda x, y: tm.multiscale_structural_similarity_index_measure(x, y, data_range=1.0),
-        "vif_label": lambda x, y: tm.visual_information_fidelity(x, y),
+        # Its visual noise, a variance of 2, is meant for grey levels of 0..255 (Sheikh & Bovik 2006).
+        "vif_label": lambda x, y: tm.visual_information_fidelity(255.0 * x, 255.0 * y),
         "fsim_label": lambda x, y: piq.fsim(x, y, data_range=1.0, chromatic=False),
         "gmsd_label": lambda x, y: piq.gmsd(x, y, data_range=1.0),
         "iw_ssim_label": lambda x, y: piq.information_weighted_ssim(x, y, data_range=1.0),

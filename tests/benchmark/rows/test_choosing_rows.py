@@ -3,89 +3,26 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from ipv2_bench.benchmark.config import Config, load_config
-from ipv2_bench.benchmark.rows.choose import set_aside
-from ipv2_bench.benchmark.rows.files import read_row
-from ipv2_bench.benchmark.rows.row import SCHEMA, SHARED, Row
-from ipv2_bench.benchmark.tables import load_tables
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.rows.row import SCHEMA, SHARED
 from ipv2_bench.benchmark.tasks.render import render_rows
 from ipv2_bench.cli import main
 from ipv2_bench.errors import InputError
+from tests.benchmark.examples import change
 from tests.conftest import Smoke
-
-
-@pytest.fixture
-def board(smoke: Smoke, tmp_path: Path) -> tuple[Config, Path]:
-    """A leaderboard with the rows of Table 2 alone, and one of them."""
-    config = load_config("smoke", [f"run.out={tmp_path}", "tables=[table2.yaml]"])
-    rows = tmp_path / config.name / "rows"
-    rows.mkdir(parents=True)
-    for path in sorted((smoke.out / "rows").glob("*.json")):
-        if json.loads(path.read_text(encoding="utf-8"))["denoiser"] is None:
-            shutil.copy(path, rows)
-    views, _ = render_rows(config)
-    assert len(views["table2"].lines) == 4
-    return config, next(p for p in sorted(rows.iterdir()) if "-IPv1-" in p.name)
-
-
-def change(path: Path, to: Path | None = None, **changes: object) -> None:
-    row = json.loads(path.read_text(encoding="utf-8"))
-    for key, value in changes.items():
-        (row if key in row else row["provenance"])[key] = value
-    (to or path).write_text(json.dumps(row), encoding="utf-8")
 
 
 def test_two_rows_of_one_line_are_refused(board: tuple[Config, Path]) -> None:
     config, path = board
     change(path, path.with_name("other.json"))
     with pytest.raises(
-        InputError, match=r"-IPv1-NDCT-seed0.json and other.json are both of IPv1\(NDCT\), seed 0, against NDCT: remove"
+        InputError, match=r"-IPv1-NDCT-seed0-\w+.json and other.json are both of IPv1\(NDCT\), seed 0, against NDCT: remove"
     ):
         render_rows(config)
-
-
-def written_of(config: Config) -> dict[Path, Row]:
-    return {p: read_row(p) for p in sorted((config.out / "rows").glob("*.json"))}
-
-
-@pytest.mark.parametrize(
-    "changes", [{}, {"data_manifest": "0" * 64}, {"reference": "0" * 16}], ids=["the same", "of other data", "to another label"]
-)
-def test_another_row_of_a_new_rows_line_is_set_aside(board: tuple[Config, Path], changes: dict) -> None:
-    config, path = board
-    written, tables = written_of(config), load_tables(config)
-    other = path.with_name("other.json")
-    change(path, other, **changes)
-    content = other.read_bytes()
-    assert set_aside(config.out, tables, config, written) == [path.parent / "set_aside" / "other.json"]
-    assert (path.parent / "set_aside" / "other.json").read_bytes() == content and not other.exists()
-    assert len(render_rows(config)[0]["table2"].lines) == 4
-
-
-def test_where_a_line_got_no_new_row_an_old_one_of_other_data_is_set_aside(board: tuple[Config, Path]) -> None:
-    config, path = board
-    written = {p: row for p, row in written_of(config).items() if p != path}
-    assert set_aside(config.out, load_tables(config), config, written) == []  # it can stand beside the new ones
-    change(path, data_manifest="0" * 64)
-    assert [p.name for p in set_aside(config.out, load_tables(config), config, written)] == [path.name]
-    assert len(render_rows(config)[0]["table2"].lines) == 3
-
-
-def test_rows_of_other_lines_seeds_and_budgets_stay(board: tuple[Config, Path]) -> None:
-    config, path = board
-    written = written_of(config)
-    budget = written[path].provenance.budget.model_dump(mode="json")
-    other = {"seed": {"seed": 7}, "line": {"strategy": "IPv1+2"}, "budget": {"budget": {**budget, "steps": 1}}}
-    for name, changes in other.items():
-        change(path, path.with_name(f"{name}.json"), **{"data_manifest": "0" * 64, **changes})
-    (path.parent / "notes.json").write_text("[]", encoding="utf-8")
-    assert set_aside(config.out, load_tables(config), config, written) == []
-    assert len(list(path.parent.glob("*.json"))) == len(written) + 4
 
 
 @pytest.mark.parametrize("key", [*SHARED, "extractors"])

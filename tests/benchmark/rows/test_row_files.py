@@ -1,9 +1,9 @@
-"""Rows as files: their schema, their text, and earlier rows that make way."""
+"""Rows as files: their schema, and their text."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from ipv2_bench.benchmark.rows.files import read_row, remove_superseded, row_text, write_row
-from ipv2_bench.benchmark.rows.row import SCHEMA, Row, schema, storable
+from ipv2_bench.benchmark.rows.files import read_row, row_text, write_row
+from ipv2_bench.benchmark.rows.row import SCHEMA, Row, RowDenoiser, schema, storable
 from ipv2_bench.errors import InputError
 from tests.benchmark.examples import a_row
 from tests.conftest import Smoke
@@ -24,7 +24,7 @@ def test_a_row_survives_its_file(tmp_path: Path) -> None:
     drawn = {"z": np.array([1 / 3, np.nan, np.inf, -1e9])}
     row = a_row(3, title="a [1,2] b", replicates=drawn, fd_randconv=1.5, psnr_db=-2e-7)
     path = write_row(tmp_path, row)
-    assert path.parent == tmp_path / "rows" and path.name == f"{'1' * 16}-IPv2-NDCT-seed3.json"
+    assert path.parent == tmp_path / "rows" and re.fullmatch(r"fm-IPv2-NDCT-seed3-[0-9a-f]{16}\.json", path.name)
     again = read_row(path)
     assert again.model_dump() == row.model_dump()
     text = path.read_text(encoding="utf-8")
@@ -117,34 +117,13 @@ def write(path: Path, row: Row, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(row_text(row)) | changes))
 
 
-def test_rows_of_earlier_code_give_way_and_all_others_stay(tmp_path: Path) -> None:
-    now = a_row(fd_randconv=1.0)
-    path = write_row(tmp_path, now)
-    folder = path.parent
-    longer = now.provenance.model_copy(update={"budget": now.provenance.budget.model_copy(update={"steps": 99})})
-    write(folder / "earlier.json", now, images="0" * 16)
-    write(folder / "longer.json", now, provenance=json.loads(longer.model_dump_json()))
-    write(folder / "seed.json", now, seed=5)
-    write(folder / "theirs.json", now, denoiser={"key": "their:Own", "title": "FM", "variant_of": None})
-    (folder / "broken.json").write_text("{")
-    (folder / "list.json").write_text("[]")
-    assert remove_superseded({path: now}) == 1
-    kept = {"longer.json", "seed.json", "theirs.json", "broken.json", "list.json"}
-    assert {p.name for p in folder.glob("*.json")} == {path.name} | kept
-    assert remove_superseded({path: now}) == 0 and remove_superseded({}) == 0
-
-
-def test_a_row_of_the_schema_before_gives_way_to_the_same_line(smoke: Smoke, tmp_path: Path) -> None:
-    """Schema 4 had the key of the denoiser beside its title, the split as a list, and epochs beside steps."""
-    path = next(p for p in sorted((smoke.out / "rows").glob("*.json")) if read_row(p).denoiser_key == "fm")
-    folder = tmp_path / "rows"
-    folder.mkdir()
-    shutil.copy(path, folder)
-    row = read_row(path)
-    came = json.loads(path.read_text(encoding="utf-8"))["provenance"]
-    budget = {k: v for k, v in came["budget"].items() if v is not None} | {"epochs": 200}
-    came |= {"split": list(came["split"].values()), "budget": budget}
-    write(folder / "earlier.json", row, schema=4, images="0" * 16, denoiser="FM", denoiser_key="fm", provenance=came)
-    write(folder / "longer.json", row, schema=4, denoiser="FM", denoiser_key="fm", provenance={**came, "budget": {"steps": 9}})
-    assert remove_superseded({folder / path.name: row}) == 1
-    assert {p.name for p in folder.glob("*.json")} == {path.name, "longer.json"}
+def test_rows_with_the_same_images_have_files_of_their_own(tmp_path: Path) -> None:
+    """Labels may be the same for all seeds and budgets, and the images of a variant the same as of what it varies."""
+    one = a_row()
+    longer = one.provenance.model_copy(update={"budget": one.provenance.budget.model_copy(update={"steps": 99})})
+    variant = one.model_copy(update={"denoiser": RowDenoiser(key="fm_same", title="FM, same", variant_of="fm")})
+    others = [one.model_copy(update={"seed": 1}), one.model_copy(update={"provenance": longer}), variant]
+    elsewhere = one.provenance.model_copy(update={"commit": "f" * 40, "packages": {"torch": "1"}, "processor": "another"})
+    assert len({write_row(tmp_path, row) for row in (one, *others)}) == 4
+    assert write_row(tmp_path, one.model_copy(update={"provenance": elsewhere})) == write_row(tmp_path, one)
+    assert write_row(tmp_path, one).name.startswith("fm-IPv2-NDCT-seed0-")

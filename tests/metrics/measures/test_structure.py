@@ -35,6 +35,18 @@ def test_psnr_and_rmse_by_hand_and_worse_images_score_worse(pair: tuple[np.ndarr
         assert all(column.better(value, than) for value, than in pairs), column.name
 
 
+def test_vif_is_that_of_another_library_and_falls_with_little_noise(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    import piq
+    import torch
+
+    label = pair[1][:1]
+    image = (label + np.random.default_rng(2).normal(0, 0.05, label.shape)).clip(0, 1).astype(np.float32)
+    (value,) = structure(image, label)["vif_label"]
+    expected = float(piq.vif_p(torch.from_numpy(image)[None], torch.from_numpy(label)[None], data_range=1.0))
+    assert value == pytest.approx(expected, rel=1e-4)
+    assert value < 0.6  # with the images in [0, 1] it would be almost 1
+
+
 def test_equal_images_are_perfect_and_finite(pair: tuple[np.ndarray, np.ndarray]) -> None:
     columns = structure(pair[1], pair[1])
     assert (columns.pop("psnr_label_db") == EQUAL_DB).all()

@@ -16,9 +16,9 @@ from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.benchmark.views.html.palette import Palette
 from ipv2_bench.benchmark.views.html.picture_file import PictureFile, picture_path, write_pictures
 from ipv2_bench.benchmark.views.html.pictures import draw_pictures
-from ipv2_bench.benchmark.views.html.sections.cost import Cost, cost_section
-from ipv2_bench.benchmark.views.html.sections.outcome import Outcome, outcome
-from ipv2_bench.benchmark.views.html.sections.pictures import Pictures, pictures_section
+from ipv2_bench.benchmark.views.html.sections.cost import CostSection, cost_section
+from ipv2_bench.benchmark.views.html.sections.outcome import OutcomeSection, outcome_section
+from ipv2_bench.benchmark.views.html.sections.pictures import PicturesSection, pictures_section
 from ipv2_bench.benchmark.views.html.sections.provenance import provenance_facts
 from ipv2_bench.benchmark.views.html.sections.study import StudySection, study_section
 from ipv2_bench.benchmark.views.html.sections.tables import TableSection, table_section
@@ -63,10 +63,10 @@ class Page:
     facts: tuple[str, ...]
     meaningful: bool
     links: tuple[Link, ...]
-    outcome: Outcome
-    pictures: Pictures | None
+    outcome: OutcomeSection
+    pictures: PicturesSection | None
     tables: tuple[TableSection, ...]
-    cost: Cost | None
+    cost: CostSection | None
     study: StudySection | None
     provenance: dict[str, str]
 
@@ -114,7 +114,7 @@ def page(
         facts=_facts(every_row),
         meaningful=every_row[0].provenance.meaningful,
         links=tuple(links),
-        outcome=outcome(views),
+        outcome=outcome_section(views),
         pictures=pictures_section(pictures) if pictures else None,
         tables=tuple(table_section(view, palette) for view in views),
         cost=cost,

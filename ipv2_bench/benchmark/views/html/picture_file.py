@@ -23,13 +23,13 @@ GROUPS = {
 Group = Literal["scan", "input", "label", "output"]
 
 
-class Record(BaseModel):
+class PicturePart(BaseModel):
     """Base of everything in the file: immutable and closed to unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Spot(Record):
+class Spot(PicturePart):
     """A spot of a slice that an arrow points to: its region, and a part around it that is magnified.
 
     Attributes
@@ -50,7 +50,7 @@ class Spot(Record):
     side: int
 
 
-class Picture(Record):
+class Picture(PicturePart):
     """An image set's slice: its group and title, the whole slice and the part of each spot as WebP in base64."""
 
     group: Group
@@ -59,7 +59,7 @@ class Picture(Record):
     parts: tuple[Base64, ...]
 
 
-class PictureSlice(Record):
+class PictureSlice(PicturePart):
     """One example slice through all image sets.
 
     Attributes
@@ -80,7 +80,7 @@ class PictureSlice(Record):
     pictures: tuple[Picture, ...]
 
 
-class PictureFile(Record):
+class PictureFile(PicturePart):
     """All pictures of a page.
 
     Attributes

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ipv2_bench.benchmark.views.html.charts.drawing import TONES, WIDTH, Chart, Label
 from ipv2_bench.benchmark.views.html.charts.scale import Scale, Tick, scale, short, ticks_of
 
-WIDTH, ROW, AXIS = 340.0, 20.0, 22.0
-"""Width of a chart, height of a row and of the axis below, in units of the drawing."""
-
-TONES = 6
-"""Number of colours that style.css has for lines."""
+ROW, AXIS = 20.0, 22.0
+"""Height of a row and of the axis below, in units of the drawing."""
 
 
 @dataclass(frozen=True)
@@ -61,17 +59,7 @@ class Whisker:
 
 
 @dataclass(frozen=True)
-class Label:
-    """Text at a position."""
-
-    text: str
-    x: float
-    y: float
-    anchor: str = "start"
-
-
-@dataclass(frozen=True)
-class Row:
+class BarRow:
     """One row as it is drawn.
 
     Attributes
@@ -105,33 +93,23 @@ class Row:
 
 
 @dataclass(frozen=True)
-class BarChart:
+class BarChart(Chart):
     """A chart of bars, or of paired differences.
 
     Attributes
     ----------
-    key
-        A unique part of element ids.
-    title, caption, description
-        Its title, the text above it, and everything that it shows in words.
     of_differences
         Whether rows are differences beside the line of zero, and not bars from zero.
-    width, height, indent, bottom
-        Of the drawing, of names under a group, and the lower edge of the last row.
+    indent, bottom
+        Of names under a group, and the lower edge of the last row.
     rows, ticks, sides
         What is drawn.
     """
 
-    key: str
-    title: str
-    caption: str
-    description: str
     of_differences: bool
-    width: float
-    height: float
     indent: float
     bottom: float
-    rows: tuple[Row, ...]
+    rows: tuple[BarRow, ...]
     ticks: tuple[Tick, ...]
     sides: tuple[Label, ...]
 
@@ -175,9 +153,9 @@ def _chart(key: str, title: str, caption: str, bars: Sequence[Bar], sides: tuple
         title=title,
         caption=caption,
         description="; ".join(bar.description for bar in bars),
-        of_differences=of_differences,
         width=WIDTH,
         height=top + AXIS + (14 if sides else 0),
+        of_differences=of_differences,
         indent=indent,
         bottom=top,
         rows=tuple(rows),
@@ -186,11 +164,11 @@ def _chart(key: str, title: str, caption: str, bars: Sequence[Bar], sides: tuple
     )
 
 
-def _row(bar: Bar, heading: Label | None, axis: Scale, top: float, letters: int, of_differences: bool) -> Row:
+def _row(bar: Bar, heading: Label | None, axis: Scale, top: float, letters: int, of_differences: bool) -> BarRow:
     start, end = sorted((axis(0.0), axis(bar.value)))
     judged = ("good" if bar.better else "bad") + (" firm" if bar.certain else "")
     sign = "+" if of_differences and bar.value > 0 else ""
-    return Row(
+    return BarRow(
         heading=heading,
         description=bar.description,
         name=_cut(bar.name, letters),

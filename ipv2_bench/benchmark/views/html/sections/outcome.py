@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ipv2_bench.benchmark.views.html.charts.bars import Bar, BarChart, differences
 from ipv2_bench.benchmark.views.html.main_measures import TRUE_ERROR, asked, charted, main_distance, prices
-from ipv2_bench.benchmark.views.html.sections.comparisons import Pair, pairs_of, relative_range
+from ipv2_bench.benchmark.views.html.sections.comparisons import Comparison, comparisons_of, relative_range
 from ipv2_bench.benchmark.views.sentences import tallies
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.metrics.base import Column
@@ -71,7 +71,7 @@ class Direction:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OutcomeSection:
     """The section; ``certainty`` is ``None`` where no line has another to be compared with."""
 
     answers: tuple[Answer, ...]
@@ -82,17 +82,17 @@ class Outcome:
     directions: tuple[Direction, ...]
 
 
-def outcome(views: Sequence[TableView]) -> Outcome:
+def outcome_section(views: Sequence[TableView]) -> OutcomeSection:
     """The section, from the first table of denoised images whose lines can be compared."""
     for view in views:
-        if not view.table.of_labels and (pairs := pairs_of(view)):
+        if not view.table.of_labels and (pairs := comparisons_of(view)):
             break
     else:
-        return Outcome((), None, (), (), (), ())
+        return OutcomeSection((), None, (), (), (), ())
     questions = list(dict.fromkeys(pair.question for pair in pairs))
     columns = asked(view)
     by_question = {q: [pair for pair in pairs if pair.question == q] for q in questions}
-    return Outcome(
+    return OutcomeSection(
         answers=tuple(_answer(view, question, own) for question, own in by_question.items()),
         certainty=_certainty(pairs[0]),
         headings=tuple(column.heading for column in columns),
@@ -102,7 +102,7 @@ def outcome(views: Sequence[TableView]) -> Outcome:
     )
 
 
-def _answer(view: TableView, question: str, pairs: Sequence[Pair]) -> Answer:
+def _answer(view: TableView, question: str, pairs: Sequence[Comparison]) -> Answer:
     distance, improvements = main_distance(view), []
     for column in asked(view):
         count = _improved(pairs, column)
@@ -113,7 +113,7 @@ def _answer(view: TableView, question: str, pairs: Sequence[Pair]) -> Answer:
     return Answer(question, tuple(improvements), _prices(view, pairs))
 
 
-def _prices(view: TableView, pairs: Sequence[Pair]) -> tuple[Count, ...]:
+def _prices(view: TableView, pairs: Sequence[Comparison]) -> tuple[Count, ...]:
     """What gets worse with an interval that excludes zero: what the paper's own measures do not see."""
     counts = []
     for column in prices(view):
@@ -124,7 +124,7 @@ def _prices(view: TableView, pairs: Sequence[Pair]) -> tuple[Count, ...]:
     return tuple(counts)
 
 
-def _improved(pairs: Sequence[Pair], column: Column) -> Count | None:
+def _improved(pairs: Sequence[Comparison], column: Column) -> Count | None:
     judged = [pair for pair in pairs if pair.has(column)]
     if not judged:
         return None
@@ -132,7 +132,7 @@ def _improved(pairs: Sequence[Pair], column: Column) -> Count | None:
     return Count(column.heading, len(better), len(judged), sum(pair.is_certain(column) for pair in better))
 
 
-def _certainty(pair: Pair) -> Certainty:
+def _certainty(pair: Comparison) -> Certainty:
     seeds, sample = len(pair.line.seeds), pair.line.sample
     if sample is None:
         return Certainty(None, seeds, False)
@@ -141,7 +141,7 @@ def _certainty(pair: Pair) -> Certainty:
     return Certainty(words.get(patients, f"{patients} test patients"), seeds, min(seeds, patients or 1) < FEW)
 
 
-def _chart(by_question: dict[str, list[Pair]], column: Column) -> BarChart | None:
+def _chart(by_question: dict[str, list[Comparison]], column: Column) -> BarChart | None:
     bars = []
     for pair in (pair for own in by_question.values() for pair in own if pair.has(column)):
         ends = pair.difference(column)

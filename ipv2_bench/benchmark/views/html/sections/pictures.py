@@ -37,7 +37,7 @@ class GallerySlice:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PicturesSection:
     """The section.
 
     Attributes
@@ -60,10 +60,10 @@ class Pictures:
     slices: tuple[GallerySlice, ...]
 
 
-def pictures_section(file: PictureFile) -> Pictures:
+def pictures_section(file: PictureFile) -> PicturesSection:
     """The section of a page's pictures."""
     first = file.slices[0].pictures
-    return Pictures(
+    return PicturesSection(
         window=minus(f"{file.hu[0]:.0f} to {file.hu[1]:.0f} HU"),
         quality=file.quality,
         seed=file.seed,

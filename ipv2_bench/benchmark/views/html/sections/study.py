@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ipv2_bench.benchmark.views.html.charts.points import Point, PointChart, points
+from ipv2_bench.benchmark.views.html.charts.points import ChartPoint, PointChart, points
 from ipv2_bench.benchmark.views.html.charts.scale import minus, short
 from ipv2_bench.benchmark.views.html.main_measures import TRUE_ERROR
 from ipv2_bench.benchmark.views.table_view import TableView
@@ -133,7 +133,7 @@ def _against_error(sets: Sequence[RowText], distance: str, catalogue: Catalogue)
         trained = s["trained"] == "1"
         x, y = float(s[distance + TO_NDCT]), float(s[TRUE_ERROR])
         label = s["images"] if s["images"] in NAMED else None
-        shown.append(Point(s["images"], x, y, tone=1, label=label, hollow=not trained))
+        shown.append(ChartPoint(s["images"], x, y, tone=1, label=label, hollow=not trained))
     title = "The distance beside the true error"
     across, up = f"{_heading(catalogue, distance)} to the NDCT", f"{_heading(catalogue, TRUE_ERROR)} to the aligned truth"
     caption = f"{title}: filled, trained denoisers; hollow, images that were not denoised"
@@ -145,7 +145,7 @@ def _by_number(by_number: Sequence[RowText]) -> list[PointChart]:
         return []
     extractor = by_number[0]["extractor"]
     shown = [
-        Point(f"{r['images']}, {float(r['n']):.0f} images", float(r["n"]), float(r["frechet"]), tone=1, line=r["images"])
+        ChartPoint(f"{r['images']}, {float(r['n']):.0f} images", float(r["n"]), float(r["frechet"]), tone=1, line=r["images"])
         for r in by_number
         if r["extractor"] == extractor and math.isfinite(float(r["n"]))
     ]
