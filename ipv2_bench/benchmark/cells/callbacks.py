@@ -13,6 +13,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint as LastOfAll
 
+from ipv2_bench.benchmark.cells.cost import TrainingCost, peak_memory_mb, reset_peak_memory
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
 
@@ -141,6 +142,31 @@ class Throughput(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         _write_csv(self.path, ("step", "slices_per_s", "gpu_memory_mb"), self.rows)
+
+
+class Spent(L.Callback):
+    """Keeps what training cost in a file; what was spent before an interruption is part of the checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._since, self._before = time.perf_counter(), TrainingCost()
+        reset_peak_memory()
+
+    def cost(self) -> TrainingCost:
+        """Until now."""
+        seconds = self._before.seconds + time.perf_counter() - self._since
+        return TrainingCost(
+            seconds=round(seconds, 2), peak_memory_mb=max(self._before.peak_memory_mb, peak_memory_mb())
+        )
+
+    def state_dict(self) -> dict:
+        return self.cost().model_dump()
+
+    def load_state_dict(self, state: dict) -> None:
+        self._before = TrainingCost.model_validate(state)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        write_text(self.path, self.cost().model_dump_json(indent=1) + "\n")
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: list[list]) -> None:

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict
+
+
+class TrainingCost(BaseModel):
+    """What a training cost, over all interruptions.
+
+    Attributes
+    ----------
+    seconds
+        Time of training; what was computed again after an interruption counts twice.
+    peak_memory_mb
+        Of the process on a CPU, of the device on a GPU.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
 
 
 class Cost(BaseModel):
@@ -30,3 +50,28 @@ class Cost(BaseModel):
     inference_memory_mb: float
     device: str
     threads: int
+
+
+def reset_peak_memory() -> None:
+    """Let the peak begin anew: a worker computes one cell after the other."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):  # elsewhere than on Linux it is the worker's own peak
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory_mb() -> float:
+    """The peak since :func:`reset_peak_memory`, in MiB: of the process on a CPU, of the device on a GPU."""
+    import resource
+
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024, 1)
+    except (OSError, StopIteration):
+        return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ipv2_bench.benchmark.cells.cost import Cost
+from ipv2_bench.benchmark.cells.cost import Cost, TrainingCost
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
 from ipv2_bench.benchmark.config import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data.slices import SliceSet
@@ -75,6 +75,11 @@ class CellSpec(BaseModel):
         return self.folder / "model.safetensors"
 
     @property
+    def training_cost_path(self) -> Path:
+        """What its training cost."""
+        return self.folder / "training_cost.json"
+
+    @property
     def images_path(self) -> Path:
         """Denoised test slices, [n, N, N] float32 in [0, 1]."""
         return self.folder / "denoised.npy"
@@ -98,3 +103,9 @@ class CellSpec(BaseModel):
     def cost(self) -> Cost:
         """What it cost."""
         return Cost.model_validate(read_json(self.cost_path))
+
+    @property
+    def training_cost(self) -> TrainingCost:
+        """What its training cost; nothing for a denoiser without weights."""
+        path = self.training_cost_path
+        return TrainingCost.model_validate(read_json(path)) if path.exists() else TrainingCost()

@@ -29,7 +29,7 @@ def train(spec: CellSpec, report: Report) -> Any:
     import lightning as L
     import torch
 
-    from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Throughput
+    from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Spent, Throughput
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.denoisers.checkpoint import load_weights, save_denoiser
 
@@ -64,6 +64,7 @@ def train(spec: CellSpec, report: Report) -> Any:
         finite,
         History(spec.folder / "history.csv", report),
         Throughput(spec.folder / "throughput.csv", validate_every),
+        Spent(spec.training_cost_path),
         Checkpoint(last, validate_every, finite, spec.run.checkpoint_seconds),
     ]
     if last.exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -66,7 +67,8 @@ def test_weights_and_history_are_those_of_an_undisturbed_run(
         if step >= stop_at:
             raise Interrupted
 
-    clock = SimpleNamespace(monotonic=itertools.count().__next__)  # so that every step is reported
+    # Every step is reported.
+    clock = SimpleNamespace(monotonic=itertools.count().__next__, perf_counter=time.perf_counter)
     monkeypatch.setattr("ipv2_bench.benchmark.cells.callbacks.time", clock)
     with pytest.raises(Interrupted):
         train(broken, interrupt)
@@ -82,3 +84,25 @@ def test_weights_and_history_are_those_of_an_undisturbed_run(
     low = torch.from_numpy(spec.slices.low[spec.split.test[:2]])[:, None]
     images = [m.restore(low, torch.Generator().manual_seed(0)) for m in (first, second)]
     assert torch.equal(*images)
+
+
+@pytest.mark.parametrize("spec", [("fm", 0)], indirect=True)
+def test_the_cost_is_that_of_the_whole_training(spec: CellSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = itertools.count()
+
+    def interrupt(stage: str, step: int, total: int) -> None:
+        if step >= 17:
+            raise Interrupted
+
+    clock = SimpleNamespace(monotonic=seconds.__next__, perf_counter=lambda: 1000.0 * next(seconds))
+    monkeypatch.setattr("ipv2_bench.benchmark.cells.callbacks.time", clock)
+    with pytest.raises(Interrupted):
+        train(spec, interrupt)
+    saved = torch.load(spec.folder / "last.ckpt", weights_only=True)["callbacks"]["Spent"]
+    assert saved["seconds"] > 1000.0 and spec.training_cost.seconds == 0.0
+    train(spec, lambda *_: None)
+    whole = spec.training_cost
+    assert whole.seconds > saved["seconds"] and whole.peak_memory_mb >= saved["peak_memory_mb"] > 10.0
+    # The weights are complete: what was spent on them stays the same.
+    train(spec, lambda *_: None)
+    assert spec.training_cost == whole

@@ -34,6 +34,7 @@ def test_rows_that_cannot_be_compared_are_in_no_table(board: tuple[Config, Path]
         "window_hu": [-900.0, 400.0],
         "meaningful": True,
         "split": {"rule": "slice", "fractions": [0.5, 0.0, 0.5], "seed": 0},
+        "module_2": {**came["module_2"], "views": 7},
         "budget": {**came["budget"], "steps": 1},
         "measuring": "0" * 16,
         "extractors": {},

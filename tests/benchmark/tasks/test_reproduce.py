@@ -110,8 +110,9 @@ def test_rows_of_earlier_code_give_way(smoke: Smoke, tmp_path: Path) -> None:
     other = {**row, "images": "1" * 16, "provenance": {**row["provenance"], "data_manifest": "0" * 64}}
     (folder / "other_data.json").write_text(json.dumps(other))
     done = run(tmp_path, "reproduce", "--config", "smoke", *smoke.settings(tmp_path))
-    assert "rows of earlier code removed, each with a new one in its place: 1\n" in done.stdout
-    assert f"rows of the same lines but of other data: 1, now in {folder / 'set_aside'}\n" in done.stdout
+    moved = folder / "set_aside"
+    assert f"rows that the new ones replace, such as those of earlier code: 2, now in {moved}\n" in done.stdout
+    assert {p.name for p in moved.iterdir()} == {"earlier.json", "other_data.json"}
     assert {p.name: p.read_bytes() for p in folder.glob("*.json")} == before
     run(tmp_path, "render", "--config", "smoke", f"run.out={tmp_path}")
 
