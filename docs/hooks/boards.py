@@ -14,6 +14,7 @@ TITLES = {
     "phantom": "Digital thorax",
     "virtual_scan": "Real chest CT, virtual scan",
     "what_matters": "Variants of the denoisers",
+    "variants": "What the publications leave open",
     "performance": "Speed and memory",
 }
 """Title of a board's folder; one that is not listed has its own name."""

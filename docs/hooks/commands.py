@@ -8,7 +8,7 @@ import os
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from ipv2_bench.cli import GROUPS, command_modules, parser
+from ipv2_bench.cli import command_modules, parser
 
 PAGE = "commands.md"
 INTRODUCTION = """\
@@ -32,7 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     parsers = _parsers()
     text = [INTRODUCTION]
     for group, modules in command_modules().items():
-        text.append(f"## {GROUPS.get(group, group).capitalize()} {{ #group-{group} }}")
+        text.append(f"## {group.capitalize()} {{ #group-{group} }}")
         for name, module in modules.items():
             text += [f"### {name}", parsers[name].description, _block(module.EXAMPLES), _block(_options(parsers[name]))]
     files.append(File.generated(config, PAGE, content="\n\n".join(text) + "\n"))

@@ -75,7 +75,8 @@ class PairedCTDataModule(L.LightningDataModule):
     add_noise
         Module 2, needed by strategies that use it.
     batch_size, workers
-        Slices in a batch, and worker processes of the loaders. Neither changes what is drawn for a slice.
+        Slices in a batch, the training slices at most, and worker processes of the loaders. Neither changes what is drawn for a
+        slice.
     seed
         Seed of the order of the slices and of module 2's noise.
     batches
@@ -84,6 +85,11 @@ class PairedCTDataModule(L.LightningDataModule):
         deviate.
     context
         Slices in the input: 1, or 3 with the neighbours in the series, purified alike; the target is the middle one's.
+
+    Raises
+    ------
+    InputError
+        When ``batch_size`` or ``batches`` is below 1.
 
     Attributes
     ----------
@@ -109,10 +115,14 @@ class PairedCTDataModule(L.LightningDataModule):
         context: int = 1,
     ) -> None:
         super().__init__()
+        for name, value in (("batch_size", batch_size), ("batches", batches)):
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}: expected at least 1")
         self.slices, self.split, self.strategy, self.add_noise = slices, split, strategy, add_noise
+        # At least 1, for a split that is only denoised and has no training slices.
         self.batch_size, self.workers, self.seed = max(1, min(batch_size, len(split.train))), workers, seed
         self.batches_per_epoch = max(1, len(split.train) // self.batch_size)
-        self.batches = batches or self.batches_per_epoch
+        self.batches = self.batches_per_epoch if batches is None else batches
         self.context = context
         self.latest: list[int] = []
         self.masks: np.ndarray | None = None

@@ -32,6 +32,14 @@ class Problem(NamedTuple):
     text: str
 
 
+class Unusable(Exception):
+    """A file cannot be used; ``args`` are those of a :class:`Problem`."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(kind, text)
+        self.problem = Problem(kind, text)
+
+
 @dataclass(frozen=True)
 class Finding:
     """One problem, of one file or of several files of a folder.

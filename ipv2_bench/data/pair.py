@@ -15,6 +15,9 @@ from ipv2_bench.data.slices import SliceSet
 class Pair(NamedTuple):
     """Raw pairs of a batch, as the data loader yields them. A tuple, so that Lightning can move it as it is.
 
+    The shapes are those of single slices. With a context of C slices images are [B, C, N, N], and all other fields have C as
+    their second dimension: [B, C], and [B, C, views, detectors].
+
     Attributes
     ----------
     low, normal
@@ -26,7 +29,7 @@ class Pair(NamedTuple):
     slice_index
         Index of the slice in its :class:`~ipv2_bench.data.slices.SliceSet`, [B], int64.
     integrals
-        Line integrals of the NDCT for module 2, [B, views, detectors]; empty where they are not kept.
+        Line integrals of the NDCT for module 2, [B, views, detectors]; empty, [B, 0], where they are not kept.
     """
 
     low: Tensor
@@ -38,7 +41,7 @@ class Pair(NamedTuple):
 
 
 class TrainingPair(NamedTuple):
-    """What a denoiser is trained on: purified input and its target, [B, 1, N, N], float32 in [0, 1]."""
+    """What a denoiser is trained on: purified input [B, context, N, N] and its target [B, 1, N, N], float32 in [0, 1]."""
 
     input: Tensor
     target: Tensor
@@ -58,8 +61,9 @@ class PairDataset(Dataset):
     integrals
         Line integrals of the NDCT, [n, views, detectors]; ``None`` for empty ones.
     context
-        Slices in an item: 1, or an odd number with the neighbours in the series. Items of one slice are a
-        :class:`~ipv2_bench.data.pair.Pair` without the batch dimension; others have the neighbours as first dimension.
+        Slices in an item: 1, or an odd number with the neighbours in the series. An item is a
+        :class:`~ipv2_bench.data.pair.Pair` without the batch dimension: images are [context, N, N], and with a context above 1
+        all other fields have it as their first dimension, too.
     """
 
     def __init__(

@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ipv2_bench.data.findings import Problem
+from ipv2_bench.data.findings import Unusable
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_whole
 from ipv2_bench.physics.intensity import from_8bit, from_16bit, to_8bit, to_16bit
 
 LARGEST_SIDE = 4096
+
+BIT_DEPTH = 24
+"""Place of the byte in a PNG file that holds the bits of each channel; its header is always the first chunk."""
 
 
 class PngSlice(NamedTuple):
@@ -23,37 +26,40 @@ class PngSlice(NamedTuple):
     bits: int
 
 
-class BadPng(Exception):
-    """A file cannot be used; ``args`` are those of a :class:`~ipv2_bench.data.findings.Problem`."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(kind, text)
-        self.problem = Problem(kind, text)
+def png_files(folder: Path, recursive: bool = False) -> list[Path]:
+    """PNG files in a folder, or below it, sorted; the ending may be in small or capital letters."""
+    pattern = "*.[pP][nN][gG]"
+    return sorted(p for p in (folder.rglob(pattern) if recursive else folder.glob(pattern)) if p.is_file())
 
 
 def read_png(path: Path) -> PngSlice:
-    """Read a grey slice; palette, alpha and colour pass when every pixel is grey.
+    """Read a grey slice; palette, alpha and colour of 8 bit pass when every pixel is grey.
 
     Raises
     ------
-    BadPng
-        When the file is no complete PNG, too large, or in colour.
+    Unusable
+        When the file is no complete PNG, too large, in colour, or of 16 bit with more than one channel.
     """
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(path.read_bytes()), formats=["PNG"]) as image:
+        raw = path.read_bytes()
+        with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
             if max(image.size) > LARGEST_SIDE:
-                raise BadPng("shape", f"is {image.width}×{image.height}: expected {LARGEST_SIDE} at most")
+                raise Unusable("shape", f"is {image.width}×{image.height}: expected {LARGEST_SIDE} at most")
             if image.mode in ("I;16", "I;16B", "I"):
                 return PngSlice(from_16bit(np.asarray(image, dtype=np.int64).astype(np.uint16)), 16)
+            if raw[BIT_DEPTH] == 16:
+                # Pillow keeps the upper 8 bits of these, without a warning.
+                text = "is 16 bit with colour or alpha channels: expected one grey channel; export it as grey without alpha"
+                raise Unusable("shape", text)
             colour = np.asarray(image.convert("RGB"))
-    except BadPng:
+    except Unusable:
         raise
     except Exception as error:  # Pillow raises many types on damaged files
-        raise BadPng("unreadable", f"cannot be read as PNG ({type(error).__name__}): replace it") from None
+        raise Unusable("unreadable", f"cannot be read as PNG ({type(error).__name__}): replace it") from None
     if (colour != colour[..., :1]).any():
-        raise BadPng("shape", "is in colour: expected grey pixels; export the CT image itself, without marks")
+        raise Unusable("shape", "is in colour: expected grey pixels; export the CT image itself, without marks")
     return PngSlice(from_8bit(colour[..., 0]), 8)
 
 
@@ -73,10 +79,25 @@ def check_grey(grey: str) -> None:
         raise InputError(f"--grey is '{grey}': use {' or '.join(GREY)}")
 
 
-def write_png(path: Path, unit: np.ndarray, bits: int, grey: str = "round") -> None:
-    """Write a slice [H, W] in [0, 1] with 8 or 16 bit, whole or not at all; its folder is created. ``grey``: of :data:`GREY`."""
+def write_png(path: Path, unit: np.ndarray, bits: int, grey: str = "round", step: float = 0.0) -> None:
+    """Write a slice as a grey PNG, whole or not at all; its folder is created.
+
+    Parameters
+    ----------
+    path
+        The file.
+    unit
+        Slice [H, W] in [0, 1]; values outside are clipped.
+    bits
+        8 or 16.
+    grey
+        One of :data:`GREY`.
+    step
+        Steps of [0, 1] that the slice was rounded to before; a value within half a step below a grey level is not truncated to
+        the next lower one.
+    """
     from PIL import Image
 
     truncate = grey == "truncate"
-    stored = to_8bit(unit, truncate) if bits == 8 else to_16bit(unit, truncate)
+    stored = to_8bit(unit, truncate, step) if bits == 8 else to_16bit(unit, truncate, step)
     write_whole(path, lambda file: Image.fromarray(stored).save(file, format="png"))

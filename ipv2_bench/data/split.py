@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import write_json
+from ipv2_bench.files import read_json, write_json
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.seeding import numpy_generator
 from ipv2_bench.registry import suggestion
@@ -120,14 +119,9 @@ def write_split(slices: SliceSet, split: Split, by: str, path: Path) -> None:
 
 def _read_parts(path: Path) -> dict:
     """The content of a split's file: its rule, and the names of the slices in each part."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(
-            f"the split {path} does not exist or cannot be read: write it with ipv2-bench split --write {path.name}"
-        ) from None
-    except ValueError as error:
-        raise InputError(f"the split {path.name} is no JSON ({error}): write it again with ipv2-bench split") from None
+    if not path.is_file():
+        raise InputError(f"the split {path} does not exist or cannot be read: write it with ipv2-bench split --write {path.name}")
+    content = read_json(path)
     if not isinstance(content, dict) or not all(isinstance(content.get(part), list) for part in PARTS):
         raise InputError(f"the split {path.name} does not list train, val and test: write it with ipv2-bench split")
     return content

@@ -243,6 +243,16 @@ def chosen(option: str, value: str, known: dict[str, T]) -> T:
     return known[value]
 
 
+def repeated(image: Tensor, channels: int) -> Tensor:
+    """The grey image [B, 1, H, W] in each of some equal channels, [B, channels, H, W], as code for RGB reads grey PNG."""
+    return image.expand(-1, channels, -1, -1)
+
+
+def grey(image: Tensor) -> Tensor:
+    """The mean over channels, [B, C, H, W] → [B, 1, H, W]."""
+    return image.mean(dim=1, keepdim=True) if image.shape[1] > 1 else image
+
+
 def at(t: Tensor, image: Tensor) -> Tensor:
     """``t`` [B], one number per image, reshaped to broadcast over images [B, C, H, W]."""
     return t.to(image.dtype).reshape(-1, *[1] * (image.ndim - 1))

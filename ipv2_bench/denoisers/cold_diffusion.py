@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen
+from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen, grey, repeated
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.physics.intensity import from_network, to_network
 
@@ -74,8 +74,7 @@ class ColdDiffusion(IterativeDenoiser):
 
     def restored(self, x: Tensor, t: Tensor) -> Tensor:
         """``R(x_t, t)``, the estimate of x_0, for steps t [B] in 0..T−1."""
-        out = self.network(x.expand(-1, self.channels, -1, -1), t)
-        out = out.mean(dim=1, keepdim=True) if self.channels > 1 else out
+        out = grey(self.network(repeated(x, self.channels), t))
         return x + out if self.residual else out
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:

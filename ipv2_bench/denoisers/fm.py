@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen
+from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen, grey, repeated
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.physics.intensity import from_network, to_network
 
@@ -71,20 +71,18 @@ class FlowMatching(IterativeDenoiser):
         x_0, x_1 = to_network(pair.input), to_network(pair.target)
         t = torch.rand(len(x_0), generator=generator, device=x_0.device, dtype=x_0.dtype)
         x_t = (1 - at(t, x_0)) * x_0 + at(t, x_0) * x_1
-        return self.error(self.network(self._in_channels(x_t), t), self._in_channels(x_1 - x_0))
+        velocity = self.network(repeated(x_t, self.channels), t)
+        return self.error(velocity, repeated(x_1 - x_0, self.channels))
 
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """``dx/dt = v(x, t)`` (eq. 1) from the uLDCT at t = 0 to t = 1."""
-        x = self._in_channels(to_network(low))
+        x = repeated(to_network(low), self.channels)
         for i in range(self.steps):
             x = self.solver(self._velocity, x, i / self.steps, 1.0 / self.steps)
-            yield from_network(x.mean(dim=1, keepdim=True) if self.channels > 1 else x)
+            yield from_network(grey(x))
 
     def _velocity(self, x: Tensor, t: float) -> Tensor:
         return self.network(x, torch.full((len(x),), t, device=x.device, dtype=x.dtype))
-
-    def _in_channels(self, x: Tensor) -> Tensor:
-        return x.expand(-1, self.channels, -1, -1)
 
 
 Velocity = Callable[[Tensor, float], Tensor]

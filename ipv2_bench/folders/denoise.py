@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,14 @@ from pydicom import dcmread
 
 from ipv2_bench.data.dicom.ct_slice import CTSlice, read_bytes, read_slice
 from ipv2_bench.data.dicom.output import derive, write_dicom
-from ipv2_bench.data.dicom.pixels import Unusable, decode_stored, padding
+from ipv2_bench.data.dicom.pixels import decode_stored, padding
 from ipv2_bench.data.dicom.series import positions
 from ipv2_bench.data.dicom.tags import quiet_pydicom, rescale, rescale_findings
 from ipv2_bench.data.dicom.tree import count, dicom_files
-from ipv2_bench.data.findings import Finding, Findings
-from ipv2_bench.data.png import BadPng, read_png, write_png
+from ipv2_bench.data.findings import Finding, Findings, Unusable
+from ipv2_bench.data.png import png_files, read_png, write_png
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import prepare_output
+from ipv2_bench.files import prepare_output, sha256_of
 from ipv2_bench.folders.model import Model
 from ipv2_bench.physics.intensity import AIR_HU, Window
 from ipv2_bench.physics.seeding import torch_generator
@@ -68,7 +68,7 @@ def denoise_tree(source: Path, out: Path, model: Model, batch: int = 2, progress
 
     PNG slices are taken to be in the model's HU window and come out with the bits that they had. DICOM slices get what the
     denoiser changed in the window added to their HU, so that what lies outside of the window is kept; see
-    :func:`~ipv2_bench.data.dicom.output.derive` for their tags. What has been written is not done again.
+    :func:`~ipv2_bench.data.dicom.output.derive` for their tags. What has been written of the same slices is not done again.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def denoise_tree(source: Path, out: Path, model: Model, batch: int = 2, progress
     Raises
     ------
     InputError
-        When there is nothing to denoise, or ``out`` holds something else.
+        When there is nothing to denoise, or ``out`` holds something else, such as the result of other slices.
     """
     if not source.is_dir():
         raise InputError(f"the folder {source} does not exist: name a folder of PNG or DICOM slices")
@@ -93,14 +93,15 @@ def denoise_tree(source: Path, out: Path, model: Model, batch: int = 2, progress
     findings, summary = Findings(), Summary()
     context = model.denoiser.context
     stacks = [*_png_stacks(source), *_dicom_stacks(source, findings, summary.left_out, context > 1)]
-    if context > 1 and any(stack[0].name.endswith(".png") for stack in stacks):
+    if context > 1 and not all(stack[0].dicom for stack in stacks):
         raise InputError(
             f"{model.title} sees {context} neighbouring slices, and PNG files do not state their order: use DICOM"
         )
     total = sum(map(len, stacks))
     if not total and not findings.list():
         raise InputError(f"no slice under {source}: expected PNG files, or DICOM files of CT")
-    prepare_output(out, [source], "denoise", {"checkpoint": model.sha256})
+    what = {"checkpoint": model.sha256, "slices": _contents(source, (file for stack in stacks for file in stack))}
+    prepare_output(out, [source], "denoise", what)
     work = _Work(source, out, model, torch.device("cuda" if torch.cuda.is_available() else "cpu"), findings, summary)
     begin = time.perf_counter()
     with Counted("denoising", total, enabled=progress) as counted, quiet_pydicom():
@@ -135,10 +136,21 @@ class _File:
 
 def _png_stacks(source: Path) -> Iterator[list[_File]]:
     folders: dict[Path, list[_File]] = defaultdict(list)
-    for path in sorted(source.rglob("*.png")):
-        if path.is_file():
-            folders[path.parent].append(_File(path.relative_to(source).as_posix(), False))
+    for path in png_files(source, recursive=True):
+        folders[path.parent].append(_File(path.relative_to(source).as_posix(), False))
     yield from folders.values()
+
+
+def _contents(source: Path, files: Iterable[_File]) -> dict[str, str | None]:
+    """SHA-256 of each file by its name; ``None`` for one that cannot be opened, which is reported when it is denoised."""
+
+    def content(path: Path) -> str | None:
+        try:
+            return sha256_of(path)
+        except OSError:
+            return None
+
+    return {file.name: content(source / file.name) for file in files}
 
 
 def _dicom_stacks(source: Path, findings: Findings, left_out: Counter[str], in_order: bool) -> Iterator[list[_File]]:
@@ -197,9 +209,9 @@ class _Work:
         for i in sorted({j for p in indices for j in range(p - reach, p + reach + 1) if 0 <= j < len(stack)}):
             try:
                 loaded[i] = _load(self.source / stack[i].name, stack[i].dicom, self.model.window)
-            except (Unusable, BadPng) as bad:
+            except Unusable as bad:
                 if i in indices:
-                    self.findings.add(stack[i].name, bad.args[0], bad.args[1])
+                    self.findings.add(stack[i].name, *bad.problem)
         by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for p in indices:
             if p in loaded:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipv2_bench.benchmark.config import Config, default_config, load_config
+from ipv2_bench.data.png import png_files
 from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError
-
-PNG_FILES = "*.[pP][nN][gG]"
-"""Pattern of the names of PNG files, in small or capital letters."""
 
 
 def pairs_config(root: Path, name: str | None, settings: Sequence[str]) -> Config:
@@ -36,7 +34,7 @@ def pairs_config(root: Path, name: str | None, settings: Sequence[str]) -> Confi
         return config.model_copy(update={"data": data})
     if not root.is_dir():
         raise InputError(f"the folder {root} does not exist: name one with lq and gt of PNG or DICOM pairs")
-    png = next((path for lq in sorted(root.rglob("lq")) if lq.is_dir() for path in sorted(lq.glob(PNG_FILES))), None)
+    png = next((path for lq in sorted(root.rglob("lq")) if lq.is_dir() for path in png_files(lq)), None)
     if png is None and not (root / "lq").is_dir():
         raise InputError(f"no pairs under {root}: expected folders lq and gt of PNG or DICOM")
     return default_config(settings, data=_png_data(root, png) if png is not None else _dicom_data(root))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,16 @@ import torch
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import Prepared
 from ipv2_bench.data.datamodule import PairedCTDataModule
+from ipv2_bench.data.hu_images import STEPS_PER_HU
 from ipv2_bench.data.pair import Pair, PairDataset
 from ipv2_bench.data.png import check_grey, write_png
+from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output
 from ipv2_bench.fingerprint import settings_of
-from ipv2_bench.folders.model import load_model
+from ipv2_bench.folders.model import Model, load_model
+from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.progress import track
 from ipv2_bench.purification.strategy import Strategy
 
@@ -28,7 +33,7 @@ def purify_pairs(
     out: Path,
     strategy: str,
     background: str,
-    weak: str = "",
+    weak: str | None = None,
     bits: int = 16,
     grey: str = "round",
     progress: bool = True,
@@ -47,9 +52,11 @@ def purify_pairs(
     strategy, background
         A point of the lattice, and the rule of module 1.
     weak
-        Checkpoint of the weak denoiser that module 3 needs; without it such labels are left out, which the result says.
+        Weak denoiser that module 3 needs, as :func:`~ipv2_bench.folders.model.load_model` takes it; for ``None`` such labels
+        are left out, which the result says.
     bits, grey
-        8 or 16, and ``round`` or ``truncate``: see :func:`~ipv2_bench.data.png.write_png`.
+        8 or 16, and ``round`` or ``truncate``: see :func:`~ipv2_bench.data.png.write_png`. Slices are kept in steps of 1/8 HU,
+        finer than a level of 8 bit and coarser than one of 16 bit.
     progress
         Show bars.
 
@@ -67,7 +74,7 @@ def purify_pairs(
         raise InputError(f"--bits is {bits}: use 8 or 16")
     check_grey(grey)
     chosen = Strategy.from_name(strategy, background=background)
-    model = load_model(weak, config.denoisers) if weak else None
+    model = None if weak is None else load_model(weak, config.denoisers)
     prepared = Prepared.open(config, progress)
     if model is not None and (model.window.low, model.window.high) != (prepared.window.low, prepared.window.high):
         raise InputError(
@@ -80,7 +87,7 @@ def purify_pairs(
         prepared.add_noise.identity(),
         bits,
         grey,
-        model.sha256 if model else "",
+        None if model is None else model.sha256,
         config.seeds[0],
     ]
     prepare_output(out, [Path(str(v)) for k, v in config.data.options.items() if k in FOLDERS and v], "purify", {"of": what})
@@ -89,8 +96,8 @@ def purify_pairs(
     labelled = chosen.kind == "purified" and (not chosen.remove_noise or model is not None)
     masks = chosen.label_masks(slices) if labelled else None
     data = PairDataset(slices, np.arange(len(slices)), module.masks, module.integrals)
-    part = {int(i): name for name in ("train", "val", "test") for i in getattr(prepared.split, name)}
-    present = 0
+    part = {int(i): name for name in PARTS for i in getattr(prepared.split, name)}
+    present, step = 0, 1.0 / (STEPS_PER_HU * prepared.window.width)
     for i in track(range(len(slices)), "purifying", unit="pair", enabled=progress):
         paths = {side: out / part[i] / side / f"{slices.key[i]}.png" for side in ("lq", "gt", "label")}
         if not labelled:
@@ -103,11 +110,11 @@ def purify_pairs(
         images = {"lq": purified.input, "gt": purified.target}
         if masks is not None:
             mask = torch.from_numpy(np.array(masks[i])).float()[None, None] / 255.0
-            remove = model.denoiser.restore if model is not None else None
+            remove = None if model is None else partial(_restored, model, slices, i)
             images["label"] = chosen.test_label(pair._replace(mask=mask), remove)
         for side, image in images.items():
-            write_png(paths[side], image[0, 0].numpy(), bits, grey)
-    counts = ", ".join(f"{len(getattr(prepared.split, p))} {p}" for p in ("train", "val", "test"))
+            write_png(paths[side], image[0, 0].numpy(), bits, grey, step)
+    counts = ", ".join(f"{len(getattr(prepared.split, p))} {p}" for p in PARTS)
     lines = [
         f"{counts} pairs under {chosen.name}, {bits} bit, HU {prepared.window.low:g} to {prepared.window.high:g}; {present} "
         "had been written before"
@@ -116,3 +123,10 @@ def purify_pairs(
         why = "module 3 needs --weak" if chosen.kind == "purified" else f"{chosen.name} has the NDCT for its label"
         lines.append(f"no folder label was written: {why}")
     return "\n".join(lines)
+
+
+def _restored(model: Model, slices: SliceSet, i: int, low: torch.Tensor) -> torch.Tensor:
+    """The uLDCT of slice i through the weak denoiser, like ``low`` [1, 1, N, N]; what it draws depends on the slice alone."""
+    context = model.denoiser.context
+    near = low if context == 1 else torch.from_numpy(slices.with_neighbours(slices.low, [i], context))
+    return model.denoiser.restore(near, torch_generator(model.denoiser.seed, "denoise", i))

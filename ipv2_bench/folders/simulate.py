@@ -27,9 +27,6 @@ from ipv2_bench.progress import track
 SIDES = {"lq": "low", "gt": "normal", "truth": "truth"}
 """Folder → image: the uLDCT, the NDCT, and the noise-free slice that the uLDCT shows."""
 
-LEAST_PIXELS = 50
-"""Pixels of lung that a slice must have for its noise to be measured."""
-
 
 @dataclass(frozen=True)
 class Simulated:
@@ -123,7 +120,7 @@ def simulate_tree(
         for side, attribute in SIDES.items():
             hu, path = getattr(one, attribute), out / side / name
             if form == "dicom":
-                scanned = f"virtual scan, {scan.scanner.acquisition.photons:g} photons per ray"
+                scanned = f"virtual scan, {scan.scanner.low_dose.photons:g} photons per ray"
                 title = {"lq": scanned, "gt": "NDCT", "truth": "aligned truth"}[side]
                 _write_dicom(path, hu, one.pixel_mm, series, i, f"{side}-{series.key}", title)
             else:
@@ -137,7 +134,7 @@ def simulate_tree(
 
 def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
     """Noise in the lung of uLDCT and NDCT in HU; empty where a slice shows too little of it."""
-    from ipv2_bench.purification.calibration import lung_region, noise_level
+    from ipv2_bench.purification.noise_level import LEAST_PIXELS, lung_region, noise_level
 
     units = [window.unit(x) for x in (one.low, one.normal)]
     region = lung_region(*units)

@@ -68,17 +68,19 @@ def anatomy(
         Share of each pixel that is nodule, [N, N]; ``None`` where it is not known.
     """
     unit, measured = window.unit(hu), inside(hu, window)
-    masks = {name: mask & measured for name, mask in regions(unit, window).items()}
+    body = body_mask(unit)
+    masks = {name: mask & measured for name, mask in regions(unit, window, body).items()}
     nodules = () if nodule_share is None else find_nodules(nodule_share, hu, window, pixel_mm)
-    return Anatomy(masks, rim(unit), lung_border(window.hu(unit), body_mask(unit), measured), nodules)
+    return Anatomy(masks, rim(unit, body=body), lung_border(window.hu(unit), body, measured), nodules)
 
 
-def regions(truth: np.ndarray, window: Window) -> dict[str, np.ndarray]:
+def regions(truth: np.ndarray, window: Window, body: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Background, lung, soft tissue and bone of a noise-free slice [N, N] in [0, 1].
 
-    Each is eroded by two pixels; bone (and what is as dense, such as contrast agent) by one, since ribs are thin.
+    Each is eroded by two pixels; bone (and what is as dense, such as contrast agent) by one, since ribs are thin. ``body`` is
+    the body mask of the slice where it is known.
     """
-    body = body_mask(truth)
+    body = body_mask(truth) if body is None else body
     hu = ndimage.gaussian_filter(window.hu(truth), 1.0)
     air, bone = hu < LUNG_BELOW_HU, hu > BONE_ABOVE_HU
     masks = {"background": ~body, "lung": body & air, "tissue": body & ~air & ~bone, "bone": body & bone}
@@ -94,12 +96,12 @@ def inside(hu: np.ndarray, window: Window) -> np.ndarray:
     return (hu >= window.low) & (hu <= window.high)
 
 
-def rim(truth: np.ndarray, width: int = 4) -> np.ndarray:
+def rim(truth: np.ndarray, width: int = 4, body: np.ndarray | None = None) -> np.ndarray:
     """Pixels at most ``width`` away from the outline of the body, on either side, in a noise-free slice [N, N] in [0, 1].
 
-    Breathing moves them most, and a common mask can pair misaligned pixels there.
+    Breathing moves them most, and a common mask can pair misaligned pixels there. ``body`` is as for :func:`regions`.
     """
-    body = body_mask(truth)
+    body = body_mask(truth) if body is None else body
     outer = ndimage.binary_dilation(body, iterations=width)
     return outer & ~ndimage.binary_erosion(body, iterations=width, border_value=1)
 

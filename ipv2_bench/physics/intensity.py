@@ -1,6 +1,7 @@
 """Every conversion of intensity: Hounsfield units (HU), attenuation, unit range, network range, 8 and 16 bit.
 
-No other file converts intensities. Only annotations name torch, so that this is imported without it.
+Stored integers are converted where they are read and written: rescaled values of DICOM in ``data.dicom.pixels``, and the steps
+of 1/8 HU of slice sets in ``data.hu_images``. Only annotations name torch, so that this is imported without it.
 """
 
 from __future__ import annotations
@@ -66,11 +67,26 @@ def from_network(x: Tensor) -> Tensor:
     return (x + 1.0) * 0.5
 
 
-def to_8bit(unit: np.ndarray, truncate: bool = False) -> np.ndarray:
-    """[0, 1] → uint8 0..255, rounded to nearest, or down with ``truncate``; values outside are clipped."""
+def to_8bit(unit: np.ndarray, truncate: bool = False, step: float = 0.0) -> np.ndarray:
+    """[0, 1] → uint8 0..255, rounded to nearest, or down with ``truncate``; values outside are clipped.
+
+    Parameters
+    ----------
+    unit
+        Values of any shape.
+    truncate
+        Round down. A level that :func:`from_8bit` gave stays itself, though k/255·255 may be a little less than k.
+    step
+        Steps that the values were rounded to before. What is less than half a step below a level may have been that level,
+        and is not rounded down to the next one; where steps are as coarse as levels, that is the nearest level.
+    """
     levels = np.clip(unit, 0.0, 1.0) * 255.0
-    # A level that :func:`from_8bit` gave stays itself, though k/255·255 may be a little less than k.
-    return (np.floor(levels + 1e-3) if truncate else np.rint(levels)).astype(np.uint8)
+    return (np.floor(levels + _slack(1e-3, 255.0 * step)) if truncate else np.rint(levels)).astype(np.uint8)
+
+
+def _slack(rounding: float, step: float) -> float:
+    """What is added to levels before they are rounded down: a rounding error and half a step, half a level at most."""
+    return min(rounding + 0.5 * step, 0.5)
 
 
 def from_8bit(image: np.ndarray) -> np.ndarray:
@@ -78,10 +94,10 @@ def from_8bit(image: np.ndarray) -> np.ndarray:
     return image.astype(np.float32) / np.float32(255.0)
 
 
-def to_16bit(unit: np.ndarray, truncate: bool = False) -> np.ndarray:
-    """[0, 1] → uint16 0..65535, rounded to nearest, or down with ``truncate``; values outside are clipped."""
+def to_16bit(unit: np.ndarray, truncate: bool = False, step: float = 0.0) -> np.ndarray:
+    """[0, 1] → uint16 0..65535; see :func:`to_8bit`."""
     levels = np.clip(unit.astype(np.float64), 0.0, 1.0) * 65535.0
-    return (np.floor(levels + 1e-2) if truncate else np.rint(levels)).astype(np.uint16)
+    return (np.floor(levels + _slack(1e-2, 65535.0 * step)) if truncate else np.rint(levels)).astype(np.uint16)
 
 
 def from_16bit(image: np.ndarray) -> np.ndarray:

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def derive_seed(*key: int | str) -> int:
-    """A 63-bit seed from a key such as ``(seed, "noise", epoch, slice)``; equal keys, equal seeds, on any machine."""
+    """A 63-bit seed from a key such as ``(seed, "noise", epoch, slice)``; equal keys, equal seeds, on any machine.
+
+    The type of each part counts: ``1``, ``"1"`` and ``np.int64(1)`` give different seeds, so NumPy's integers are turned into
+    ``int`` first.
+    """
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in key)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 

@@ -12,8 +12,7 @@ from scipy import ndimage
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 from ipv2_bench.purification.add_noise import AddNoise
-from ipv2_bench.purification.mask_rule import MaskRule
-from ipv2_bench.purification.masks import background_mask, common_mask, dark_mask
+from ipv2_bench.purification.noise_level import LEAST_PIXELS, lung_region, noise_level, outside_region
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,8 @@ class Calibration:
     interval
         95 % interval of the photons, from a bootstrap over patients (over slices where there are fewer than three patients).
     levels
-        Region → noise level of the uLDCT and of A(n) in HU, fine texture alone (:func:`noise_level`), anatomy included.
+        Region → noise level of the uLDCT and of A(n) in HU, fine texture alone
+        (:func:`~ipv2_bench.purification.noise_level.noise_level`), anatomy included.
     slices
         Number of slices measured.
     """
@@ -76,7 +76,7 @@ def calibrate(
         normal = np.stack([ndimage.gaussian_filter(u, 1.0) for u in low])
         add_noise = replace(add_noise, acquisition=replace(add_noise.acquisition, inserted=False))
     regions = [lung_region(u, n) for u, n in zip(low, normal, strict=True)]
-    keep = [i for i, r in enumerate(regions) if r.sum() >= 50]
+    keep = [i for i, r in enumerate(regions) if r.sum() >= LEAST_PIXELS]
     if not keep:
         raise InputError("no training pair shows lung to calibrate module 2 in: check the HU window and the masks")
     lungs = [regions[i] for i in keep]
@@ -117,46 +117,9 @@ def calibrate(
     levels = {
         name: (_level_hu(low[keep], region, add_noise), _level_hu(final, region, add_noise))
         for name, region in (("lung", lungs), ("background", outside))
-        if any(r.sum() >= 50 for r in region)
+        if any(r.sum() >= LEAST_PIXELS for r in region)
     }
     return Calibration(add_noise, (float(f"{interval[0]:.4g}"), float(f"{interval[1]:.4g}")), levels, len(keep))
-
-
-def noise_level(image: np.ndarray, region: np.ndarray) -> float:
-    """Standard deviation of the fine texture in ``region``, hardly affected by anatomy.
-
-    The slice minus its Gaussian mean (σ = 2 px) is measured by the biweight midvariance, which is as robust as the
-    median absolute deviation and nearly as efficient as the standard deviation (Beers, Flynn & Gebhardt 1990, eq. 9).
-
-    Parameters
-    ----------
-    image
-        [N, N] in any unit, which is that of the result.
-    region
-        Pixels to measure, boolean [N, N].
-    """
-    fine = image - ndimage.gaussian_filter(image, 2.0)
-    deviation = (fine[region] - np.median(fine[region])).astype(np.float64)
-    mad = np.median(np.abs(deviation))
-    if mad == 0.0:
-        return 0.0
-    u2 = (deviation / (9.0 * mad)) ** 2
-    near = u2 < 1.0
-    numerator = (deviation[near] ** 2 * (1.0 - u2[near]) ** 4).sum()
-    denominator = ((1.0 - u2[near]) * (1.0 - 5.0 * u2[near])).sum()
-    return float(np.sqrt(len(deviation) * numerator) / abs(denominator))
-
-
-def lung_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Pixels that are lung in both slices for certain, boolean [N, N]: CM₁ without a rim of three pixels."""
-    return ndimage.binary_erosion(common_mask(low, normal, remove_background=True) > 0, iterations=3)
-
-
-def outside_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """Pixels that are air outside of the body in both slices for certain, boolean [N, N], without a rim of three pixels."""
-    rule = MaskRule(background="both_outside")
-    outside = background_mask(low, normal, dark_mask(low), dark_mask(normal), rule)
-    return ndimage.binary_erosion(outside, iterations=3)
 
 
 def _squares(images: np.ndarray, regions: Sequence[np.ndarray]) -> np.ndarray:
@@ -166,7 +129,7 @@ def _squares(images: np.ndarray, regions: Sequence[np.ndarray]) -> np.ndarray:
 
 def _level_hu(images: np.ndarray, regions: Sequence[np.ndarray], add_noise: AddNoise) -> float:
     """Root of the mean squared noise level in HU, slices weighted by the size of their region."""
-    large = [i for i, r in enumerate(regions) if r.sum() >= 50]
+    large = [i for i, r in enumerate(regions) if r.sum() >= LEAST_PIXELS]
     squares = _squares(images[large], [regions[i] for i in large])
     mean = np.average(squares, weights=[regions[i].sum() for i in large])
     return float(f"{np.sqrt(mean) * add_noise.window.width:.4g}")

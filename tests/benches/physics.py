@@ -18,6 +18,7 @@ from ipv2_bench.data.thorax import Patient, draw_section
 from ipv2_bench.files import write_json, write_text
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.physics.published import published_low_dose
 from ipv2_bench.physics.scanner import line_integrals
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification.add_noise import AddNoise
@@ -31,12 +32,17 @@ SIZES = (128, 256, 512, 1024)
 VIEWS = 512
 PUBLISHED = "published (scikit-image)"
 METHODS = (PUBLISHED, "ours", "ours, projection kept")
+PUBLISHED_FORM = "ours, dose_model=published"
+"""The published script's formula and geometry by non-uniform FFTs, slice by slice as in the script, on one thread. It has as many
+angles as a slice has pixels along a side, so that it is timed at that size alone."""
 
 
 def add_noise_run(
     method: str, size: int, views: int, batch: int, device: str = "cpu", threads: int = 0
 ) -> Callable[[], Any]:
-    """Add Noise of ``batch`` slices (one for the published script) with ``views`` angles, by one of :data:`METHODS`."""
+    """Add Noise of ``batch`` slices (one for the published script) with ``views`` angles, by one of :data:`METHODS` or by
+    :data:`PUBLISHED_FORM`.
+    """
     if threads:
         torch.set_num_threads(threads)
     window = Window()
@@ -45,6 +51,8 @@ def add_noise_run(
     if method == PUBLISHED:
         return partial(published_pipeline, unit.numpy().astype(np.float64), 0, views)
     normal = unit.expand(batch, 1, size, size).contiguous().to(device)
+    if method == PUBLISHED_FORM:
+        return lambda: published_low_dose(normal[:, 0], [torch_generator(0, i) for i in range(batch)])
     mm = torch.full((batch,), 400 / size, device=device)
     model = AddNoise(window, Acquisition(1e5, views=views, filter_name="cosine", dose=0.02, inserted=True))
     integrals = line_integrals(window.hu(normal[:, 0]), mm, model.acquisition) if method == METHODS[2] else None
@@ -66,27 +74,32 @@ def seconds_per_slice(run: Callable[[], Any], slices: int, repeats: int, device:
 def speed(size: int, device: torch.device, batch: int = 16, published: bool = True) -> list[dict[str, Any]]:
     """Slices per second and peak memory of every method at ``size`` with :data:`VIEWS` angles."""
     lines = []
-    where = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    for method in METHODS if published else METHODS[1:]:
+    cuda = device.type == "cuda"
+    threads = torch.get_num_threads()
+    methods = METHODS if published else METHODS[1:]
+    if published and size == VIEWS:
+        methods = (PUBLISHED, PUBLISHED_FORM, *METHODS[1:])
+    for method in methods:
         arguments = (method, size, VIEWS, batch)
-        theirs = method == PUBLISHED
-        repeats = max(1, min(5, 1024 // size))
-        if theirs:
-            repeats = max(1, min(5, 512 // size))
-        elif device.type == "cuda":
-            repeats = 5
+        single = method in (PUBLISHED, PUBLISHED_FORM)
+        slices = 1 if method == PUBLISHED else batch
         run = add_noise_run(*arguments, device.type)
-        if device.type == "cuda":
+        if cuda:
             torch.cuda.reset_peak_memory_stats()
-        seconds = seconds_per_slice(run, 1 if theirs else batch, repeats, device)
-        if device.type == "cuda":
-            memory: float | None = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+        torch.set_num_threads(1 if single else threads)
+        try:
+            seconds = seconds_per_slice(run, slices, 5 if size <= 512 or cuda else 3, device)
+        finally:
+            torch.set_num_threads(threads)
+        if cuda:
+            where, memory = torch.cuda.get_device_name(), round(torch.cuda.max_memory_allocated() / 2**20, 1)
         else:
-            memory = peak_mb(add_noise_run, *arguments, "cpu", torch.get_num_threads())
+            where = "cpu, one thread" if single else f"cpu, {threads} threads"
+            memory = peak_mb(add_noise_run, *arguments, "cpu", 1 if single else threads)
         lines.append(
             {
                 "method": method,
-                "device": "cpu, one thread" if theirs else where,
+                "device": where,
                 "size": size,
                 "slices_per_second": float(f"{1 / seconds:.4g}"),
                 "peak_memory_mb": memory,

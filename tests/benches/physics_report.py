@@ -16,7 +16,9 @@ def markdown(result: dict[str, Any]) -> str:
     text = [
         "## Add Noise",
         "",
-        f"{result['views']} angles, batches of {result['batch']}, {result['processor']}, GPU: {result['gpu']}.",
+        f"{result['views']} angles, batches of {result['batch']} (published script: one slice), medians of three to five runs; "
+        f"{result['processor']}, GPU: {result['gpu']}. `ours` is in Hounsfield units; with `dose_model=published` it has the "
+        "formula and geometry of the published script, and as many angles as a slice has pixels along a side.",
         "",
         "| method | device | size | slices/s | × published | peak memory MB |",
         "|---|---|---|---|---|---|",

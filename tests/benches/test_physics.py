@@ -47,7 +47,7 @@ def test_the_share_of_purification_is_measured() -> None:
 
 def test_the_command_writes_its_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["bench", "--out", str(tmp_path), "--sizes", "32"])
-    monkeypatch.setattr(bench, "VIEWS", 24)
+    monkeypatch.setattr(bench, "VIEWS", 32)
     monkeypatch.setattr(bench, "peak_mb", lambda *_: 1.0)  # three processes; tested in test_memory
     monkeypatch.setattr(bench, "accuracy", lambda: {"projection": 0.1})
     monkeypatch.setattr(bench, "share_of_training", lambda _: {"configuration": "quick.yaml", "share": 0.05})
@@ -56,7 +56,9 @@ def test_the_command_writes_its_figures(tmp_path: Path, monkeypatch: pytest.Monk
     assert torch.get_num_threads() == threads
     name = "physics-cuda" if torch.cuda.is_available() else "physics"
     result = json.loads((tmp_path / f"{name}.json").read_text())
-    assert [x["method"] for x in result["speed"]][:3] == ["published (scikit-image)", "ours", "ours, projection kept"]
+    methods = [x["method"] for x in result["speed"]][:4]
+    assert methods == [bench.PUBLISHED, "ours, dose_model=published", "ours", "ours, projection kept"]
+    assert [x["device"] for x in result["speed"]][:2] == ["cpu, one thread"] * 2
     assert all(x["slices_per_second"] > 0 for x in result["speed"])
     assert torch.cuda.is_available() or result["gpu"] == "unmeasured"
     assert "× published" in (tmp_path / f"{name}.md").read_text() and (tmp_path / f"{name}.png").exists()

@@ -16,6 +16,7 @@ from ipv2_bench.data.pair import Pair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.data.training_order import TrainingOrder
+from ipv2_bench.errors import InputError
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import line_integrals
@@ -124,6 +125,13 @@ def test_validation_always_draws_the_same_noise(module: Callable) -> None:
     assert not torch.equal(first.input, data.purify(batch, 0).input)
     data.trainer = trainer_at(50, training=False)
     assert torch.equal(first.input, data.on_after_batch_transfer(batch, 0).input)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"batch_size": -3}, {"batches": 0}, {"batches": -1}])
+def test_batches_of_nothing_are_refused(module: Callable, options: dict[str, int]) -> None:
+    ((name, value),) = options.items()
+    with pytest.raises(InputError, match=f"^{name} is {value}: expected at least 1$"):
+        module(**options)
 
 
 def test_module_2_without_its_model_is_refused(phantom: SliceSet) -> None:

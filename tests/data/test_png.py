@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ipv2_bench.data.png import BadPng, read_png, write_png
+from ipv2_bench.data.findings import Unusable
+from ipv2_bench.data.hu_images import STEPS_PER_HU, rounded_hu
+from ipv2_bench.data.png import read_png, write_png
 from ipv2_bench.data.sources.paired_png import PairedPng
+from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window, from_8bit, from_16bit, from_network, to_8bit, to_16bit, to_network
 
 WINDOWS = [Window(), Window(-1350, 150), Window(-160, 240), Window(-1024, 3071)]
@@ -66,8 +71,68 @@ def test_colour_that_is_grey_passes_and_true_colour_does_not(tmp_path: Path) -> 
         assert np.array_equal(to_8bit(read_png(tmp_path / f"{mode}.png").unit), grey)
     red = np.stack([grey, grey, 255 - grey], axis=-1)
     Image.fromarray(red).save(tmp_path / "red.png")
-    with pytest.raises(BadPng, match="colour"):
+    with pytest.raises(Unusable, match="colour"):
         read_png(tmp_path / "red.png")
+
+
+def png_of(channels: np.ndarray) -> bytes:
+    """A PNG file of 16 bit of values [H, W, C]; Pillow writes none with several channels."""
+    height, width, count = channels.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[count]  # grey, grey and alpha, colour, colour and alpha
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in channels)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bit_is_never_read_as_8_bit(tmp_path: Path, channels: int) -> None:
+    grey = np.random.default_rng(0).integers(0, 2**16, (16, 16))
+    image = np.repeat(grey[..., None], channels, axis=-1)
+    if channels in (2, 4):
+        image[..., -1] = 2**16 - 1  # opaque
+    (tmp_path / "a.png").write_bytes(png_of(image))
+    if channels == 1:
+        read = read_png(tmp_path / "a.png")
+        assert read.bits == 16 and np.array_equal(to_16bit(read.unit), grey)
+    else:
+        with pytest.raises(Unusable, match="is 16 bit with colour or alpha channels: expected one grey channel"):
+            read_png(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_level_survives_steps_of_hu_and_truncation(window: Window) -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    hu = rounded_hu(window.hu(from_8bit(levels).astype(np.float64)))
+    step = 1.0 / (STEPS_PER_HU * window.width)
+    assert np.array_equal(to_8bit(window.unit(hu), truncate=True, step=step), levels)
+    assert not np.array_equal(to_8bit(window.unit(hu), truncate=True), levels)
+    # What is clearly between two levels goes down, as it does without steps.
+    between = (np.arange(255) + 0.9) / 255
+    assert np.array_equal(to_8bit(between, truncate=True, step=step), levels[:-1])
+    # A level of 16 bit is finer than a step: the nearest, and no bias of several levels.
+    fine = window.unit(hu)
+    assert np.array_equal(to_16bit(fine, truncate=True, step=step), to_16bit(fine))
+
+
+@pytest.mark.parametrize("alone", ["lq", "gt"])
+def test_images_of_one_side_alone_are_reported(tmp_path: Path, alone: str) -> None:
+    root = pairs(tmp_path / "p", parts=("train",), n=2)
+    for i in range(3):
+        write_png(root / "test" / alone / f"{i}.png", np.eye(32, dtype=np.float32), 8)
+    other = "gt" if alone == "lq" else "lq"
+    with pytest.raises(InputError, match=rf"^test/{alone}/0.png \(and 2 more here\): has no partner in {other}"):
+        PairedPng(str(root)).pairs()
+
+
+def test_pairs_are_found_whatever_the_case_of_their_ending(tmp_path: Path) -> None:
+    root = pairs(tmp_path / "p", parts=("train",), n=2)
+    for path in (*root.rglob("1.png"),):
+        path.rename(path.with_suffix(".PNG"))
+    assert [p.low.name for p in PairedPng(str(root)).pairs()] == ["0.png", "1.PNG"]
 
 
 def pairs(root: Path, bits: int = 8, parts: tuple[str, ...] = ("train", "val", "test"), n: int = 4) -> Path:

@@ -127,7 +127,7 @@ def test_a_batch_of_one_equals_its_place_in_a_batch(name: str) -> None:
     together = denoiser.restore(low, torch_generator(0))
     for i in range(len(low)):
         alone = denoiser.restore(low[i : i + 1], torch_generator(0))
-        torch.testing.assert_close(alone, together[i : i + 1], rtol=0, atol=1e-9)
+        torch.testing.assert_close(alone, together[i : i + 1], rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["fm", "ffm", "cold_diffusion", "corediff"])

@@ -6,6 +6,7 @@ Nothing here calls the code under test but to get what is compared: ranges, sche
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from ipv2_bench import registry
+from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.data.pair import TrainingPair
+from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
@@ -33,6 +37,7 @@ from tests.literal.procedures import (
     euler_states,
     linear_weights,
 )
+from tests.program import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -41,11 +46,17 @@ STEPS = 5
 UNETS = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
 NAMES = (*UNETS, "corediff")
 WEIGHTS = {"linear": linear_weights, "cosine": cosine_weights}
-CASES = [
+OBJECTIVES: list[tuple[str, dict[str, Any]]] = [
+    ("fm", {}),
+    ("ffm", {}),
+    *(("cold_diffusion", {"degradation": d}) for d in WEIGHTS),
+    *(("corediff", {"modulate_stage_one": m}) for m in (False, True)),
+]
+SAMPLINGS: list[tuple[str, dict[str, Any]]] = [
     ("fm", {}),
     ("ffm", {}),
     *(("cold_diffusion", {"degradation": d, "end": e}) for d in WEIGHTS for e in ("fixed", "estimated")),
-    *(("corediff", {"modulate_stage_one": m}) for m in (False, True)),
+    ("corediff", {}),
 ]
 
 
@@ -83,10 +94,8 @@ def fm_loss(v: Callable, low: Tensor, normal: Tensor, generator: torch.Generator
     return ((v(x0 + column(t) * (x1 - x0), t) - (x1 - x0)) ** 2).sum() / x0.numel()
 
 
-def cold_loss(
-    r: Callable, low: Tensor, normal: Tensor, generator: torch.Generator, degradation: str, end: str
-) -> Tensor:
-    """E‖R(D(x_0, t), t) − x_0‖₁ (arXiv 2208.09392, 1) of images in [−1, 1], each with a t of its own; ``end`` is of sampling."""
+def cold_loss(r: Callable, low: Tensor, normal: Tensor, generator: torch.Generator, degradation: str) -> Tensor:
+    """E‖R(D(x_0, t), t) − x_0‖₁ (arXiv 2208.09392, 1) of images in [−1, 1], each with a t of its own."""
     steps = torch.randint(0, STEPS, (2,), generator=generator).tolist()
     weights, clean, degraded = WEIGHTS[degradation](STEPS), 2 * normal - 1, 2 * low - 1
     each = [cold_diffusion_loss(r, clean[i : i + 1], degraded[i : i + 1], weights, t) for i, t in enumerate(steps)]
@@ -102,7 +111,7 @@ def core_loss(r: Callable, low: Tensor, normal: Tensor, generator: torch.Generat
 LOSSES = {"fm": fm_loss, "ffm": fm_loss, "cold_diffusion": cold_loss, "corediff": core_loss}
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize(("name", "options"), OBJECTIVES)
 def test_objective_and_its_gradients(name: str, options: dict[str, Any]) -> None:
     denoiser, literal = both(name, options)
     batch = pair()
@@ -142,7 +151,7 @@ def cold_sample(r: Callable, low: Tensor, degradation: str, end: str) -> Tensor:
     return (cold_diffusion_sample(r, 2 * low - 1, WEIGHTS[degradation](STEPS), end == "estimated")[0] + 1) / 2
 
 
-def core_sample(r: Callable, low: Tensor, modulate_stage_one: bool) -> Tensor:
+def core_sample(r: Callable, low: Tensor) -> Tensor:
     """Algorithm 2 of arXiv 2304.01814 with x_T estimated anew from x_t, as the public code has it."""
     *_, last = corediff_states(r, low, corediff_alphas(STEPS))
     return last.clamp(0, 1)
@@ -151,7 +160,7 @@ def core_sample(r: Callable, low: Tensor, modulate_stage_one: bool) -> Tensor:
 SAMPLERS = {"fm": fm_sample, "ffm": fm_sample, "cold_diffusion": cold_sample, "corediff": core_sample}
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize(("name", "options"), SAMPLINGS)
 def test_sampler(name: str, options: dict[str, Any]) -> None:
     denoiser, literal = both(name, options)
     low = pair().input
@@ -161,16 +170,61 @@ def test_sampler(name: str, options: dict[str, Any]) -> None:
     torch.testing.assert_close(sampled, expected, rtol=0, atol=1e-10)
 
 
+PUBLISHED: dict[str, dict[str, Any]] = {
+    # IPv2 §4.2.1 has the steps; the rest is of FFM's paper and public code.
+    "ffm": {
+        "steps": 10, "solver": "euler", "criterion": "l2", "widths": (64, 128, 256, 512), "dropout": 0.1, "time_scale": 1.0,
+        "channels": 3, "padding": "right_below", "zero_last": False, "unshuffle": 1, "lr": 1e-4, "schedule": "constant",
+        "warmup": 0, "ema_decay": 0.0,
+    },
+    # IPv2 §4.2.1 has the steps; the rest is of the public two-image variant (demixing), whose U-Net is another.
+    "cold_diffusion": {
+        "steps": 50, "criterion": "l1", "degradation": "cosine", "end": "estimated", "time_scale": 1.0, "residual": False,
+        "lr": 2e-5, "schedule": "constant", "warmup": 0, "ema_decay": 0.995, "ema_every": 10, "ema_start": 2000,
+    },
+    # The paper, its public code, and the training scripts, which set modulation of stage 1 off.
+    "corediff": {
+        "steps": 10, "criterion": "l2", "width": 64, "modulator": 32, "context": 3, "alpha": "published",
+        "modulate_stage_one": False, "lr": 2e-4, "schedule": "constant", "warmup": 0, "ema_decay": 0.995, "ema_every": 10,
+        "ema_start": 2000,
+    },
+}  # fmt: skip
+PUBLISHED["fm"] = PUBLISHED["ffm"]
+
+OURS: dict[str, dict[str, Any]] = {
+    "fm": {"channels": 1},
+    "ffm": {"channels": 1},
+    "cold_diffusion": {
+        "degradation": "linear", "end": "fixed", "lr": 1e-4, "ema_decay": 0.0, "ema_every": 1, "ema_start": 0,
+    },
+    "corediff": {"context": 1},
+}  # fmt: skip
+"""Defaults that are not the published values; ``docs/pages/published.md`` has a row for each."""
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_defaults_are_the_published_ones(name: str) -> None:
+def test_defaults_are_the_published_values_but_where_the_docs_say_otherwise(name: str) -> None:
+    cls = registry.find("ipv2_bench.denoisers", name, Denoiser)
+    defaults = {option: known.default for option, known in registry.options(cls, Denoiser).items()}
+    published = PUBLISHED[name]
+    assert published.keys() <= defaults.keys()
+    assert {k: defaults[k] for k in published if defaults[k] != published[k]} == OURS[name]
+    heading = {"fm": "Flow Matching and FFM", "ffm": "Flow Matching and FFM", "cold_diffusion": "Cold Diffusion"}
+    page = (ROOT / "docs/pages/published.md").read_text(encoding="utf-8")
+    (section,) = re.findall(rf"^## {heading.get(name, 'CoreDiff')}$(.*?)(?=^## |\Z)", page, re.M | re.S)
+    named = {option for row in re.findall(r"^\|.*\|([^|]*)\|$", section, re.M) for option in re.findall(r"`(\w+)`", row)}
+    assert OURS[name].keys() <= named
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_defaults_are_what_a_denoiser_is_built_with(name: str) -> None:
     with torch.device("meta"):
         denoiser = CoreDiff() if name == "corediff" else UNETS[name]()
-    norms = {"cold_diffusion": torch.nn.functional.l1_loss}
-    assert denoiser.error is norms.get(name, torch.nn.functional.mse_loss)
-    assert denoiser.steps == denoiser.network_calls == (50 if name == "cold_diffusion" else 10)
-    assert (denoiser.lr, denoiser.schedule, denoiser.warmup) == (2e-4 if name == "corediff" else 1e-4, "constant", 0)
-    averaging = (denoiser.ema_decay, denoiser.ema_every, denoiser.ema_start)
-    assert averaging == ((0.995, 10, 2000) if name == "corediff" else (0.0, 1, 0))
+    expected = {**PUBLISHED[name], **OURS[name]}
+    assert denoiser.error is {"l1": torch.nn.functional.l1_loss, "l2": torch.nn.functional.mse_loss}[expected["criterion"]]
+    assert denoiser.steps == denoiser.network_calls == expected["steps"]
+    training = (denoiser.lr, denoiser.schedule, denoiser.warmup, denoiser.ema_decay)
+    assert training == tuple(expected[k] for k in ("lr", "schedule", "warmup", "ema_decay"))
     if name == "corediff":
         assert denoiser.modulate_stage_one is False and denoiser.context == 1
         torch.testing.assert_close(denoiser.alphas(10).double(), corediff_alphas(10), rtol=0, atol=1e-7)
@@ -178,6 +232,16 @@ def test_defaults_are_the_published_ones(name: str) -> None:
         drops = [m.p for m in denoiser.modules() if isinstance(m, torch.nn.Dropout)]
         assert drops == [0.1] * len(drops) and len(drops) == 14 and denoiser.channels == 1
         assert denoiser.network.time[0].scale == 1.0
+
+
+def test_the_paper_s_protocol_has_one_rate_and_the_published_ones_beside_it() -> None:
+    config = load_config("paper")
+    assert config.train.lr == 1e-4 and config.train.schedule == "constant"
+    averaging = ("lr", "ema_decay", "ema_every", "ema_start")
+    own = config.denoisers["cold_diffusion_own"]
+    assert {k: own[k] for k in averaging} == {k: PUBLISHED["cold_diffusion"][k] for k in averaging}
+    assert config.denoisers["corediff_own"]["lr"] == PUBLISHED["corediff"]["lr"]
+    assert PUBLISHED["fm"]["lr"] == PUBLISHED["ffm"]["lr"] == config.train.lr
 
 
 def test_sizes_are_those_of_the_public_code() -> None:

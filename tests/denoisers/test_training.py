@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -21,11 +22,13 @@ from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.denoisers.base import SCHEDULES, Denoiser
+from ipv2_bench.denoisers.checkpoint import load_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.red_cnn import REDCNN
 from ipv2_bench.errors import InputError
+from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification import Strategy
 from tests.benchmark.examples import a_table, table_line
 
@@ -169,29 +172,42 @@ def test_gradients_are_clipped(clip: float | None, work: Path, tmp_path: Path, m
     assert all(n == pytest.approx(clip, rel=1e-3) if clip else n > 0.02 for n in norms)
 
 
+def outputs(spec: CellSpec, **change: Callable[[Denoiser], object]) -> torch.Tensor:
+    """What the trained denoiser makes of two slices, in float64."""
+    denoiser = load_denoiser(spec.weights_path)[0].double()
+    for apply in change.values():
+        apply(denoiser)
+    return denoiser.restore(torch.rand(2, 1, 32, 32, dtype=torch.float64, generator=torch_generator("slices")))
+
+
 def test_channels_last_changes_nothing_but_rounding(work: Path, tmp_path: Path) -> None:
     one, other = spec_of(work, tmp_path / "a", "fm"), spec_of(work, tmp_path / "b", "fm", "train.channels_last=true")
     assert one.cell_id != other.cell_id
     a, b = trained(one), trained(other)
     assert all(b[k].is_contiguous() for k in b)
     losses = [[float(r["loss"]) for r in history(s)] for s in (one, other)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert a.keys() == b.keys()
+    torch.testing.assert_close(outputs(one), outputs(other), rtol=0, atol=1e-5)
 
 
-def test_compiled_networks_keep_their_names(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_networks_keep_names_and_outputs(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
     compile_ = torch.nn.Module.compile
     monkeypatch.setattr(
-        torch.nn.Module, "compile", lambda m: called.append(type(m).__name__) or compile_(m, backend="eager")
+        torch.nn.Module, "compile", lambda m: called.append(type(m).__name__) or compile_(m, backend="aot_eager")
     )
     plain, other = spec_of(work, tmp_path / "a", "fm"), spec_of(work, tmp_path / "b", "fm", "train.compile=true")
     a, b = trained(plain), trained(other)
     assert called == ["UNet"] and plain.cell_id != other.cell_id
     assert a.keys() == b.keys()
-    # Not the weights: Adam moves one whose gradient is but a rounding error as far as any other.
     losses = [[float(r["loss"]) for r in history(s)] for s in (plain, other)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    # Not the weights: Adam moves one whose gradient is but a rounding error as far as any other.
+    torch.testing.assert_close(outputs(plain), outputs(other), rtol=0, atol=1e-6)
+    compiled = outputs(other, compiled=Denoiser.compile_networks)
+    assert called == ["UNet"] * 2
+    torch.testing.assert_close(compiled, outputs(other), rtol=0, atol=1e-14)
 
 
 def test_layers_in_lists_are_compiled_by_their_denoiser(monkeypatch: pytest.MonkeyPatch) -> None:

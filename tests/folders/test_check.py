@@ -49,6 +49,52 @@ def test_check_lists_everything_at_once(ct_pairs: Path, tmp_path: Path, capsys: 
     assert str(tmp_path) not in shown.replace(str(root), "")
 
 
+def test_check_counts_every_file(ct_pairs: Path, ct_tree: Path, tmp_path: Path, capsys: Capture) -> None:
+    root = spoiled(ct_pairs, tmp_path)
+    for path in sorted((root / "lq").glob("*.png"))[:3]:
+        path.unlink()
+    assert check(root) == 2
+    shown = capsys.readouterr().out
+    assert "(and 2 more here): has no partner in lq" in shown and "| orphan | 3 |" in shown
+    for side in ("lq", "gt"):
+        shutil.copytree(ct_tree, tmp_path / "dicom" / side)
+    for path in sorted((tmp_path / "dicom" / "gt" / "0").glob("*.dcm")):
+        data = dcmread(path)
+        del data.RescaleSlope
+        data.save_as(path)
+    assert check(tmp_path / "dicom") == 2
+    shown = capsys.readouterr().out
+    assert "gt/0/slice000.dcm (and 2 more here): RescaleSlope" in shown and "| tags | 3 |" in shown
+
+
+def test_check_sees_images_of_one_side_alone(ct_pairs: Path, tmp_path: Path, capsys: Capture) -> None:
+    root = spoiled(ct_pairs, tmp_path)
+    for path in (*(root / "lq").glob("*.png"), *(root / "gt").glob("*.png")):
+        path.rename(path.with_suffix(".PNG"))
+    assert check(root) == 0
+    assert "6 PNG pairs of 64×64" in capsys.readouterr().out
+    shutil.copytree(root / "gt", root / "test" / "gt")
+    assert check(root) == 2
+    shown = capsys.readouterr().out
+    assert "[orphan] test/gt/" in shown and "(and 5 more here): has no partner in lq" in shown
+    shutil.rmtree(root / "lq")
+    assert check(root) == 2
+    assert capsys.readouterr().err.endswith("PNG files of equal names; 12 images have no partner\n")
+
+
+def test_another_grid_is_well_where_it_will_be_resampled(ct_tree: Path, tmp_path: Path, capsys: Capture) -> None:
+    for side in ("lq", "gt"):
+        shutil.copytree(ct_tree, tmp_path / side)
+    for path in (tmp_path / "gt").rglob("*.dcm"):
+        data = dcmread(path)
+        data.PixelSpacing = [6.0, 6.0]
+        data.save_as(path)
+    check(tmp_path)
+    assert "pixels do not coincide" in capsys.readouterr().out
+    check(tmp_path, "data.resample=true")
+    assert "pixels do not coincide" not in capsys.readouterr().out
+
+
 def test_check_finds_leakage_between_parts(ct_pairs: Path, tmp_path: Path, capsys: Capture) -> None:
     for part in ("train", "test"):
         for side in ("lq", "gt"):

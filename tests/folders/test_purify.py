@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from ipv2_bench.cli import main
-from ipv2_bench.data.png import read_png
+from ipv2_bench.data.png import read_png, write_png
 from ipv2_bench.denoisers.checkpoint import save_denoiser
+from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.folders.pairs import pairs_config
+from ipv2_bench.physics.intensity import from_8bit
 from ipv2_bench.purification import common_mask
 
 SETTINGS = ("--quiet", "noise.views=32", "noise.calibrate=false", "data.fractions=[0.34,0.0,0.66]")
@@ -94,3 +97,51 @@ def test_dicom_pairs_are_read_too(ct_tree: Path, tmp_path: Path, capsys: Capture
     assert main(["purify", str(pairs), str(tmp_path / "out"), "--strategy", "IPv1", *settings]) == 0
     assert "2 train, 0 val, 4 test pairs under IPv1, 16 bit" in capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("*/label/*.png"))) == 6
+    weak, options = tmp_path / "weak.safetensors", {"width": 8, "modulator": 4, "steps": 2, "context": 3}
+    save_denoiser(CoreDiff(**options), weak, "corediff", options, window_hu="-1000 400")
+    assert main(["purify", str(pairs), str(tmp_path / "near"), "--weak", str(weak), *settings]) == 0
+    assert len(list((tmp_path / "near").glob("*/label/*.png"))) == 6
+
+
+def test_labels_of_a_weak_denoiser_that_draws_are_the_same_again(
+    ct_pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawing(self: FlowMatching, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return low + 0.1 * torch.randn(low.shape, generator=generator)
+
+    monkeypatch.setattr(FlowMatching, "denoise", drawing)
+    weak, options = tmp_path / "weak.safetensors", {"widths": [8, 16], "steps": 2}
+    save_denoiser(FlowMatching(widths=(8, 16), steps=2), weak, "fm", options, window_hu="-1000 400")
+    settings = (*SETTINGS, f"run.work={tmp_path / 'w'}", "--weak", str(weak))
+    for out in ("a", "b"):
+        assert main(["purify", str(ct_pairs), str(tmp_path / out), *settings]) == 0
+    labels = sorted((tmp_path / "a").glob("*/label/*.png"))
+    assert len(labels) == 6
+    for path in labels:
+        assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
+
+
+def test_truncated_levels_are_those_of_the_files(tmp_path: Path) -> None:
+    """Slices are kept in steps of 1/8 HU, which may lie a little below the level of the file that they are of."""
+    levels = np.arange(256, dtype=np.uint8).repeat(16).reshape(64, 64)
+    for i in range(6):
+        for side in ("lq", "gt"):
+            image = np.roll(levels, 5 * i + 40 * (side == "gt"), axis=0)
+            write_png(tmp_path / "pairs" / side / f"{i}.png", from_8bit(image), 8)
+    settings = (*SETTINGS, f"run.work={tmp_path / 'w'}", "--strategy", "raw", "--bits", "8", "--grey", "truncate")
+    assert main(["purify", str(tmp_path / "pairs"), str(tmp_path / "out"), *settings]) == 0
+    for side in ("lq", "gt"):
+        written = {read_png(p).unit.tobytes() for p in (tmp_path / "out").glob(f"*/{side}/*.png")}
+        assert written == {read_png(p).unit.tobytes() for p in (tmp_path / "pairs" / side).glob("*.png")}
+
+
+def test_pairs_with_endings_in_capitals_are_read(ct_pairs: Path, tmp_path: Path, capsys: Capture) -> None:
+    for side in ("lq", "gt"):
+        (tmp_path / "pairs" / side).mkdir(parents=True)
+        for path in (ct_pairs / side).glob("*.png"):
+            (tmp_path / "pairs" / side / f"{path.stem}.PNG").write_bytes(path.read_bytes())
+    settings = (*SETTINGS, f"run.work={tmp_path / 'w'}")
+    assert main(["purify", str(tmp_path / "pairs"), str(tmp_path / "out"), "--strategy", "IPv1", *settings]) == 0
+    assert "2 train, 0 val, 4 test pairs" in capsys.readouterr().out
+    assert main(["purify", str(tmp_path / "pairs"), str(tmp_path / "o"), *settings, "data.window=[400,-1000]"]) == 2
+    assert capsys.readouterr().err == "ipv2-bench: data.window: HU window [400.0, -1000.0] is empty: give low < high\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.dicom.tree import read_tree
@@ -32,8 +33,10 @@ def test_simulate_writes_what_the_virtual_scan_gives(ct_tree: Path, ct_pairs: Pa
 
 def test_simulated_dicom_is_read_again_and_holds_no_identity(ct_tree: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "out"
-    words = ["simulate", str(ct_tree), str(out), "--format", "dicom", "--quiet", "data.views=48"]
+    words = ["simulate", str(ct_tree), str(out), "--format", "dicom", "--quiet", "data.views=48", "data.photons=12000"]
     assert main(words) == 0
+    for side, title in (("lq", "virtual scan, 12000 photons per ray"), ("gt", "NDCT"), ("truth", "aligned truth")):
+        assert {dcmread(p).SeriesDescription for p in (out / side).rglob("*.dcm")} == {title}
     assert "6 slices of 2 series scanned" in capsys.readouterr().out
     assert not any(MARKER.encode() in p.read_bytes() for p in out.rglob("*") if p.is_file())
     low, normal = (read_tree(out / side, derived=True) for side in ("lq", "gt"))
@@ -70,6 +73,13 @@ def test_photons_and_size_are_those_that_are_asked_for(ct_tree: Path, tmp_path: 
         (("--size", "-1"), "--size is -1: expected pixels along a side"),
         (("data.levels=3",), "virtual scan has no option 'levels': use one of "),
         (("data.photon=3",), "virtual scan has no option 'photon': did you mean photons? use one of "),
+        (("data.source=phantom",), "simulate does not use the setting 'data.source': leave it out"),
+        (("data.split=slice",), "simulate does not use the setting 'data.split': leave it out"),
+        (("data.size=32",), "simulate does not use the setting 'data.size': give --size"),
+        (("data.root=ct",), "simulate does not use the setting 'data.root': give the folder as CT"),
+        (("data.options.root=ct",), "simulate does not use the setting 'data.options.root': leave it out"),
+        (("run.work=w",), "simulate does not use the setting 'run.work': leave it out"),
+        (("noise.photons=3.0",), "simulate does not use the setting 'noise.photons': leave it out"),
         (("data.min_lung=0.99",), "no slice shows lung over 99% of the body: lower data.min_lung"),
     ],
 )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy import ndimage
 
 from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.metrics import anatomy as module
 from ipv2_bench.metrics.anatomy import anatomy, regions, rim
 from ipv2_bench.metrics.base import REGIONS
+from ipv2_bench.purification.masks import body_mask
 from tests.metrics.chest import WINDOW, chest, disc, radius
 
 
@@ -42,6 +45,16 @@ def test_a_region_holds_only_what_is_inside_of_the_window() -> None:
     for name, mask in masks.items():
         np.testing.assert_array_equal(mask, before[name] & ~outside)
     assert masks["bone"].any() and masks["background"][3:].any()
+
+
+def test_the_body_mask_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, calls = chest()[0], []
+    monkeypatch.setattr(module, "body_mask", lambda image: calls.append(image) or body_mask(image))
+    whole = anatomy(WINDOW.hu(truth), WINDOW)
+    assert len(calls) == 1
+    for name, region in regions(truth, WINDOW).items():
+        np.testing.assert_array_equal(whole.regions[name], region)
+    np.testing.assert_array_equal(whole.rim, rim(truth))
 
 
 def test_the_rim_is_on_both_sides_of_the_outline() -> None:

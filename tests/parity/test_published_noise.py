@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from ipv2_bench.physics.intensity import to_8bit
 from ipv2_bench.physics.published import PATH_SCALE, published_low_dose, published_scan
 from ipv2_bench.physics.seeding import torch_generator
+from tests.literal.published_noise import attenuation, reconstructed, stretched, with_noise
 from tests.parity.public_code import numbers
 
 SETS, DRAWS = 4, 24
@@ -29,10 +29,14 @@ def inside(theirs: dict[str, np.ndarray]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def draws(theirs: dict[str, np.ndarray]) -> np.ndarray:
-    """Noisy images in sets as large as theirs, [sets, draws, 512, 512] in grey levels."""
+    """Noisy images in sets as large as theirs, [sets, draws, 512, 512] in grey levels.
+
+    Ours are in whole grey levels, rounded down; theirs are not rounded. Noise of more than a grey level makes rounding down take
+    half a level off the mean, which is put back.
+    """
     unit = torch.from_numpy(theirs["normal"] / 255.0).float().expand(DRAWS, -1, -1)
     sets = [published_low_dose(unit, [torch_generator("parity", k, i) for i in range(DRAWS)]) for k in range(SETS)]
-    return torch.stack(sets).numpy() * 255.0
+    return torch.stack(sets).numpy() * 255.0 + 0.5
 
 
 def scanned(image: np.ndarray, noise: np.random.Generator | None = None) -> np.ndarray:
@@ -46,22 +50,36 @@ def scanned(image: np.ndarray, noise: np.random.Generator | None = None) -> np.n
     return scan.backproject((path / PATH_SCALE).astype(np.float32)).astype(np.float64)
 
 
+def test_the_literal_pipeline(theirs: dict[str, np.ndarray], inside: np.ndarray) -> None:
+    """The formulas with scikit-image are the script: to the last bit of the fixture without noise, in its level with it."""
+    path = attenuation(theirs["normal"] / 255.0, 512)
+    clean = reconstructed(path, 512)
+    assert np.abs(clean - theirs["clean_before_stretch"]).max() < 1e-6  # the fixture is in float32
+    assert np.abs(255.0 * stretched(clean) - theirs["clean_8bit"]).max() < 1e-4
+    rng = np.random.default_rng(0)
+    noise = np.stack([reconstructed(with_noise(path, rng), 512) - clean for _ in range(3)])[:, inside]
+    assert noise.std() == pytest.approx(np.sqrt((theirs["noise_std_before_stretch"][inside] ** 2).mean()), rel=0.04)
+
+
 def test_without_noise(theirs: dict[str, np.ndarray], inside: np.ndarray) -> None:
     ours = scanned(theirs["normal"])
-    assert np.abs(ours - theirs["clean_before_stretch"])[inside].max() < 0.02
-    stretched = to_8bit((ours - ours.min()) / np.ptp(ours)).astype(float)
-    apart = np.abs(stretched - theirs["clean_8bit"])[inside]
-    assert apart.mean() < 0.6 and np.quantile(apart, 0.98) <= 1.0
+    assert np.abs(ours - theirs["clean_before_stretch"])[inside].max() < 0.01
+    apart = np.abs(255.0 * stretched(ours) - theirs["clean_8bit"])[inside]  # neither is rounded
+    assert apart.mean() < 0.2 and np.quantile(apart, 0.99) < 0.5 and apart.max() < 1.5
     assert not ours[~inside & (np.hypot(*np.mgrid[-256:256, -256:256]) > 257)].any()
 
 
-def test_mean_image_within_one_grey_level(theirs: dict[str, np.ndarray], draws: np.ndarray, inside: np.ndarray) -> None:
-    apart = draws.mean((0, 1)) - theirs["mean_8bit"]
-    assert abs(apart[inside].mean()) < 1.0
-    # Pixel by pixel 24 draws leave std·√(1/24) of noise in theirs; over 64×64 pixels a bias is left.
-    blocks = apart.reshape(8, 64, 8, 64).mean((1, 3))
+def test_mean_image_within_half_a_grey_level(
+    theirs: dict[str, np.ndarray], draws: np.ndarray, inside: np.ndarray
+) -> None:
+    # Every image is stretched to its own extremes, which are drawn: the mean of 24 images is uncertain by 0.2 grey levels as a
+    # whole. Pixel by pixel std·√(1/24) of noise is left besides; over 64×64 pixels it averages out.
+    of_sets = (draws.mean(1) - theirs["mean_8bit"])[:, inside].mean(1)
+    assert 0.05 < of_sets.std() < 0.5
+    assert abs(of_sets.mean()) < 0.2
+    blocks = (draws.mean((0, 1)) - theirs["mean_8bit"]).reshape(8, 64, 8, 64).mean((1, 3))
     whole = inside.reshape(8, 64, 8, 64).all((1, 3))
-    assert np.abs(blocks[whole]).max() < 2.0 and np.abs(blocks[whole]).mean() < 1.0
+    assert np.abs(blocks[whole]).max() < 0.5
 
 
 def test_standard_deviation_within_3_percent(

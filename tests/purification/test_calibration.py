@@ -15,7 +15,8 @@ from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification.add_noise import AddNoise
-from ipv2_bench.purification.calibration import calibrate, lung_region, noise_level, outside_region
+from ipv2_bench.purification.calibration import calibrate
+from ipv2_bench.purification.noise_level import lung_region, noise_level, outside_region
 
 SIZE, PIXEL_MM = 128, 400 / 128
 MODEL = AddNoise(Window(), Acquisition(photons=1e4, filter_name="hann", views=90))

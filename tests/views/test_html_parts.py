@@ -20,14 +20,14 @@ from ipv2_bench.benchmark.tables import NDCT, Table, TableLine
 from ipv2_bench.benchmark.views.html import page as pages
 from ipv2_bench.benchmark.views.html import pictures
 from ipv2_bench.benchmark.views.html.charts.bars import Bar, BarChart, bars, differences
-from ipv2_bench.benchmark.views.html.charts.points import Point, points
+from ipv2_bench.benchmark.views.html.charts.points import ChartPoint, points
 from ipv2_bench.benchmark.views.html.charts.scale import scale, short
 from ipv2_bench.benchmark.views.html.image_sets import ShownSet
 from ipv2_bench.benchmark.views.html.main_measures import asked, prices
 from ipv2_bench.benchmark.views.html.palette import Palette
 from ipv2_bench.benchmark.views.html.pictures import encode, webp
 from ipv2_bench.benchmark.views.html.sections.cost import cost_section
-from ipv2_bench.benchmark.views.html.sections.outcome import outcome
+from ipv2_bench.benchmark.views.html.sections.outcome import outcome_section
 from ipv2_bench.benchmark.views.html.sections.tables import table_section
 from ipv2_bench.benchmark.views.html.spots import find_spots
 from ipv2_bench.benchmark.views.table_view import TableView
@@ -70,7 +70,7 @@ def view_of(*lines: Line, newcomers: tuple[str, ...] = (), title: str = "trial")
 
 
 def outcome_html(*lines: Line, newcomers: tuple[str, ...] = ()) -> str:
-    text = render("outcome.html.j2", outcome=outcome([view_of(*lines, newcomers=newcomers)]))
+    text = render("outcome.html.j2", outcome=outcome_section([view_of(*lines, newcomers=newcomers)]))
     assert Page(text).wrong == []
     return text
 
@@ -185,7 +185,7 @@ def test_a_chart_shows_and_says_its_numbers() -> None:
 
 
 def test_labels_of_points_do_not_overlap() -> None:
-    chart = points("k", "t", "x", "y", [Point(n, 1.0, y, label=n) for n, y in (("one", 1.0), ("two", 1.01), ("three", 9.0))])
+    chart = points("k", "t", "x", "y", [ChartPoint(n, 1.0, y, label=n) for n, y in (("one", 1.0), ("two", 1.01), ("three", 9.0))])
     heights = sorted(label.y for label in chart.labels)
     assert len(heights) == 3 and min(b - a for a, b in pairwise(heights)) >= 13
 

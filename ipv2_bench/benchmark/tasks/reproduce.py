@@ -16,10 +16,12 @@ from ipv2_bench.benchmark.rows.make import Rows, TableRows
 from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.rows.set_aside import set_aside
 from ipv2_bench.benchmark.tables import Table, load_tables
+from ipv2_bench.benchmark.views.earlier import earlier_files
 from ipv2_bench.benchmark.views.html.page import INDEX, page_name, try_page
 from ipv2_bench.benchmark.views.panels import draw_one_slice, draw_table
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.tables import table_views, write_tables
+from ipv2_bench.benchmark.views.wandb.publish import publish
 
 
 @dataclass(frozen=True)
@@ -84,15 +86,29 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
         report(f"rows that the new ones replace, such as those of earlier code: {len(moved)}, now in {moved[0].parent}")
     views = table_views(config, tables, rows)
     write_tables(config.out, views)
-    page = None
-    if not failures:
-        for table in tables:
-            draw_table(benchmark, table, config.out / f"{table.key}.png")
-        if page_name(config, tables) == INDEX:
-            draw_one_slice(benchmark, rows, config.out / "slice.png")
-        page = try_page(benchmark, rows, config.out)
-    _publish(rows_of, views, sorted(written), progress)
+    page = None if failures else _draw(benchmark, rows)
+    if failures:
+        _report_earlier_pictures(config, tables)
+    publish(benchmark, rows_of, views, sorted(written), progress)
     return Outcome(config.out, views, rows, failures, page)
+
+
+def _draw(benchmark: Benchmark, rows: TableRows) -> Path | None:
+    """Draw the pictures of the tables and write their page; its path, ``None`` where it could not be written."""
+    config, tables = benchmark.config, benchmark.tables
+    for table in tables:
+        draw_table(benchmark, table, config.out / f"{table.key}.png")
+    if page_name(config, tables) == INDEX:
+        draw_one_slice(benchmark, rows, config.out / "slice.png")
+    return try_page(benchmark, rows, config.out)
+
+
+def _report_earlier_pictures(config: Config, tables: Sequence[Table]) -> None:
+    """Say which page and pictures are still of earlier results, since none are drawn while cells fail."""
+    name = page_name(config, tables)
+    names = [name, *(f"{table.key}.png" for table in tables), *(["slice.png"] if name == INDEX else [])]
+    if kept := earlier_files(config.out / name for name in names):
+        print(f"ipv2-bench: page and pictures are not drawn while cells fail; {kept}", file=sys.stderr)
 
 
 def write_rows(out: Path, rows: TableRows) -> dict[Path, Row]:
@@ -108,16 +124,3 @@ def _summary(benchmark: Benchmark) -> str:
         f"{config.name}: {len(split.train)} training and {len(split.test)} test slices of {patients} patients at "
         f"{config.data.size}×{config.data.size}; {len(benchmark.cells)} cells, {complete} of them complete"
     )
-
-
-def _publish(rows: Rows, views: dict[str, TableView], files: list[Path], progress: bool) -> None:
-    """Write the runs of W&B; an error is reported, since the tables are complete."""
-    from ipv2_bench.benchmark.views.wandb.publish import publish
-
-    try:
-        publish(rows.benchmark, rows, views, files, progress)
-    except Exception as error:  # whatever W&B has: the tables exist and must be shown
-        print(
-            f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
-            file=sys.stderr,
-        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,30 @@ WINDOWS = {"lung": (-1350.0, 150.0), "mediastinum": (-160.0, 240.0)}
 """Level −600 width 1500, and level 40 width 400, as (low, high) in HU."""
 
 
+LEAST_SIDE = 128
+"""Pixels that a slice in a picture has along a side, at least; smaller slices are enlarged, pixel for pixel."""
+
+ACROSS = 8
+"""Most slices beside each other; further columns continue below."""
+
+GAP, DPI = 4, 100
+"""Pixels between slices, and dots per inch of the figures that hold them."""
+
+
 def panel(
-    columns: Sequence[tuple[str, np.ndarray]], window: Window, path: Path, show: str = "lung", side: float = 1.9
+    columns: Sequence[tuple[str, np.ndarray]],
+    window: Window,
+    path: Path,
+    show: str = "lung",
+    side: int = LEAST_SIDE,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Write a PNG with one column per image set.
+    """Write a PNG with one column per image set, every slice at its own pixels or a whole multiple of them.
 
     Parameters
     ----------
     columns
-        Title and images [n, N, N] in [0, 1]; the n slices become rows. All of them have the same n.
+        Title and images [n, N, N] in [0, 1]; the n slices become rows. All of them have the same n and N.
     window
         HU of the images.
     path
@@ -32,21 +48,40 @@ def panel(
     show
         A key of :data:`WINDOWS`.
     side
-        Of a slice, in inches of 67 dots.
+        Least pixels along a side of a slice.
+    notes
+        Sentences below the slices.
     """
-    plt = pyplot()
+    n, size = len(columns[0][1]), columns[0][1].shape[-1]
+    times = -(-side // size)
+    step = size * times + GAP
+    per_row = -(-len(columns) // -(-len(columns) // ACROSS))
+    letter = max(11.0, size * times / 24)  # height in pixels
+    line = round(1.35 * letter)
+    titles = [_wrapped(title, size * times, letter) for title, _ in columns]
+    head = line * max(title.count("\n") + 1 for title in titles) + GAP
+    width = per_row * step - GAP
+    foot = "\n".join(_wrapped(note, width, letter) for note in notes)
+    below = line * (foot.count("\n") + 1) + GAP if foot else 0
+    height = -(-len(columns) // per_row) * (head + n * step) + below
+    figure = pyplot().figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+    words = {"fontsize": letter * 72 / DPI, "va": "bottom"}
     low, high = WINDOWS[show]
-    n = len(columns[0][1])
-    figure, axes = plt.subplots(n, len(columns), figsize=(side * len(columns), side * n + 0.45), squeeze=False)
-    for j, (title, images) in enumerate(columns):
+    for k, (_, images) in enumerate(columns):
+        left, top = k % per_row * step, k // per_row * (head + n * step) + head
+        figure.text((left + (step - GAP) / 2) / width, 1 - (top - GAP) / height, titles[k], ha="center", **words)
         for i in range(n):
-            axes[i][j].imshow(
-                window.hu(np.asarray(images[i])), cmap="gray", vmin=low, vmax=high, interpolation="nearest"
-            )
-            axes[i][j].set_axis_off()
-        axes[0][j].set_title(title, fontsize=9)
-    figure.subplots_adjust(left=0, right=1, bottom=0, top=1 - 0.4 / (side * n + 0.45), wspace=0.02, hspace=0.02)
-    save_figure(figure, path, dpi=67, grey=True)
+            hu = window.hu(np.asarray(images[i])).repeat(times, 0).repeat(times, 1)
+            figure.figimage(hu, left, height - top - (i + 1) * step + GAP, cmap="gray", vmin=low, vmax=high, origin="upper")
+    if foot:
+        figure.text(0, GAP / height, foot, ha="left", **words)
+    save_figure(figure, path, dpi=DPI, grey=True)
+
+
+def _wrapped(text: str, width: int, letter: float) -> str:
+    """Text in lines that are no wider than some pixels, for letters of a height."""
+    most = max(int(width / (0.58 * letter)), 8)
+    return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, most) or [""])
 
 
 def pyplot() -> Any:

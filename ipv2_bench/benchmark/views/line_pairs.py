@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ipv2_bench.benchmark.rows.lines import Line
+from ipv2_bench.benchmark.rows.lines import Line, baseline
 from ipv2_bench.metrics.base import Column
 from ipv2_bench.metrics.uncertainty import Interval
 
@@ -26,6 +26,11 @@ class LinePair:
         """The measure of the line minus that of its base."""
         return self.line.mean[column.name] - self.base.mean[column.name]
 
+    def relative_change(self, column: Column) -> float | None:
+        """:meth:`change` as a share of the base's measure; ``None`` where that is not positive."""
+        before = self.base.mean[column.name]
+        return self.change(column) / before if before > 0 else None
+
     def improves(self, column: Column) -> bool:
         """Whether the line is better than its base."""
         return column.better(self.line.mean[column.name], self.base.mean[column.name])
@@ -42,6 +47,11 @@ class LinePair:
         """Whether the interval of the paired difference excludes zero."""
         difference = self.difference(column)
         return difference is not None and difference.excludes_zero
+
+
+def baseline_pairs(lines: Sequence[Line]) -> list[LinePair]:
+    """Every line beside its baseline, as far as it has one."""
+    return [LinePair(line, base) for line in lines if (base := baseline(lines, line)) is not None]
 
 
 def newcomer_pairs(lines: Sequence[Line], newcomers: Sequence[str]) -> list[LinePair]:

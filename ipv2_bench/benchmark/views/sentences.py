@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ipv2_bench.benchmark.rows.lines import Line, baseline
+from ipv2_bench.benchmark.rows.lines import Line
+from ipv2_bench.benchmark.views.line_pairs import LinePair, baseline_pairs
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.metrics.base import Column
 
@@ -72,9 +73,8 @@ class Tally:
 
 def tallies(view: TableView) -> list[Tally]:
     """The published improvement over IPv1, and that against the aligned truth; what was not measured is left out."""
-    own = [line for line in view.lines if not line.variant_of]
-    pairs = [(line, base) for line in own if (base := baseline(own, line)) is not None]
-    published = [(line, base) for line, base in pairs if line.published and base.published]
+    pairs = baseline_pairs([line for line in view.lines if not line.variant_of])
+    published = [pair for pair in pairs if pair.line.published and pair.base.published]
     counted = [
         _tally("Published direction (better than IPv1) reproduced", published, view.present("distance")),
         _tally("The aligned truth agrees", pairs, view.present("fidelity")),
@@ -82,19 +82,13 @@ def tallies(view: TableView) -> list[Tally]:
     return [tally for tally in counted if tally.cells]
 
 
-def _tally(what: str, pairs: Sequence[tuple[Line, Line]], columns: Sequence[Column]) -> Tally:
-    checks = [
-        (column, line, column.better(line.mean[column.name], base.mean[column.name]))
-        for line, base in pairs
-        for column in columns
-        if column.name in line.values and column.name in base.values
-    ]
+def _tally(what: str, pairs: Sequence[LinePair], columns: Sequence[Column]) -> Tally:
+    checks = [(pair, column) for pair in pairs for column in columns if pair.has(column)]
     missed = [
         f"{(line.denoiser + ' ' if line.denoiser else '') + line.strategy} vs {line.label}: {column.heading}"
-        for column, line, improved in checks
-        if not improved
+        for line, column in ((pair.line, column) for pair, column in checks if not pair.improves(column))
     ]
-    return Tally(what, len(pairs), len({column.name for column, *_ in checks}), len(checks), tuple(missed))
+    return Tally(what, len(pairs), len({column.name for _, column in checks}), len(checks), tuple(missed))
 
 
 def directions(view: TableView) -> list[str]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ipv2_bench.benchmark.rows.lines import baseline
-from ipv2_bench.benchmark.views.line_pairs import LinePair
+from ipv2_bench.benchmark.views.line_pairs import baseline_pairs
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.files import csv_text
 
@@ -13,15 +12,24 @@ NAMES = ("label", "denoiser", "strategy", "modules", "n_images", "n_seeds", "n_p
 
 
 def table_csv(view: TableView) -> str:
-    """The table as CSV: for each column its mean, its standard deviation over seeds and the ends of its 95 % interval.
+    """The table as CSV: :func:`table_rows` in the order of :func:`table_columns`; empty where nothing was measured."""
+    return csv_text(table_rows(view), table_columns(view))
 
-    Published values have columns of their own. Empty where something was not measured.
-    """
-    columns = [
+
+def table_columns(view: TableView) -> list[str]:
+    """Names of the columns of a table's rows, in order."""
+    return [
         *NAMES,
         *(name for c in view.catalogue.columns for name in (c, f"{c}_std", f"{c}_low", f"{c}_high")),
         *(f"published_{c}" for c in view.catalogue.published),
     ]
+
+
+def table_rows(view: TableView) -> list[dict[str, Any]]:
+    """Each line by column: for each measure its mean, standard deviation over seeds and the ends of its 95 % interval.
+
+    Published values have columns of their own. A row lacks what was not measured, or holds ``None`` there.
+    """
     rows = []
     for line in view.lines:
         row: dict[str, Any] = {
@@ -39,28 +47,24 @@ def table_csv(view: TableView) -> str:
             if (ends := line.interval(column)) is not None:
                 row |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
         rows.append(row)
-    return csv_text(rows, columns)
+    return rows
 
 
 def differences_csv(view: TableView) -> str:
     """Every paired difference to a line's baseline with its 95 % interval, as CSV."""
     columns = ("label", "denoiser", "strategy", "against", "measure", "difference", "low", "high", "excludes_zero", "tells")
     rows = []
-    for line in view.lines:
-        base = baseline(view.lines, line)
-        if base is None:
-            continue
-        pair = LinePair(line, base)
+    for pair in baseline_pairs(view.lines):
         for column in view.catalogue.columns.values():
             difference = pair.difference(column)
             if difference is None:
                 continue
             rows.append(
                 {
-                    "label": line.label,
-                    "denoiser": line.denoiser,
-                    "strategy": line.strategy,
-                    "against": base.name,
+                    "label": pair.line.label,
+                    "denoiser": pair.line.denoiser,
+                    "strategy": pair.line.strategy,
+                    "against": pair.base.name,
                     "measure": column.name,
                     "difference": difference.mean,
                     "low": difference.low,

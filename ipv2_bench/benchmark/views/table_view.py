@@ -13,6 +13,7 @@ import numpy as np
 from ipv2_bench.benchmark.rows.lines import Line, baseline, best, table_lines
 from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.tables import Table
+from ipv2_bench.benchmark.views.line_pairs import LinePair
 from ipv2_bench.metrics.base import Column, Scale
 from ipv2_bench.metrics.catalogue import Catalogue
 
@@ -124,17 +125,16 @@ class TableView:
         if name not in line.values:
             return Cell(column, None)
         base = baseline(self.lines, line) if compared else None
-        if base is None or name not in base.values:
+        pair = None if base is None else LinePair(line, base)
+        if pair is None or not pair.has(column):
             return Cell(column, line.mean[name], spread(line, column), is_best=self._is_best(line, column, compared))
-        value, before = line.mean[name], base.mean[name]
-        difference = line.difference_to(base, name)
         return Cell(
             column,
-            value,
+            line.mean[name],
             spread(line, column),
-            change_text(column, value, before),
-            difference is not None and difference.excludes_zero,
-            column.better(value, before),
+            change_text(column, pair),
+            pair.is_certain(column),
+            pair.improves(column),
             self._is_best(line, column, compared),
         )
 
@@ -182,8 +182,9 @@ def _two_digits(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
 
 
-def change_text(column: Column, value: float, before: float) -> str:
+def change_text(column: Column, pair: LinePair) -> str:
     """The change against a baseline: in dB where the unit is dB, in percent of a positive value, else empty."""
     if column.unit == "dB":
-        return f"{value - before:+.1f} dB"
-    return f"{100.0 * (value - before) / before:+.0f} %" if before > 0 else ""
+        return f"{pair.change(column):+.1f} dB"
+    share = pair.relative_change(column)
+    return "" if share is None else f"{100.0 * share:+.0f} %"

@@ -36,7 +36,7 @@ def run(given: argparse.Namespace) -> int:
     for word in given.settings:
         name = word.partition("=")[0]
         section, _, key = name.partition(".")
-        own = section == "data" and key and key not in DataSettings.model_fields
+        own = section == "data" and key and key.partition(".")[0] not in DataSettings.model_fields
         if name in INSTEAD or (not own and name != "data.window"):
             instead = INSTEAD.get(name, "leave it out, or give data.window or an option of the virtual scan, data.NAME=value")
             raise InputError(f"simulate does not use the setting '{name}': {instead}")

@@ -14,9 +14,9 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ipv2_bench.data.dicom.decoded import DecodedCache
-from ipv2_bench.data.dicom.pixels import Unusable, decode_hu
+from ipv2_bench.data.dicom.pixels import decode_hu
 from ipv2_bench.data.dicom.tags import TAGS, geometry_findings, hashed, numbers, rescale_findings, why_left_out
-from ipv2_bench.data.findings import Findings
+from ipv2_bench.data.findings import Findings, Unusable
 
 LARGEST_FILE = 128 * 2**20
 """Most bytes that a file may have, and that a deflated file may inflate to."""

@@ -37,8 +37,3 @@ class DecodedCache:
             hu = decode()
         write_whole(path, lambda file: np.save(file, hu))
         return hu
-
-    def size(self) -> tuple[int, int]:
-        """Number of cached slices, and of their bytes on the disk."""
-        sizes = [p.stat().st_size for p in self.folder.glob("*/*.npy")]
-        return len(sizes), sum(sizes)

@@ -15,6 +15,9 @@ from ipv2_bench.errors import InputError
 RULES = ("patient_id", "folder")
 """Values of ``data.match_by``."""
 
+SAME_AXES = 1e-2
+"""Largest difference in any part of the directions of rows and columns of two series of one orientation, about half a degree."""
+
 
 @dataclass(frozen=True)
 class SeriesPair:
@@ -31,6 +34,12 @@ class SeriesPair:
     low: Series
     normal: Series
     indices: np.ndarray
+
+    @property
+    def same_orientation(self) -> bool:
+        """Whether rows and columns have the same directions in the patient; true where the tags do not hold them."""
+        axes = (self.low.axes, self.normal.axes)
+        return axes[0] is None or axes[1] is None or bool(np.abs(axes[0] - axes[1]).max() <= SAME_AXES)
 
     @property
     def same_grid(self) -> bool:
@@ -59,7 +68,7 @@ def match(
     tolerance_mm
         Largest distance in mm of two slices that count as one position.
     findings
-        Receives series without a partner, with more than one, or without a common position.
+        Receives series without a partner, with more than one, of another orientation, or without a common position.
 
     Raises
     ------
@@ -88,14 +97,19 @@ def match(
             continue
         if len(lows) > 1 or len(normals) > 1:
             text = f"{len(lows)} uLDCT and {len(normals)} NDCT series of one {unit}; expected one of each"
-            findings.add(name, "duplicate", f"{text}; remove the others, or set data.match_by=folder")
+            remedy = "set data.match_by=folder" if by == "patient_id" else "give each series a folder of its own"
+            findings.add(name, "duplicate", f"{text}; remove the others, or {remedy}")
             continue
         indices = _nearest_pairs(lows[0].position_mm, normals[0].position_mm, tolerance_mm)
-        if not len(indices):
+        pair = SeriesPair(lows[0], normals[0], indices)
+        if not pair.same_orientation:
+            text = f"ImageOrientationPatient differs from that of {shown(normals[0].folder)}; expected one orientation for both"
+            findings.add(name, "orientation", f"{text}; reformat one of the series or remove both")
+        elif not len(indices):
             text = f"no slice is within {tolerance_mm:g} mm of one of {shown(normals[0].folder)}; expected common positions"
             findings.add(name, "orphan", f"{text}; set data.tolerance_mm or check the series")
-            continue
-        pairs.append(SeriesPair(lows[0], normals[0], indices))
+        else:
+            pairs.append(pair)
     return pairs
 
 

@@ -16,21 +16,13 @@ from pydicom.uid import (
 )
 
 from ipv2_bench.data.dicom.tags import numbers, rescale, rescale_findings, shape_finding
-from ipv2_bench.data.findings import Problem
+from ipv2_bench.data.findings import Unusable
 from ipv2_bench.physics.intensity import AIR_HU
 
 DECODER_VERSION = 1
 """Version of the decoding of pixels, rescale and padding: raise when it gives other HU for the same file."""
 
 LOWEST_HU = -1024.0
-
-
-class Unusable(Exception):
-    """The pixels of a file cannot be used; ``args`` are those of a :class:`~ipv2_bench.data.findings.Problem`."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(kind, text)
-        self.problem = Problem(kind, text)
 
 
 def decode_stored(data: FileDataset) -> np.ndarray:

@@ -46,6 +46,8 @@ class Series:
         Patient and study of the series, as hashes that hold for this run alone.
     corner_mm
         Position of the first pixel along rows and columns in mm, [2]; ``None`` where the tags do not hold it.
+    axes
+        Directions of rows and columns in the patient, [6]; ``None`` where the tags do not hold them.
     names
         File of each slice, relative to the root; for local use only, like ``folder``.
     """
@@ -58,6 +60,7 @@ class Series:
     patient: str
     belonging: Belonging = Belonging("", frozenset())
     corner_mm: np.ndarray | None = None
+    axes: np.ndarray | None = None
     names: tuple[str, ...] = ()
 
 
@@ -110,7 +113,7 @@ def build_series(folder: str, slices: list[CTSlice]) -> tuple[Series | None, lis
     if first.corner is not None and first.axes is not None:
         corner = first.axes.reshape(2, 3) @ first.corner
     names = tuple(slices[i].name for i in order)
-    return Series(folder, hu, position[order], slices[0].spacing, key, key, belonging, corner, names), []
+    return Series(folder, hu, position[order], slices[0].spacing, key, key, belonging, corner, first.axes, names), []
 
 
 def positions(slices: Sequence[CTSlice]) -> tuple[np.ndarray | None, list[FileProblem]]:

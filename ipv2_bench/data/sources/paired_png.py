@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ipv2_bench.data.findings import Findings
-from ipv2_bench.data.png import BadPng, read_png
+from ipv2_bench.data.findings import Findings, Unusable
+from ipv2_bench.data.png import png_files, read_png
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, scratch
 from ipv2_bench.data.split import PARTS
@@ -58,6 +58,8 @@ class PairedPng(Source):
     def pairs(self, findings: Findings | None = None) -> list[PngPair]:
         """All pairs, sorted by folder and name; images without a partner are added to ``findings``.
 
+        A folder ``gt`` without a folder ``lq`` beside it, or the reverse, holds images without a partner.
+
         Raises
         ------
         InputError
@@ -65,10 +67,9 @@ class PairedPng(Source):
         """
         if not self.root.is_dir():
             raise InputError(f"the folder {self.root} does not exist: set data.root to the pairs' folder")
-        pairs, orphans = [], Findings()
-        for lq in sorted(p for p in self.root.rglob("lq") if p.is_dir()):
-            gt = lq.parent / "gt"
-            low, normal = ({p.name: p for p in folder.glob("*.png")} for folder in (lq, gt))
+        pairs, orphans = [], Findings() if findings is None else findings
+        for lq in sorted({p.parent / "lq" for side in ("lq", "gt") for p in self.root.rglob(side) if p.is_dir()}):
+            low, normal = ({p.name: p for p in png_files(folder)} for folder in (lq, lq.parent / "gt"))
             for name in sorted(set(low) ^ set(normal)):
                 side, other = ("lq", "gt") if name in low else ("gt", "lq")
                 file = (lq.parent / side / name).relative_to(self.root).as_posix()
@@ -77,11 +78,10 @@ class PairedPng(Source):
             pairs += [PngPair(low[n], normal[n], part) for n in sorted(set(low) & set(normal))]
         if findings is None:
             refuse([str(f) for f in orphans.list()], "data set")
-        else:
-            for f in orphans.list():
-                findings.add(f.name, f.kind, f.text)
         if not pairs:
-            raise InputError(f"no pairs under {self.root}: expected folders lq and gt with PNG files of equal names")
+            alone = sum(1 + f.more for f in orphans.list() if f.kind == "orphan")
+            why = f"{alone} images have no partner" if alone else "there is no PNG file in such a folder"
+            raise InputError(f"no pairs under {self.root}: expected folders lq and gt with PNG files of equal names; {why}")
         return pairs
 
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
@@ -95,7 +95,7 @@ class PairedPng(Source):
                 content.update(path.read_bytes())
                 try:
                     unit = read_png(path).unit
-                except BadPng as bad:
+                except Unusable as bad:
                     findings.add(file, *bad.problem)
                     continue
                 if unit.shape != (size, size):

@@ -7,15 +7,17 @@ import math
 import torch
 from torch import Tensor, nn
 
+LONGEST_PERIOD = 10000.0
+
 
 class SinusoidalEmbedding(nn.Module):
     """Sines and cosines of ``scale·t`` at geometrically spaced frequencies: [B] → [B, width]."""
 
-    def __init__(self, width: int, scale: float = 1.0, max_period: float = 10000.0) -> None:
+    def __init__(self, width: int, scale: float = 1.0) -> None:
         super().__init__()
         half = width // 2
-        # The last period is max_period itself, in CoreDiff and in the U-Net of FFM.
-        self.step = -math.log(max_period) / (half - 1)
+        # The last frequency is that of the longest period itself, in CoreDiff and in the U-Net of FFM.
+        self.step = -math.log(LONGEST_PERIOD) / (half - 1)
         self.pairs, self.scale = half, scale
 
     def forward(self, t: Tensor) -> Tensor:

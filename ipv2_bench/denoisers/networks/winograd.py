@@ -47,8 +47,8 @@ BLOCK = 128
 class Conv3x3(nn.Conv2d):
     """A 3×3 convolution with padding 1 that uses Winograd's form where that is faster: without gradient, on a CPU."""
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, bias: bool = True) -> None:
-        super().__init__(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
         self._transformed: tuple[Tensor, Tensor] | None = None  # weights, and the same transformed
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +70,6 @@ class Conv3x3(nn.Conv2d):
             and not torch.is_autocast_enabled("cpu")
             and x.device.type == "cpu"
             and x.dtype in (torch.float32, torch.float64)
-            and self.stride == (1, 1)
             and x.shape[-1] % 4 == 0
             and x.shape[-2] % 4 == 0
             and x.shape[0] * x.shape[2] * x.shape[3] >= 16 * MIN_TILES

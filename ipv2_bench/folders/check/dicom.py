@@ -15,7 +15,7 @@ from ipv2_bench.data.dicom.tree import Tree, count, scan_tree
 from ipv2_bench.data.findings import Finding, Findings
 from ipv2_bench.data.integrity import Copy, check_copies, check_series, content_hash
 from ipv2_bench.data.sources.paired_dicom import onto_grid
-from ipv2_bench.folders.check.report import EXAMPLES, LEAST, MEASURED, Checked, measure_pairs, middle, spread
+from ipv2_bench.folders.check.report import EXAMPLES, MEASURED, Checked, measure_pairs, middle, spread
 from ipv2_bench.physics.intensity import Window
 
 
@@ -67,7 +67,7 @@ def _series_table(tree: Tree, window: Window) -> str:
 
 def _noise_alone(hu: Sequence[np.ndarray], window: Window) -> dict[str, list[float]]:
     from ipv2_bench.metrics.anatomy import regions
-    from ipv2_bench.purification.calibration import noise_level
+    from ipv2_bench.purification.noise_level import LEAST_PIXELS, noise_level
 
     noise: dict[str, list[float]] = {"background": [], "lung": [], "tissue": []}
     for image in hu:
@@ -75,7 +75,7 @@ def _noise_alone(hu: Sequence[np.ndarray], window: Window) -> dict[str, list[flo
         if unit.min() == unit.max():
             continue
         for name, region in regions(unit, window).items():
-            if name in noise and region.sum() >= LEAST:
+            if name in noise and region.sum() >= LEAST_PIXELS:
                 noise[name].append(noise_level(unit, region) * window.width)
     return noise
 
@@ -102,7 +102,7 @@ def check_dicom_pairs(root: Path, options: Mapping[str, Any], window: Window, pr
     pairs = match(trees["lq"].series, trees["gt"].series, by, tolerance, findings)
     examples = []
     for pair in pairs:
-        if not pair.same_grid:
+        if not pair.same_grid and not options.get("resample"):
             text = "pixels do not coincide with those of the NDCT; expected one grid; set data.resample=true"
             findings.add(f"lq/{pair.low.names[0]}", "spacing", text)
         alone = [len(s.hu) - len(pair.indices) for s in (pair.low, pair.normal)]

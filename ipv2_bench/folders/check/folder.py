@@ -8,10 +8,10 @@ from typing import Any
 
 from ipv2_bench.benchmark.views.figures import panel
 from ipv2_bench.data.findings import KINDS, Finding
+from ipv2_bench.data.png import png_files
 from ipv2_bench.errors import InputError
 from ipv2_bench.folders.check.dicom import check_dicom_pairs, check_tree
 from ipv2_bench.folders.check.png import check_png_pairs
-from ipv2_bench.folders.pairs import PNG_FILES
 from ipv2_bench.physics.intensity import Window
 
 
@@ -45,7 +45,7 @@ def check_folder(
     """
     if not root.is_dir():
         raise InputError(f"the folder {root} does not exist: name a tree of DICOM series, or of PNG pairs in lq and gt")
-    if any(True for lq in root.rglob("lq") if lq.is_dir() for _ in lq.glob(PNG_FILES)):
+    if any(png_files(folder) for side in ("lq", "gt") for folder in root.rglob(side) if folder.is_dir()):
         checked = check_png_pairs(root, window, progress)
     elif (root / "lq").is_dir() and (root / "gt").is_dir():
         checked = check_dicom_pairs(root, options, window, progress)

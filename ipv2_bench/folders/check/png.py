@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ipv2_bench.data.findings import Findings
+from ipv2_bench.data.findings import Findings, Unusable
 from ipv2_bench.data.integrity import Copy, check_copies, content_hash
-from ipv2_bench.data.png import BadPng, read_png
+from ipv2_bench.data.png import read_png
 from ipv2_bench.data.sources.paired_png import PairedPng
 from ipv2_bench.folders.check.report import MEASURED, Checked, measure_pairs, spread
 from ipv2_bench.physics.intensity import Window
@@ -28,8 +28,8 @@ def check_png_pairs(root: Path, window: Window, progress: bool) -> Checked:
             name = path.relative_to(root).as_posix()
             try:
                 one = read_png(path)
-            except BadPng as bad:
-                findings.add(name, bad.args[0], bad.args[1])
+            except Unusable as bad:
+                findings.add(name, *bad.problem)
                 continue
             if one.unit.min() == one.unit.max():
                 findings.add(name, "constant", "all pixels are equal: expected an image; remove the pair")

@@ -14,9 +14,6 @@ EXAMPLES = 5
 MEASURED = 24
 """Slices whose noise is measured, spread over the data."""
 
-LEAST = 50
-"""Pixels that a region must have to be measured."""
-
 
 @dataclass
 class Checked:
@@ -58,8 +55,8 @@ def measure_pairs(
     window: Window,
 ) -> None:
     """Add the noise of both sides of some pairs, whether they are swapped, and a picture of a few with their masks."""
-    from ipv2_bench.purification.calibration import lung_region, noise_level, outside_region
     from ipv2_bench.purification.masks import common_mask
+    from ipv2_bench.purification.noise_level import LEAST_PIXELS, lung_region, noise_level, outside_region
 
     noise: dict[str, list[list[float]]] = {"lung": [], "background": []}
     for low, normal in examples:
@@ -67,7 +64,7 @@ def measure_pairs(
             continue
         for region, of in (("lung", lung_region), ("background", outside_region)):
             there = of(low, normal)
-            if there.sum() >= LEAST:
+            if there.sum() >= LEAST_PIXELS:
                 noise[region].append([noise_level(x, there) * window.width for x in (low, normal)])
     swapped = sum(low_hu < normal_hu for low_hu, normal_hu in noise["lung"])
     if 2 * swapped > len(noise["lung"]):

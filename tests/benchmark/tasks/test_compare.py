@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -10,15 +12,16 @@ import pytest
 from ipv2_bench import registry
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.rows.lines import Line
-from ipv2_bench.benchmark.tasks.compare import Difference, compare
+from ipv2_bench.benchmark.tasks.compare import compare, difference_text, pairs_csv, pairs_markdown, real_text
 from ipv2_bench.benchmark.tasks.comparison import comparison
 from ipv2_bench.benchmark.tasks.new_denoiser import new_denoiser
+from ipv2_bench.benchmark.views.line_pairs import LinePair, newcomer_pairs
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import version_of
 from ipv2_bench.metrics.catalogue import catalogue
-from tests.benchmark.examples import sure
+from tests.benchmark.examples import a_line, a_view, sure
 from tests.program import SMALL, run
 from tests.program import table as csv_rows
 
@@ -113,20 +116,38 @@ def test_the_template_runs_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert not outcome.failures and "MyDenoiser against identity" in text
 
 
-def difference(line: Line, other: Line) -> Difference:
-    return Difference(catalogue().columns["fd_randconv"], line, other)
+FD = catalogue().columns["fd_randconv"]
 
 
 def test_which_differences_are_called_real() -> None:
     better, base = sure("IPv2", [1.0, 1.1]), sure("IPv1", [3.0, 3.1])
     near, one_seed = sure("IPv2", [3.0, 3.0], spread=2.0), sure("IPv2", [1.0])
-    assert difference(better, base).real == "yes" and difference(better, base).better
-    assert difference(near, base).real == "no"
-    assert difference(one_seed, sure("IPv1", [3.0])).real == "for this seed"
-    assert difference(better, sure("IPv1", [3.0])).real == "no"  # of other seeds
-    assert difference(better, base).text.endswith(": better") and difference(base, better).text.endswith(": worse")
-    assert difference(near, base).text.endswith(": not sure")
-    assert difference(one_seed, sure("IPv1", [3.0])).text.endswith(": better, for this seed")
+    assert real_text(LinePair(better, base), FD) == "yes" and LinePair(better, base).improves(FD)
+    assert real_text(LinePair(near, base), FD) == "no"
+    of_one_seed = LinePair(one_seed, sure("IPv1", [3.0]))
+    assert real_text(of_one_seed, FD) == "for this seed"
+    assert real_text(LinePair(better, sure("IPv1", [3.0])), FD) == "no"  # of other seeds
+    assert difference_text(LinePair(better, base), FD).endswith(": better")
+    assert difference_text(LinePair(base, better), FD).endswith(": worse")
+    assert difference_text(LinePair(near, base), FD).endswith(": not sure")
+    assert difference_text(of_one_seed, FD).endswith(": better, for this seed")
+
+
+def test_denoisers_of_one_title_are_kept_apart() -> None:
+    def line(title: str, key: str, distance: float) -> Line:
+        return a_line("IPv2", {"fd_randconv": [distance], "seconds_per_slice": [distance / 10]}, denoiser=title, key=key)
+
+    view = a_view([line("U-Net", "mine:A", 1.0), line("U-Net", "mine:B", 2.0), line("FM", "fm", 4.0)])
+    pairs = newcomer_pairs(view.lines, ("mine:A", "mine:B"))
+    text = pairs_markdown(view, pairs)
+    assert "| U-Net (mine:A) against FM | -3: not sure |" in text
+    assert "| U-Net (mine:B) against FM | -2: not sure |" in text
+    assert "| U-Net (mine:A) | 0.1 |" in text and "| U-Net (mine:B) | 0.2 |" in text and "| FM | 0.4 |" in text
+    written = list(csv.DictReader(io.StringIO(pairs_csv(view, pairs))))
+    assert [(x["denoiser"], x["against"], x["difference"]) for x in written] == [
+        ("U-Net (mine:A)", "FM", "-3"),
+        ("U-Net (mine:B)", "FM", "-2"),
+    ]
 
 
 def test_nothing_to_compare_is_refused() -> None:

@@ -103,6 +103,19 @@ def test_the_study_follows_from_the_cells_of_the_tables(
     assert 'id="study"' in (out / "index.html").read_text()
 
 
+def test_the_study_of_tables_without_a_weak_denoiser(
+    smoke: Smoke, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["study", "--config", "smoke", "--quiet", *smoke.settings(tmp_path), "tables=[table1.yaml]"]) == 0
+    said, out = capsys.readouterr().out, tmp_path / "smoke"
+    assert "Without distances to IPv2(NDCT): no line of these tables needs that label." in said
+    assert {x["label"] for x in table(out / "study.csv")} == {"NDCT"}
+    names = {x["images"] for x in table(out / "study_sets.csv")}
+    assert names >= {"uLDCT", "aligned truth", "IPv1(NDCT)", "IPv1+1(NDCT)"} and "IPv2(NDCT)" not in names
+    with Image.open(out / "study.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 10
+
+
 def test_the_study_of_what_was_not_computed_is_refused(
     smoke: Smoke, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -91,6 +91,36 @@ def test_another_grid_is_refused_and_resampled_only_when_asked(
     assert np.median(difference) < 10.0
 
 
+@pytest.mark.parametrize("rule", ["patient_id", "folder"])
+def test_another_orientation_is_refused(tmp_path: Path, rule: str) -> None:
+    for side, axes in (("lq", [1, 0, 0, 0, 1, 0]), ("gt", [-1, 0, 0, 0, -1, 0])):
+        write_series(tmp_path / "ct" / side / "a", scans(3, noise=5.0), SPACING, ImageOrientationPatient=axes)
+    with pytest.raises(InputError, match="ImageOrientationPatient differs from that of a; expected one orientation") as caught:
+        slices_of(PairedDicom(str(tmp_path / "ct"), match_by=rule, resample=True), tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_hardly_turned_patient_is_no_other_orientation(tmp_path: Path) -> None:
+    for side, axes in (("lq", [1, 0, 0, 0, 1, 0]), ("gt", [0.99999, 0.004, 0, -0.004, 0.99999, 0])):
+        write_series(tmp_path / "ct" / side / "a", scans(3, noise=5.0), SPACING, ImageOrientationPatient=axes)
+    assert len(slices_of(PairedDicom(str(tmp_path / "ct")), tmp_path)) == 3
+
+
+def test_the_remedy_for_several_series_is_not_the_rule_that_is_set(tmp_path: Path) -> None:
+    root = tmp_path / "ct"
+    for k in range(2):
+        write_series(root / "lq" / f"a{k}", scans(3, noise=100.0 + k), SPACING, PatientID="P")
+        write_series(root / "gt" / f"a{k}", scans(3, noise=5.0 + k), SPACING, PatientID="P")
+    with pytest.raises(InputError, match=r"2 uLDCT and 2 NDCT series of one patient; .* or set data\.match_by=folder$"):
+        slices_of(PairedDicom(str(root)), tmp_path)
+    for side in ("lq", "gt"):
+        for path in (root / side / "a1").iterdir():
+            path.rename(root / side / "a0" / f"other-{path.name}")
+        (root / side / "a1").rmdir()
+    with pytest.raises(InputError, match=r"series of one folder; .* or give each series a folder of its own$"):
+        slices_of(PairedDicom(str(root), match_by="folder"), tmp_path)
+
+
 def test_averaging_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         slices = slices_of(PairedDicom(str(trees(tmp_path / "ct", 1))), tmp_path, 64)

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from ipv2_bench.metrics.catalogue import Catalogue
+from ipv2_bench.metrics.image_set import Measurements, Measuring
 from ipv2_bench.metrics.measures import lung_edge
 from ipv2_bench.metrics.measures.lung_edge import LungEdge, mtf50, piece_shifts
 from tests.metrics.chest import WINDOW, blurred, chest, large_chest, truth_of_hu, values_of_hu
@@ -87,6 +90,27 @@ def test_noise_is_not_taken_for_sharpness() -> None:
 def test_without_a_border_there_is_no_sharpness() -> None:
     truth = WINDOW.hu(chest(lung=False)[0])
     assert np.isnan(relative_mtf50(truth, truth))
+
+
+def test_a_slice_without_a_border_is_counted_out_and_changes_nothing() -> None:
+    first, last = large_chest(1.0), large_chest(0.8)
+    truths = [first, np.where(first < -900.0, -1000.0, 0.0), last]  # the second has no lung
+    rng = np.random.default_rng(0)
+    images = np.stack([ndimage.gaussian_filter(t, 0.7) + rng.normal(0.0, 20.0, t.shape) for t in truths])
+
+    def measured(index: list[int]) -> Measurements:
+        units = WINDOW.unit(images[index])
+        measuring = Measuring(Catalogue({"lung_edge": LungEdge()}), [truth_of_hu(truths[i]) for i in index], units)
+        return measuring.measure(units, 1.0, images[index])
+
+    whole, without = measured([0, 1, 2]), measured([0, 2])
+    assert whole.slices_with()["edge_mtf50"].tolist() == [True, False, True]
+    assert without.slices_with() == {}
+    assert whole.fidelity()["edge_mtf50"] == without.fidelity()["edge_mtf50"]
+    assert 0.2 < whole.fidelity()["edge_mtf50"] < 0.95
+    # A draw of that slice alone has none.
+    alone, others = whole.fidelity_replicates(np.array([[0.0, 2.0, 0.0], [1.0, 5.0, 1.0]]))["edge_mtf50"]
+    assert np.isnan(alone) and others == without.fidelity()["edge_mtf50"]
 
 
 @pytest.mark.parametrize("sigma", [0.8, 1.6])

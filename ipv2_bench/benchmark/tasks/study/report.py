@@ -52,7 +52,11 @@ class Correlation:
 
 
 def study_markdown(
-    prepared: Prepared, points: Sequence[Point], correlations: Sequence[Correlation], by_number: ByNumber
+    prepared: Prepared,
+    points: Sequence[Point],
+    correlations: Sequence[Correlation],
+    by_number: ByNumber,
+    left_out: Sequence[str] = (),
 ) -> str:
     """The result in words and tables.
 
@@ -66,6 +70,8 @@ def study_markdown(
         The rank correlations over the trained ones.
     by_number
         Fréchet distances by number of images.
+    left_out
+        Labels that these tables have not computed.
     """
     trained = [p for p in points if p.trained]
     truths = list(dict.fromkeys(c.truth for c in correlations))
@@ -77,7 +83,7 @@ def study_markdown(
     return render(
         "study.md.j2",
         not_meant=None if prepared.config.meaningful else NOT_MEANT,
-        introduction=_introduction(prepared, len(trained)),
+        introduction=_introduction(prepared, len(trained), left_out),
         truths=truths,
         correlations={
             pair: [_correlation(c) for t in truths for c in correlations if (c.distance, c.label, c.truth) == (*pair, t)]
@@ -90,13 +96,16 @@ def study_markdown(
     )
 
 
-def _introduction(prepared: Prepared, trained: int) -> str:
+def _introduction(prepared: Prepared, trained: int, left_out: Sequence[str]) -> str:
     config: Config = prepared.config
     patients, seeds = len(set(prepared.test_patients)), len(config.seeds)
+    without = f" Without distances to {', '.join(left_out)}: no line of these tables needs that label." if left_out else ""
+    whose = f"{patients} test patient{'s' if patients > 1 else ''}"
     return (
-        f"Spearman's ρ over {trained} trained denoisers ({config.heading}; {patients} test patients, {seeds} training "
+        f"Spearman's ρ over {trained} trained denoisers ({config.heading}; {whose}, {seeds} training "
         f"seed{'s' if seeds > 1 else ''}), in brackets the middle 95 % of a resampling of patients, seeds and denoisers (with "
         "few of them too narrow for an interval), then the share of pairs that both order alike."
+        f"{without}"
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.plan import CellKey
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import measure_test_set
@@ -59,18 +60,19 @@ def study(config: Config, progress: bool = True) -> str:
     benchmark = Benchmark.open(config, load_tables(config), progress)
     benchmark.prepared.need_truth()
     benchmark.require_complete()
-    rows = Rows(benchmark)
-    points = _points(rows, progress)
+    rows, labels = Rows(benchmark), labels_of(benchmark)
+    points = _points(rows, labels, progress)
     trained = [p for p in points if p.trained]
     if len(trained) < LEAST_TRAINED:
         raise InputError(
             f"{len(trained)} trained denoisers: a rank correlation needs at least {LEAST_TRAINED}; add rows to the tables"
         )
-    columns = sorted(c for c in trained[0].values if c.endswith(tuple(f" to {label}" for label in LABELS)))
+    columns = sorted(c for c in trained[0].values if c.endswith(tuple(f" to {label}" for label in labels)))
     truths = [t for t in TRUTHS if all(np.isfinite(p.values[t]) for p in points)]
     correlations = [_correlate(benchmark, trained, c, t) for t in truths for c in columns]
     by_number = _by_number(benchmark, progress)
-    text = study_markdown(benchmark.prepared, points, correlations, by_number)
+    left_out = [label for label in LABELS if label not in labels]
+    text = study_markdown(benchmark.prepared, points, correlations, by_number, left_out)
     sets = [{"images": p.name, "trained": p.trained, **p.values} for p in points]
     for name, content in (
         ("study.csv", csv_text([vars(c) for c in correlations], digits=DIGITS)),
@@ -79,18 +81,27 @@ def study(config: Config, progress: bool = True) -> str:
         ("study.md", text),
     ):
         write_text(config.out / name, content)
-    draw_study(points, by_number, columns, config.out / "study.png")
+    draw_study(benchmark.prepared.catalogue, points, by_number, columns, config.out / "study.png")
     try_page(benchmark, rows.of_tables(), config.out)
     return text
 
 
-def _points(rows: Rows, progress: bool) -> list[Point]:
+def labels_of(benchmark: Benchmark) -> tuple[str, ...]:
+    """The labels that distances can be taken to: IPv2(NDCT) needs a weak denoiser, which not every table has trained."""
+    return LABELS if _has_weak_denoiser(benchmark) else LABELS[:1]
+
+
+def _has_weak_denoiser(benchmark: Benchmark) -> bool:
+    return all(CellKey.of_weak_denoiser(benchmark.config, seed) in benchmark.cells for seed in benchmark.config.seeds)
+
+
+def _points(rows: Rows, labels: Sequence[str], progress: bool) -> list[Point]:
     """Every cell of the tables (one point for all of its seeds), then image sets that nobody trained."""
     benchmark = rows.benchmark
     prepared, seeds = benchmark.prepared, benchmark.config.seeds
-    labels = {
+    references = {
         (label, seed): benchmark.label(None if label == LABELS[0] else Strategy.from_name("IPv2"), seed).measurements
-        for label in LABELS
+        for label in labels
         for seed in seeds
     }
     by_training: dict[tuple[str, str], list[CellSpec]] = {}
@@ -100,21 +111,22 @@ def _points(rows: Rows, progress: bool) -> list[Point]:
     for specs in track(list(by_training.values()), "cells", unit="cell", enabled=progress):
         title = specs[0].denoiser.title
         by_seed = {spec.seed: benchmark.denoised(spec).measurements for spec in specs}
-        points.append(_point(rows, f"{title} + {specs[0].training_name}", title, by_seed, labels))
+        points.append(_point(rows, f"{title} + {specs[0].training_name}", title, by_seed, references))
     slices, test = prepared.slices, prepared.split.test
     assert slices.truth is not None
     untrained = {"uLDCT": slices.low[test], "NDCT": slices.normal[test], "aligned truth": slices.truth[test]}
     for name, images in untrained.items():
         measured = measure_test_set(prepared.measuring, slices, prepared.split, np.array(images))
-        points.append(_point(rows, name, None, dict.fromkeys(seeds, measured), labels))
-    for name in ("IPv1", "IPv1+1", "IPv2"):
-        by_seed = {seed: benchmark.label(Strategy.from_name(name), seed).measurements for seed in seeds}
-        points.append(_point(rows, f"{name}(NDCT)", None, by_seed, labels))
+        points.append(_point(rows, name, None, dict.fromkeys(seeds, measured), references))
+    strategies = [Strategy.from_name(name) for name in ("IPv1", "IPv1+1", "IPv2")]
+    for strategy in (s for s in strategies if not s.remove_noise or _has_weak_denoiser(benchmark)):
+        by_seed = {seed: benchmark.label(strategy, seed).measurements for seed in seeds}
+        points.append(_point(rows, f"{strategy.name}(NDCT)", None, by_seed, references))
     return points
 
 
 def _point(
-    rows: Rows, name: str, denoiser: str | None, by_seed: Mapping[int, Measurements], labels: LabelSets
+    rows: Rows, name: str, denoiser: str | None, by_seed: Mapping[int, Measurements], references: LabelSets
 ) -> Point:
     counts = rows.draws.counts
     values: dict[str, list[float]] = {}
@@ -123,10 +135,10 @@ def _point(
         own, drawn = measured.fidelity(), measured.fidelity_replicates(counts)
         for t in TRUTHS:
             values.setdefault(t, []).append(own.get(t, float("nan")))
-            replicates.setdefault(t, []).append(drawn[t])
-        for label in LABELS:
-            again = distance_replicates(measured, labels[label, seed], counts)
-            for column, value in distances(measured, labels[label, seed]).items():
+            replicates.setdefault(t, []).append(drawn.get(t, np.full(len(counts), np.nan)))
+        for label in (label for label, of_seed in references if of_seed == seed):
+            again = distance_replicates(measured, references[label, seed], counts)
+            for column, value in distances(measured, references[label, seed]).items():
                 if not column.endswith("_se"):
                     values.setdefault(f"{column} to {label}", []).append(value)
                 if column in again:

@@ -14,6 +14,14 @@ theme.addEventListener("click", () => {
 prefersDark.addEventListener("change", nameTheme);
 nameTheme();
 
+const hints = [...document.querySelectorAll(".sideways")];
+const hintAtWidth = () => {
+  for (const hint of hints) hint.hidden = hint.nextElementSibling.scrollWidth <= hint.nextElementSibling.clientWidth;
+};
+hintAtWidth();
+addEventListener("resize", hintAtWidth);
+document.querySelectorAll("details").forEach((d) => d.addEventListener("toggle", hintAtWidth));
+
 const viewer = byId("viewer");
 if (viewer) setUpViewer();  // a page may have no pictures
 

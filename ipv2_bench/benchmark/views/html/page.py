@@ -13,6 +13,8 @@ from markupsafe import Markup
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.tables import Table
+from ipv2_bench.benchmark.views.earlier import earlier_files
+from ipv2_bench.benchmark.views.html.abbreviations import abbreviations_in
 from ipv2_bench.benchmark.views.html.palette import Palette
 from ipv2_bench.benchmark.views.html.picture_file import PictureFile, picture_path, write_pictures
 from ipv2_bench.benchmark.views.html.pictures import draw_pictures
@@ -22,6 +24,7 @@ from ipv2_bench.benchmark.views.html.sections.pictures import PicturesSection, p
 from ipv2_bench.benchmark.views.html.sections.provenance import provenance_facts
 from ipv2_bench.benchmark.views.html.sections.study import StudySection, study_section
 from ipv2_bench.benchmark.views.html.sections.tables import TableSection, table_section
+from ipv2_bench.benchmark.views.strategy_options import option_words
 from ipv2_bench.benchmark.views.tables import table_views
 from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.files import write_text
@@ -51,6 +54,8 @@ class Page:
     ----------
     title, facts, meaningful
         Its heading, what the numbers are of, and whether they mean anything.
+    options
+        Options of strategies, which their names have in brackets, and what they mean.
     links
         To the sections.
     outcome, pictures, tables, cost, study
@@ -61,6 +66,7 @@ class Page:
 
     title: str
     facts: tuple[str, ...]
+    options: dict[str, str]
     meaningful: bool
     links: tuple[Link, ...]
     outcome: OutcomeSection
@@ -112,6 +118,7 @@ def page(
     return Page(
         title=title if whole else f"{title}: {', '.join(table.title for table in tables)}",
         facts=_facts(every_row),
+        options=option_words(line.strategy for table in tables for line in table.lines),
         meaningful=every_row[0].provenance.meaningful,
         links=tuple(links),
         outcome=outcome_section(views),
@@ -152,7 +159,17 @@ def write_page(
     path = folder / page_name(config, tables)
     # Files of this program, not of a user: the page holds them as they are.
     style, script = (Markup((HERE / name).read_text(encoding="utf-8")) for name in ("style.css", "page.js"))
-    write_text(path, render("page.html.j2", page=page(config, tables, rows, pictures, folder), style=style, script=script))
+    whole = page(config, tables, rows, pictures, folder)
+    sections = Markup(render("sections.html.j2", page=whole))  # escaped by its template
+    text = render(
+        "page.html.j2",
+        page=whole,
+        sections=sections,
+        abbreviations=abbreviations_in(sections),
+        style=style,
+        script=script,
+    )
+    write_text(path, text)
     return path
 
 
@@ -164,10 +181,12 @@ def draw_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path:
 
 
 def try_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path | None:
-    """Like :func:`draw_page`, but an error is reported on stderr: the tables exist and must be shown."""
+    """Like :func:`draw_page`, but an error is reported on stderr, with what is left of an earlier page: the tables exist."""
     try:
         return draw_page(benchmark, rows, folder)
     except Exception as error:  # whatever it is
         what = f"{type(error).__name__}: {error}"
-        print(f"ipv2-bench: the HTML page could not be written ({what}); the tables are complete", file=sys.stderr)
+        kept = earlier_files([folder / page_name(benchmark.config, benchmark.tables)])
+        rest = f"; {kept}" if kept else ""
+        print(f"ipv2-bench: the HTML page could not be written ({what}); the tables are complete{rest}", file=sys.stderr)
         return None

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import read_json, write_json
+
+SERVICE = "WANDB_SERVICE"
+"""Variable of the environment with the address of a service of W&B that is running."""
 
 Mode = Literal["online", "offline", "disabled"]
 ATTEMPTS = 3
@@ -129,8 +133,6 @@ def _remove_logs(root: Path, run_id: str) -> None:
 def _start(run_id: str, destination: Destination, options: Mapping[str, Any]) -> Any:
     import wandb
 
-    # A service that another program has started works in that one's folder, where relative paths lead elsewhere.
-    os.environ.pop("WANDB_SERVICE", None)
     root = destination.root.absolute()
     root.mkdir(parents=True, exist_ok=True)
     for broken in root.glob(f"wandb/offline-run-*-{run_id}"):  # killed while it was written
@@ -147,12 +149,24 @@ def _start(run_id: str, destination: Destination, options: Mapping[str, Any]) ->
         host="",
         x_disable_machine_info=True,
     )
-    return wandb.init(
-        project=destination.project,
-        group=destination.group,
-        mode=destination.mode,
-        id=run_id,
-        dir=str(root),
-        settings=settings,
-        **options,
-    )
+    with _own_service():
+        return wandb.init(
+            project=destination.project,
+            group=destination.group,
+            mode=destination.mode,
+            id=run_id,
+            dir=str(root),
+            settings=settings,
+            **options,
+        )
+
+
+@contextmanager
+def _own_service() -> Iterator[None]:
+    """Hide the service of another program: it works in that one's folder, where relative paths lead elsewhere."""
+    other = os.environ.pop(SERVICE, None)
+    try:
+        yield
+    finally:
+        if other is not None:
+            os.environ |= {SERVICE: other}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ipv2_bench.benchmark.views.table_csv import table_csv
+from ipv2_bench.benchmark.views.table_csv import table_columns, table_csv, table_rows
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.benchmark.views.wandb.runs import (
@@ -50,7 +49,7 @@ def publish_tables(views: Mapping[str, TableView], row_files: Sequence[Path], de
     def fill(run: Any) -> None:
         for key, view in views.items():
             # As pages, since a wandb.Table keeps the absolute path of its staging folder in the run's file.
-            run.log({key: wandb.Html(_html(texts[key]), inject=False)})
+            run.log({key: wandb.Html(_html(view), inject=False)})
             run.summary.update(_means(key, view))
         log_artifact(run, f"rows-{to.group}", "rows", {path.name: path for path in row_files})
 
@@ -58,10 +57,15 @@ def publish_tables(views: Mapping[str, TableView], row_files: Sequence[Path], de
     mark_written(marker, fingerprint)
 
 
-def _html(text: str) -> str:
-    """A CSV table as HTML."""
-    header, *rows = csv.reader(text.splitlines())
-    return render("wandb_table.html.j2", header=header, rows=rows)
+def _html(view: TableView) -> str:
+    """A table with the columns and numbers of its CSV file as HTML."""
+    columns = table_columns(view)
+    rows = [[_text(row.get(name)) for name in columns] for row in table_rows(view)]
+    return render("wandb_table.html.j2", header=columns, rows=rows)
+
+
+def _text(value: str | float | None) -> str:
+    return number_text(value) if isinstance(value, float) or value is None else str(value)
 
 
 def _means(key: str, view: TableView) -> dict[str, float]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ipv2_bench.benchmark.rows.lines import baseline
-from ipv2_bench.benchmark.views.line_pairs import LinePair, distinct_titles, newcomer_pairs
+from ipv2_bench.benchmark.views.line_pairs import LinePair, baseline_pairs, distinct_titles, newcomer_pairs
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.metrics.base import Column
 
@@ -45,18 +44,17 @@ def comparisons_of(view: TableView) -> list[Comparison]:
             for pair in newcomer_pairs(view.lines, view.table.newcomers)
         ]
     comparisons = []
-    for line in view.lines:
-        base = baseline(view.lines, line)
-        if base is not None:
-            question = VARIANTS if line.variant_of else f"Trained on {line.strategy} instead of IPv1"
-            group = "Variants" if line.variant_of else line.strategy
-            comparisons.append(Comparison(line, base, question, group, line.denoiser or line.name))
+    for pair in baseline_pairs(view.lines):
+        line = pair.line
+        question = VARIANTS if line.variant_of else f"Trained on {line.strategy} instead of IPv1"
+        group = "Variants" if line.variant_of else line.strategy
+        comparisons.append(Comparison(line, pair.base, question, group, line.denoiser or line.name))
     return comparisons
 
 
 def relative_range(pairs: Sequence[LinePair], column: Column) -> str:
     """The smallest and largest relative change in percent, such as ``−66 to −12 %``; empty without positive values."""
-    changes = [100 * (p.line.mean[column.name] / p.base.mean[column.name] - 1) for p in pairs if p.base.mean[column.name] > 0]
+    changes = [100 * share for pair in pairs if (share := pair.relative_change(column)) is not None]
     if not changes:
         return ""
     low, high = (f"{x:+.0f}".replace("-", "−") for x in (min(changes), max(changes)))

@@ -26,8 +26,8 @@ RowText = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Correlation:
-    """Spearman's ρ with its range (empty where there is none), and the percentage of pairs that are ordered alike."""
+class CorrelationText:
+    """Spearman's ρ, its range and the percentage of pairs that are ordered alike; the last two empty where there is none."""
 
     rho: str
     range: str
@@ -39,7 +39,7 @@ class CorrelationRow:
     """A distance, and its correlation with each error."""
 
     name: str
-    correlations: tuple[Correlation, ...]
+    correlations: tuple[CorrelationText, ...]
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,12 @@ def study_section(folder: Path, views: Sequence[TableView], truth_known: bool) -
     catalogue = views[0].catalogue
     columns = [name.removesuffix(TO_NDCT) for name in sets[0] if name.endswith(TO_NDCT)]
     distance = catalogue.main_distance(columns) or columns[0]
-    charts = [_against_error(sets, distance, catalogue), *_by_number(by_number)]
+    charts = (_against_error(sets, distance, catalogue), _by_number(by_number))
     errors = list(dict.fromkeys(c["truth"] for c in correlations))
     return StudySection(
         None,
         Study(
-            charts=tuple(charts),
+            charts=tuple(chart for chart in charts if chart is not None),
             n_trained=correlations[0]["points"],
             headings=tuple(_heading(catalogue, error) for error in errors),
             rows=_correlation_rows(correlations, errors, catalogue),
@@ -115,6 +115,11 @@ def _heading(catalogue: Catalogue, name: str) -> str:
     return catalogue.columns[name].heading if name in catalogue.columns else name
 
 
+def number_of(text: str | None) -> float:
+    """The number of a CSV cell; NaN for an empty one."""
+    return float(text) if text else math.nan
+
+
 def _same_results(sets: Sequence[RowText], views: Sequence[TableView]) -> bool:
     """Whether the study's errors are those of the tables, for the denoisers that are in both."""
     own = {
@@ -123,35 +128,33 @@ def _same_results(sets: Sequence[RowText], views: Sequence[TableView]) -> bool:
         for line in view.lines
         if line.denoiser and TRUE_ERROR in line.values
     }
-    both = [(float(s[TRUE_ERROR]), own[s["images"]]) for s in sets if s["images"] in own]
+    both = [(number_of(s[TRUE_ERROR]), own[s["images"]]) for s in sets if s["images"] in own]
     return bool(both) and all(f"{a:.4g}" == f"{b:.4g}" for a, b in both)
 
 
-def _against_error(sets: Sequence[RowText], distance: str, catalogue: Catalogue) -> PointChart:
+def _against_error(sets: Sequence[RowText], distance: str, catalogue: Catalogue) -> PointChart | None:
     shown = []
     for s in sets:
-        trained = s["trained"] == "1"
-        x, y = float(s[distance + TO_NDCT]), float(s[TRUE_ERROR])
-        label = s["images"] if s["images"] in NAMED else None
-        shown.append(ChartPoint(s["images"], x, y, tone=1, label=label, hollow=not trained))
+        x, y = number_of(s[distance + TO_NDCT]), number_of(s[TRUE_ERROR])
+        if math.isfinite(x) and math.isfinite(y):
+            label = s["images"] if s["images"] in NAMED else None
+            shown.append(ChartPoint(s["images"], x, y, tone=1, label=label, hollow=s["trained"] != "1"))
     title = "The distance beside the true error"
     across, up = f"{_heading(catalogue, distance)} to the NDCT", f"{_heading(catalogue, TRUE_ERROR)} to the aligned truth"
     caption = f"{title}: filled, trained denoisers; hollow, images that were not denoised"
-    return points("study-error", title, across, up, shown, caption=caption)
+    return points("study-error", title, across, up, shown, caption=caption) if shown else None
 
 
-def _by_number(by_number: Sequence[RowText]) -> list[PointChart]:
-    if not by_number:
-        return []
-    extractor = by_number[0]["extractor"]
-    shown = [
-        ChartPoint(f"{r['images']}, {float(r['n']):.0f} images", float(r["n"]), float(r["frechet"]), tone=1, line=r["images"])
-        for r in by_number
-        if r["extractor"] == extractor and math.isfinite(float(r["n"]))
-    ]
+def _by_number(by_number: Sequence[RowText]) -> PointChart | None:
+    extractor = by_number[0]["extractor"] if by_number else None
+    shown = []
+    for row in by_number:
+        n, distance = number_of(row["n"]), number_of(row["frechet"])
+        if row["extractor"] == extractor and math.isfinite(n) and math.isfinite(distance):
+            shown.append(ChartPoint(f"{row['images']}, {n:.0f} images", n, distance, tone=1, line=row["images"]))
     title = "The distance to the NDCT and the number of images"
     up, caption = f"Fréchet distance ({extractor})", f"{title}: one line per denoiser"
-    return [points("study-number", title, "number of images", up, shown, caption=caption)]
+    return points("study-number", title, "number of images", up, shown, caption=caption) if shown else None
 
 
 def _correlation_rows(
@@ -168,9 +171,14 @@ def _correlation_rows(
     )
 
 
-def _correlation(c: RowText) -> Correlation:
-    between = f"{float(c['low']):.2f} to {float(c['high']):.2f}" if c["low"] else ""
-    return Correlation(minus(f"{float(c['rho']):.2f}"), minus(between), f"{100 * float(c['pairs']):.0f} %")
+def _correlation(c: RowText) -> CorrelationText:
+    rho, low, high, pairs = (number_of(c[name]) for name in ("rho", "low", "high", "pairs"))
+    between = f"{low:.2f} to {high:.2f}" if math.isfinite(low) and math.isfinite(high) else ""
+    return CorrelationText(
+        rho="—" if math.isnan(rho) else minus(f"{rho:.2f}"),
+        range=minus(between),
+        pairs="" if math.isnan(pairs) else f"{100 * pairs:.0f} %",
+    )
 
 
 def _copyist(sets: Sequence[RowText], distance: str) -> Copyist | None:
@@ -178,7 +186,9 @@ def _copyist(sets: Sequence[RowText], distance: str) -> Copyist | None:
     column = distance + TO_NDCT
     trained = [s for s in sets if s["trained"] == "1"]
     copy = next((s for s in sets if s["images"] == "NDCT"), None)
-    if copy is None or not trained or not math.isfinite(float(copy[column])):
+    if copy is None or not trained or not all(math.isfinite(number_of(copy[c])) for c in (column, TRUE_ERROR)):
         return None
-    by_distance, by_error = (1 + sum(float(t[c]) < float(copy[c]) for t in trained) for c in (column, TRUE_ERROR))
-    return Copyist(by_distance, by_error, len(trained) + 1, short(float(copy[TRUE_ERROR])))
+    by_distance, by_error = (
+        1 + sum(number_of(t[c]) < number_of(copy[c]) for t in trained) for c in (column, TRUE_ERROR)
+    )
+    return Copyist(by_distance, by_error, len(trained) + 1, short(number_of(copy[TRUE_ERROR])))
