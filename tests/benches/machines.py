@@ -30,30 +30,34 @@ def compare(board: Path, other: Path) -> list[dict[str, Any]]:
     Raises
     ------
     ValueError
-        When the boards are of other data, or have no line in common.
+        When the boards have no row of the same data in common.
     """
     one, two = rows_of(board), rows_of(other)
-    if not (common := one.keys() & two.keys()):
-        raise ValueError(f"{board} and {other} have no row in common")
-    if any(one[k].provenance.data_manifest != two[k].provenance.data_manifest for k in common):
-        raise ValueError(f"{board} and {other} are of other data")
+    both = one.keys() & two.keys()
+    common = [k for k in one if k in both and one[k].provenance.data_manifest == two[k].provenance.data_manifest]
+    if left_out := len(both) - len(common):
+        print(f"{left_out} rows of other data, left out")
+    if not common:
+        raise ValueError(f"{board} and {other} have no row of the same data in common")
     found: list[dict[str, Any]] = []
     for name in dict.fromkeys(name for key in common for name in one[key].measures):
         pairs = [(one[key], two[key]) for key in common if name in one[key].measures and name in two[key].measures]
         differences = [_difference(a, b, name) for a, b in pairs]
-        relative, share = (max(d[i] for d in differences) for i in (0, 1))
-        found.append({"measure": name, "rows": len(pairs), "relative": round(relative, 6), "of_half_interval": round(share, 6)})
+        apart, relative, share = (float(f"{max(d[i] for d in differences):.3g}") for i in range(3))
+        found.append(
+            {"measure": name, "rows": len(pairs), "difference": apart, "relative": relative, "of_half_interval": share}
+        )
     return sorted(found, key=lambda f: -f["of_half_interval"])
 
 
-def _difference(a: Row, b: Row, name: str) -> tuple[float, float]:
-    """Of a measure: relative to its value, or to its draws where it is around zero; and as a share of half its interval."""
+def _difference(a: Row, b: Row, name: str) -> tuple[float, float, float]:
+    """Of a measure: as it is; relative to its value, or to its draws where it is around zero; as a share of half its interval."""
     apart = abs(a.measures[name] - b.measures[name])
     draws = a.drawn.get(name, np.full(1, np.nan))
     scale = max(abs(a.measures[name]), float(np.nanmedian(np.abs(draws))) if np.isfinite(draws).any() else 0.0)
     low, high = a.intervals.get(name, (0.0, 0.0))
     half = 0.5 * (high - low)
-    return (apart / scale if scale else 0.0), (apart / half if half else 0.0)
+    return apart, (apart / scale if scale else 0.0), (apart / half if half else 0.0)
 
 
 def main() -> None:
@@ -64,9 +68,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     found = compare(given.board, given.other)
-    print("measure                       rows   relative   of half the interval")
+    print("measure                       rows  difference   relative   of half the interval")
     for f in found:
-        print(f"{f['measure']:28s} {f['rows']:5d} {100 * f['relative']:9.3f} % {100 * f['of_half_interval']:9.3f} %")
+        numbers = f"{f['difference']:11.4g} {100 * f['relative']:9.3f} % {100 * f['of_half_interval']:9.3f} %"
+        print(f"{f['measure']:28s} {f['rows']:5d} {numbers}")
     write_json(given.out, {"note": given.note, "measures": found})
 
 

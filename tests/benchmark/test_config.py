@@ -42,7 +42,7 @@ def test_every_experiment_loads_and_names_what_exists(name: str) -> None:
     check_denoisers(loaded, tables)
     papers = ["table1", "table2", "table3"]
     own = {"what_matters": ["table_what_matters"], "paper": [*papers, "table_own_rates"]}
-    own |= dict.fromkeys(("variants", "variants_ct"), ["table_variants"])
+    own |= {key: ["table_variants"] for key in ("variants", "variants_ct")}
     assert [t.key for t in tables] == own.get(name, papers)
     used = {line.denoiser for t in tables for line in t.lines if line.denoiser}
     assert used | {loaded.weak_denoiser} <= set(loaded.denoisers)

@@ -10,6 +10,7 @@ HELP = "measure the images of rows anew and say whether the rows are what they g
 EXAMPLES = """\
 ipv2-bench verify leaderboards/phantom/rows/*.json                      every number
 ipv2-bench verify ROW.json --weights                                    and the images from the weights
+ipv2-bench verify ROW.json --retrained                                  of another machine, after reproduce here
 ipv2-bench verify ROW.json --config virtual_scan data.root=CT           of another benchmark"""
 
 
@@ -18,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("settings", nargs="*", metavar="ROW.json|key=value", help="files of rows, and settings")
     parser.add_argument("--config", default="quick", metavar="NAME|FILE", help="their configuration (default: %(default)s)")
     parser.add_argument("--weights", action="store_true", help="also denoise anew with the row's weights")
+    parser.add_argument("--retrained", action="store_true", help="images computed here, rows elsewhere: within 5 %%")
     add_quiet(parser)
 
 
@@ -33,6 +35,6 @@ def run(given: argparse.Namespace) -> int:
         read_row(file)
     from ipv2_bench.benchmark.tasks.verify import report, verify
 
-    verdicts = verify(config, files, given.weights, progress=not given.quiet)
-    print(report(verdicts))
+    verdicts = verify(config, files, given.weights, progress=not given.quiet, retrained=given.retrained)
+    print(report(verdicts, given.retrained))
     return 1 if any(v.differences for v in verdicts) else 0

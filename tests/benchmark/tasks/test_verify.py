@@ -143,3 +143,26 @@ def test_the_command_says_equal_or_not(made: Any, changed: Any, capsys: pytest.C
     assert main([*common, str(changed(lambda r: r["measures"].update(fd_randconv=0.1)))]) == 1
     assert "row.json: NOT equal: measures.fd_randconv is 0.1 in the row and" in capsys.readouterr().out
     assert main(common) == 2 and "no row is named: give files under" in capsys.readouterr().err
+
+
+def test_rows_of_another_machine_are_equal_within_what_machines_differ(made: Made, changed: Any) -> None:
+    config = made[0]
+
+    def other_machine(row: dict) -> None:
+        row["measures"] = {k: 1.03 * v for k, v in row["measures"].items()}
+        row["measures"]["bias_hu_lung"] += 9.0
+        row["replicates"] = {k: [None if x is None else 1.2 * x for x in v] for k, v in row["replicates"].items()}
+
+    row = changed(other_machine)
+    (verdict,) = verify(config, [row], progress=False)
+    assert verdict.differences and report([verdict]).endswith("are compared with --retrained")
+    (verdict,) = verify(config, [row], progress=False, retrained=True)
+    assert verdict.differences == ()
+    assert report([verdict], retrained=True).endswith("numbers within 5 %, as closely as machines agree)")
+
+    def wrong(row: dict) -> None:
+        row["measures"]["rmse_hu"] *= 1.06
+        row["measures"]["bias_hu_lung"] += 40.0
+
+    (verdict,) = verify(config, [changed(wrong)], progress=False, retrained=True)
+    assert [d.split(" is ")[0] for d in verdict.differences] == ["measures.bias_hu_lung", "measures.rmse_hu"]
