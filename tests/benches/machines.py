@@ -14,7 +14,7 @@ import numpy as np
 
 from ipv2_bench.benchmark.rows.files import read_row
 from ipv2_bench.benchmark.rows.row import Row
-from ipv2_bench.files import write_json
+from ipv2_bench.files import write_json, write_text
 
 OUT = Path("leaderboards/performance/machines.json")
 
@@ -68,11 +68,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     given = parser.parse_args()
     found = compare(given.board, given.other)
-    print("measure                       rows  difference   relative   of half the interval")
+    lines = [
+        f"# How far two computations of the same board differ\n\nLargest difference of each measure over all rows: {given.note}.\n",
+        "| measure | rows | difference | relative | of half the interval |",
+        "|---|---|---|---|---|",
+    ]
     for f in found:
-        numbers = f"{f['difference']:11.4g} {100 * f['relative']:9.3f} % {100 * f['of_half_interval']:9.3f} %"
-        print(f"{f['measure']:28s} {f['rows']:5d} {numbers}")
+        shares = f"{100 * f['relative']:.3g} % | {100 * f['of_half_interval']:.3g} %"
+        lines.append(f"| {f['measure']} | {f['rows']} | {f['difference']:.3g} | {shares} |")
+    text = "\n".join(lines) + "\n"
+    print(text)
     write_json(given.out, {"note": given.note, "measures": found})
+    write_text(given.out.with_suffix(".md"), text)
 
 
 if __name__ == "__main__":
