@@ -69,7 +69,8 @@ def main() -> None:
     given = parser.parse_args()
     found = compare(given.board, given.other)
     lines = [
-        f"# How far two computations of the same board differ\n\nLargest difference of each measure over all rows: {given.note}.\n",
+        "# How far two computations of the same board differ\n",
+        f"Largest difference of each measure over all rows: {given.note}.\n",
         "| measure | rows | difference | relative | of half the interval |",
         "|---|---|---|---|---|",
     ]
