@@ -133,12 +133,11 @@ def simulate_tree(
 
 
 def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
-    """Noise in the lung of uLDCT and NDCT in HU; empty where a slice shows too little of it."""
+    """Noise in the lung of uLDCT and NDCT in HU, before anything is clipped; empty where a slice shows too little of it."""
     from ipv2_bench.purification.noise_level import LEAST_PIXELS, lung_region, noise_level
 
-    units = [window.unit(x) for x in (one.low, one.normal)]
-    region = lung_region(*units)
-    return [[noise_level(u, region) * window.width for u in units]] if region.sum() >= LEAST_PIXELS else []
+    region = lung_region(*(window.unit(x) for x in (one.low, one.normal)))
+    return [[noise_level(x, region) for x in (one.low, one.normal)]] if region.sum() >= LEAST_PIXELS else []
 
 
 def _write_dicom(path: Path, hu: np.ndarray, pixel_mm: float, series: Series, i: int, name: str, title: str) -> None:

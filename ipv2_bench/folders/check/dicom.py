@@ -66,6 +66,7 @@ def _series_table(tree: Tree, window: Window) -> str:
 
 
 def _noise_alone(hu: Sequence[np.ndarray], window: Window) -> dict[str, list[float]]:
+    """Noise of each slice by region in HU, before anything is clipped to the window."""
     from ipv2_bench.metrics.anatomy import regions
     from ipv2_bench.purification.noise_level import LEAST_PIXELS, noise_level
 
@@ -76,7 +77,7 @@ def _noise_alone(hu: Sequence[np.ndarray], window: Window) -> dict[str, list[flo
             continue
         for name, region in regions(unit, window).items():
             if name in noise and region.sum() >= LEAST_PIXELS:
-                noise[name].append(noise_level(unit, region) * window.width)
+                noise[name].append(noise_level(image.astype(np.float64), region))
     return noise
 
 
