@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ipv2_bench import data, physics, purification, registry
-from ipv2_bench.benchmark.config import Config, DataSettings
+from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.settings import DataSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.split import Split, check_rule, split_slices

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ipv2_bench.data.pair import Pair, PairDataset, TrainingPair
+from ipv2_bench.data.pair import Crops, Pair, PairDataset, TrainingPair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.data.training_order import TrainingOrder
@@ -85,11 +85,14 @@ class PairedCTDataModule(L.LightningDataModule):
         deviate.
     context
         Slices in the input: 1, or 3 with the neighbours in the series, purified alike; the target is the middle one's.
+    crops
+        What of the purified slices is trained and validated on; whole slices for ``None``. Masks and noise are those of the whole
+        slice. A slice's crops depend on the seed, the batch and the slice alone; in validation they are always the same.
 
     Raises
     ------
     InputError
-        When ``batch_size`` or ``batches`` is below 1.
+        When ``batch_size`` or ``batches`` is below 1, or crops are larger than slices.
 
     Attributes
     ----------
@@ -113,6 +116,7 @@ class PairedCTDataModule(L.LightningDataModule):
         seed: int = 0,
         batches: int | None = None,
         context: int = 1,
+        crops: Crops | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("batch_size", batch_size), ("batches", batches)):
@@ -123,7 +127,9 @@ class PairedCTDataModule(L.LightningDataModule):
         self.batch_size, self.workers, self.seed = max(1, min(batch_size, len(split.train))), workers, seed
         self.batches_per_epoch = max(1, len(split.train) // self.batch_size)
         self.batches = self.batches_per_epoch if batches is None else batches
-        self.context = context
+        self.context, self.crops = context, crops or Crops()
+        if (self.crops.size or 0) > slices.size:
+            raise InputError(f"crops of {self.crops.size} pixels are larger than the slices of {slices.size}: make them smaller")
         self.latest: list[int] = []
         self.masks: np.ndarray | None = None
         self.integrals: np.ndarray | None = None
@@ -205,7 +211,15 @@ class PairedCTDataModule(L.LightningDataModule):
             return batch
         training = self.trainer is not None and self.trainer.training
         # Validation always draws the same noise, so that its loss can be compared between epochs.
-        return self.purify(batch, self.epoch if training else -1)
+        return self._cut(self.purify(batch, self.epoch if training else -1), training)
+
+    def _cut(self, pair: TrainingPair, training: bool) -> TrainingPair:
+        """The crops of a purified batch."""
+        if self.crops.are_whole:
+            return pair
+        rank, world = self._rank_and_world()
+        number = self.batches_done * world + rank if training else -1
+        return self.crops.cut(pair, [torch_generator(self.seed, "crop", number, i) for i in self.latest])
 
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
         """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice), or by the slice alone."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +47,54 @@ class TrainingPair(NamedTuple):
 
     input: Tensor
     target: Tensor
+
+
+@dataclass(frozen=True)
+class Crops:
+    """What of a purified slice a denoiser is trained on: random squares of it, or all of it.
+
+    Attributes
+    ----------
+    size
+        Side of a square in pixels; ``None`` for whole slices.
+    per_slice
+        Squares of each slice in a batch.
+    mirror
+        Whether left and right are exchanged in a random half of them.
+    """
+
+    size: int | None = None
+    per_slice: int = 1
+    mirror: bool = False
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether pairs stay as they are."""
+        return self.size is None and not self.mirror
+
+    def cut(self, pair: TrainingPair, generators: Sequence[torch.Generator]) -> TrainingPair:
+        """Crops of a batch, the same of input and target, [B·per_slice, …, size, size]; those of a slice follow each other.
+
+        Parameters
+        ----------
+        pair
+            Of whole slices.
+        generators
+            One on the CPU for each slice, from which its crops are drawn one after the other.
+        """
+        slices = [TrainingPair(*(x[i] for x in pair)) for i in range(len(generators))]
+        crops = [_crop(one, self, g) for one, g in zip(slices, generators, strict=True) for _ in range(self.per_slice)]
+        return TrainingPair(*(torch.stack(parts) for parts in zip(*crops, strict=True)))
+
+
+def _crop(pair: TrainingPair, crops: Crops, generator: torch.Generator) -> TrainingPair:
+    """One crop of input and target [C, N, N]; the number of draws is the same for every choice."""
+    height, width = pair.input.shape[-2:]
+    side = (crops.size or height, crops.size or width)
+    top, left = (int(torch.randint(n - k + 1, (), generator=generator)) for n, k in zip((height, width), side, strict=True))
+    exchanged = bool(torch.randint(2, (), generator=generator)) and crops.mirror
+    parts = (x[:, top : top + side[0], left : left + side[1]] for x in pair)
+    return TrainingPair(*(x.flip(-1) if exchanged else x for x in parts))
 
 
 class PairDataset(Dataset):

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.cells.cost import Cost
-from ipv2_bench.benchmark.config import TrainSettings
 from ipv2_bench.benchmark.rows.lines import Line
 from ipv2_bench.benchmark.rows.row import Extractor, Provenance, Row, RowDenoiser, SplitRule, storable
+from ipv2_bench.benchmark.settings import TrainSettings
 from ipv2_bench.benchmark.tables import Table, TableLine
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.metrics.catalogue import catalogue

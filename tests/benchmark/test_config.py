@@ -202,3 +202,27 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "near.yaml").write_text("train: {steps: [\n")
     with pytest.raises(InputError, match=r"near\.yaml is not valid YAML"):
         load_config(tmp_path / "near.yaml")
+
+
+def test_a_budget_of_whole_slices_is_written_as_before_there_were_crops() -> None:
+    whole = load_config("quick").train
+    assert not {"crop", "crops_per_slice", "mirror"} & whole.model_dump(mode="json").keys()
+    cut = load_config("quick", ["train.crop=64", "train.crops_per_slice=8", "train.mirror=true"]).train
+    assert cut.model_dump(mode="json").items() >= {"crop": 64, "crops_per_slice": 8, "mirror": True}.items()
+    assert type(cut).model_validate(cut.model_dump()) == cut and type(whole).model_validate(whole.model_dump()) == whole
+    assert (whole.batch, cut.batch) == ("2", "2 × 8 crops of 64×64, mirrored at random")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["train.crops_per_slice=4"], "train.crops_per_slice needs train.crop"),
+        (["train.crop=0"], "train.crop"),
+        (["train.crop=30"], r"train.crop is 30: denoiser \w+ takes multiples of 8 in training, such as 32"),
+        (["train.crop=256"], "train.crop is 256: expected at most data.size, 128"),
+    ],
+)
+def test_crops_that_cannot_be_are_refused(settings: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        config = load_config("quick", settings)
+        check_denoisers(config, load_tables(config))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -14,34 +12,12 @@ from torch import Tensor
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.pair import Pair
 from ipv2_bench.data.slices import SliceSet
-from ipv2_bench.data.split import Split
 from ipv2_bench.data.training_order import TrainingOrder
 from ipv2_bench.errors import InputError
-from ipv2_bench.physics.acquisition import Acquisition
-from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import line_integrals
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification import Strategy
-from ipv2_bench.purification.add_noise import AddNoise
-
-MODEL = AddNoise(Window(), Acquisition(photons=3000.0, filter_name="hann", views=60))
-EVERYTHING = Split(np.array([0, 2, 3, 4, 5]), np.array([1]), np.array([1]))
-
-
-@pytest.fixture
-def module(phantom: SliceSet) -> Callable[..., PairedCTDataModule]:
-    def make(strategy: str = "IPv2", **options: object) -> PairedCTDataModule:
-        data = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name(strategy), MODEL, **options)
-        data.setup("fit")
-        return data
-
-    return make
-
-
-def trainer_at(batches: int, training: bool = True) -> SimpleNamespace:
-    total = SimpleNamespace(processed=batches)
-    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(total=total)))
-    return SimpleNamespace(training=training, fit_loop=loop)
+from tests.data.conftest import EVERYTHING, MODEL, trainer_at
 
 
 def an_epoch(module: PairedCTDataModule, epoch: int) -> dict[int, Tensor]:

@@ -17,7 +17,8 @@ from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.plan import check_denoisers
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.train import train
-from ipv2_bench.benchmark.config import TrainSettings, load_config
+from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.settings import TrainSettings
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split

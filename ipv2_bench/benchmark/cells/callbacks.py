@@ -129,7 +129,7 @@ class Throughput(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._slices += len(batch[0])
+        self._slices += len(trainer.datamodule.latest)  # type: ignore[attr-defined]
         step, now = trainer.global_step, time.monotonic()
         if step == self._step or step % self.every:
             return

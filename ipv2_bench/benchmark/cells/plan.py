@@ -89,11 +89,14 @@ def _refuse_misfit(config: Config, choice: DenoiserChoice) -> None:
             f"denoiser {choice.key} sees {module.context} slices, and data.split={config.data.split} would show it those of the "
             "test set in training: use data.split=patient, or a context of 1"
         )
-    if config.data.size % module.divisor:
+    name, side = ("data.size", config.data.size) if config.train.crop is None else ("train.crop", config.train.crop)
+    if side % module.divisor:
         raise InputError(
-            f"data.size is {config.data.size}: denoiser {choice.key} takes multiples of {module.divisor} in training, such as "
-            f"{-(-config.data.size // module.divisor) * module.divisor}"
+            f"{name} is {side}: denoiser {choice.key} takes multiples of {module.divisor} in training, such as "
+            f"{-(-side // module.divisor) * module.divisor}"
         )
+    if side > config.data.size:
+        raise InputError(f"train.crop is {side}: expected at most data.size, {config.data.size}")
 
 
 def plan_cells(prepared: Prepared, tables: list[Table]) -> dict[CellKey, CellSpec]:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ipv2_bench.benchmark.cells.cost import Cost, TrainingCost
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
-from ipv2_bench.benchmark.config import MetricsSettings, RunSettings, TrainSettings
+from ipv2_bench.benchmark.settings import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.files import read_json

@@ -31,6 +31,7 @@ def train(spec: CellSpec, report: Report) -> Any:
 
     from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Spent, Throughput
     from ipv2_bench.data.datamodule import PairedCTDataModule
+    from ipv2_bench.data.pair import Crops
     from ipv2_bench.denoisers.checkpoint import load_weights, save_denoiser
 
     settings = spec.train
@@ -52,6 +53,7 @@ def train(spec: CellSpec, report: Report) -> Any:
         spec.run.loader_workers,
         spec.seed,
         context=denoiser.context,
+        crops=Crops(settings.crop, settings.crops_per_slice, settings.mirror),
     )
     steps = settings.steps or max(1, (settings.epochs or 1) * data.batches_per_epoch // settings.accumulate)
     data.batches = steps * settings.accumulate

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ipv2_bench.benchmark.cells.cost import Cost
-from ipv2_bench.benchmark.config import TrainSettings
+from ipv2_bench.benchmark.settings import TrainSettings
 from ipv2_bench.metrics.uncertainty import Sample
 
 SCHEMA = 5

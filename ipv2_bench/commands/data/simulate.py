@@ -28,8 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Scan and print a summary."""
-    from ipv2_bench.benchmark.config import DataSettings, default_config
+    from ipv2_bench.benchmark.config import default_config
     from ipv2_bench.benchmark.prepared import check_source, window_of
+    from ipv2_bench.benchmark.settings import DataSettings
     from ipv2_bench.errors import InputError
 
     config = default_config(given.settings, data={"source": "virtual_scan"})

@@ -40,8 +40,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def spec(request: pytest.FixtureRequest, work: Path, tmp_path: Path) -> CellSpec:
-    denoiser, workers = request.param
-    options = [f"run.work={work}", "train.steps=40", f"run.loader_workers={workers}", "noise.calibrate=false"]
+    denoiser, workers, *more = request.param
+    options = [*more, f"run.work={work}", "train.steps=40", f"run.loader_workers={workers}", "noise.calibrate=false"]
     options += ["run.checkpoint_seconds=0"]
     if denoiser == "corediff":
         options.append("denoisers.corediff={width: 8, modulator: 4, steps: 3, ema_start: 5, ema_every: 2}")
@@ -51,7 +51,10 @@ def spec(request: pytest.FixtureRequest, work: Path, tmp_path: Path) -> CellSpec
     return one.model_copy(update={"folder": tmp_path})
 
 
-@pytest.mark.parametrize("spec", [("fm", 0), ("fm", 1), ("corediff", 0)], indirect=True)
+CROPS = ("train.crop=32", "train.crops_per_slice=2", "train.mirror=true")
+
+
+@pytest.mark.parametrize("spec", [("fm", 0), ("fm", 1), ("corediff", 0), ("fm", 1, *CROPS)], indirect=True)
 @pytest.mark.parametrize("stop_at", [5, 17, 39])
 def test_weights_and_history_are_those_of_an_undisturbed_run(
     spec: CellSpec, stop_at: int, monkeypatch: pytest.MonkeyPatch

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ipv2_bench.benchmark.config import TrainSettings
 from ipv2_bench.benchmark.rows.files import row_text
 from ipv2_bench.benchmark.rows.row import Extractor, SplitRule
+from ipv2_bench.benchmark.settings import TrainSettings
 from ipv2_bench.benchmark.tasks.rank import rank
 from ipv2_bench.cli import main
 from ipv2_bench.errors import InputError

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ipv2_bench.benchmark.config import TrainSettings
 from ipv2_bench.benchmark.rows.row import Row
+from ipv2_bench.benchmark.settings import TrainSettings
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.benchmark.tasks.reproduce import _report_earlier_pictures
 from ipv2_bench.benchmark.views.earlier import earlier_files

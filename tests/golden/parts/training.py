@@ -17,7 +17,7 @@ from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.train import train
-from ipv2_bench.benchmark.config import MetricsSettings, RunSettings, TrainSettings
+from ipv2_bench.benchmark.settings import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data import datamodule, training_order
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.pair import Pair, PairDataset

@@ -111,7 +111,7 @@ def cost_section(views: Sequence[TableView], rows: TableRows, palette: Palette) 
     budget = every[0][0].provenance.budget if len(budgets) == 1 else None
     return CostSection(
         machine=None if machine is None else machine.text,
-        training=None if budget is None else f"{budget.length} of batch {budget.batch_size}",
+        training=None if budget is None else f"{budget.length} of batch {budget.batch}",
         elsewhere=tuple(line.name for line in elsewhere),
         spread=_spread(compared, columns[0]),
         chart=_chart(view, compared, columns[0], error, palette),

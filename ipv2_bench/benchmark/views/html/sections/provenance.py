@@ -23,7 +23,7 @@ def provenance_facts(config: Config, rows: Sequence[Row]) -> dict[str, str]:
         "Manifest of the data": one.data_manifest,
         "Split": f"by {one.split.rule}; {one.n_train} training and {first.n_images} test slices of "
         f"{first.n_test_patients or 'unknown'} test patients; split seed {one.split.seed}",
-        "Training": f"{budget.length} of batch {budget.batch_size}, learning rate {rate}, {budget.schedule}, "
+        "Training": f"{budget.length} of batch {budget.batch}, learning rate {rate}, {budget.schedule}, "
         f"{budget.precision}; seeds {seeds}",
         "Noise of module 2": f"{one.module_2['dose_model']}, {one.module_2['acquisition']['photons']:,.0f} photons at full dose",
         "Feature spaces": "; ".join(f"{key} {e.version}, SHA-256 {e.sha256}" for key, e in one.extractors.items()),

@@ -1,0 +1,161 @@
+"""The sections of a configuration: every setting with its type and default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, strict about types, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DataSettings(Settings):
+    """Where slices come from and how they are split. Keys that are not listed here are options of the source.
+
+    ``source``: a data source. ``size``: pixels along a side. ``window``: HU that map to 0 and 1. ``split``: ``patient``,
+    ``slice``, ``folder`` (the parts that the source states) or a file of ``ipv2-bench split``; ``fractions``: train,
+    validation, test; ``split_seed``: of their order. ``options``: of the source.
+    """
+
+    source: str = "phantom"
+    size: Annotated[int, Field(ge=16)] = 128
+    window: tuple[Finite, Finite] = (-1000.0, 400.0)
+    split: str = "patient"
+    fractions: tuple[Finite, Finite, Finite] = (0.7, 0.15, 0.15)
+    split_seed: int = 0
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_options(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        own = {k: v for k, v in values.items() if k in cls.model_fields}
+        rest = {k: v for k, v in values.items() if k not in cls.model_fields}
+        options = own.get("options") or {}
+        return {**own, "options": {**options, **rest}} if isinstance(options, dict) else own
+
+
+class TrainSettings(Settings):
+    """Budget of every training run.
+
+    ``steps``: optimiser steps; ``None`` to count ``epochs``. ``lr``: peak learning rate; ``None`` for the denoiser's own.
+    ``schedule``: of the learning rate. ``clip``: gradient norm; ``None`` for no clipping. ``precision``: Lightning's
+    word. ``accumulate``: batches for each step. ``compile``: compile the networks with torch.compile. ``channels_last``:
+    keep images and weights in that order of memory. ``crop``: side in pixels of the random squares of the purified slices that
+    are trained on; ``None`` for whole slices. ``crops_per_slice``: of each slice in a batch. ``mirror``: exchange left and right
+    in a random half of them.
+    """
+
+    steps: Positive | None = None
+    epochs: Positive | None = 200
+    batch_size: Positive = 2
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    accumulate: Positive = 1
+    compile: bool = False
+    channels_last: bool = False
+    crop: Positive | None = None
+    crops_per_slice: Positive = 1
+    mirror: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("steps") is not None:
+            return {**values, "epochs": None}
+        return values
+
+    @model_validator(mode="after")
+    def _some_length(self) -> Self:
+        if self.steps is None and self.epochs is None:
+            raise ValueError("train.steps and train.epochs are both null: set one of them")
+        if self.crops_per_slice > 1 and self.crop is None:
+            raise ValueError("train.crops_per_slice needs train.crop, the side of a crop in pixels")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _whole_slices_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Budgets of whole slices are written as before there were crops, so that rows keep their names."""
+        said = handler(self)
+        fields = type(self).model_fields
+        return {k: v for k, v in said.items() if k not in ("crop", "crops_per_slice", "mirror") or v != fields[k].default}
+
+    @property
+    def batch(self) -> str:
+        """A batch in words."""
+        crops = f" × {self.crops_per_slice} crops of {self.crop}×{self.crop}" if self.crop is not None else ""
+        return f"{self.batch_size}{crops}{', mirrored at random' if self.mirror else ''}"
+
+    @property
+    def length(self) -> str:
+        """The length of training in words."""
+        return f"{self.steps} steps" if self.steps is not None else f"{self.epochs} epochs"
+
+
+class NoiseSettings(Settings):
+    """Module 2, Add Noise.
+
+    ``dose_model``: ``physical`` or ``published``. ``filter_name``, ``views``: of the simulated scan. ``dose``: fraction of
+    the NDCT's dose. ``photons``: at full dose; where the calibration starts, and ``calibrate: false`` keeps it.
+    ``quantum``: ``poisson`` or ``gaussian``. ``redraw``: new noise for a slice at every epoch; ``false`` draws each slice once,
+    as the authors did.
+    """
+
+    dose_model: Literal["physical", "published"] = "physical"
+    filter_name: str = "cosine"
+    views: int = 180
+    dose: Finite = 0.02
+    photons: Finite = 1.5e5
+    quantum: str = "poisson"
+    calibrate: bool = True
+    redraw: bool = True
+
+
+class MetricsSettings(Settings):
+    """What is measured besides the measures of the program.
+
+    ``structure``: SSIM, MS-SSIM, FSIM, VIF, GMSD and IW-SSIM against each row's label. ``extra``: measures of your own,
+    ``package.module:Class``.
+    """
+
+    structure: bool = False
+    extra: tuple[str, ...] = ()
+
+
+class RunSettings(Settings):
+    """How work is done; nothing here changes a result, but for denoisers that draw while they sample (``eval_batch``).
+
+    ``processes``: cells at once; ``None`` for one per core on a CPU and one on a GPU. ``accelerator``: Lightning's word.
+    ``eval_batch``: slices per network call when the test set is denoised; a denoiser that draws while it samples has one
+    generator for each call, hence other draws with another batch. ``loader_workers``: of each data loader.
+    ``checkpoint_seconds``: least time between two checkpoints. ``work``: folder of checkpoints and caches. ``out``:
+    folder of the leaderboards. ``weights``: folder with weights of feature extractors, besides the caches that
+    ``ipv2-bench check`` lists.
+    """
+
+    processes: Positive | None = None
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    eval_batch: Positive = 8
+    loader_workers: Count = 0
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 15.0
+    work: str = "runs"
+    out: str = "leaderboards"
+    weights: str | None = None
+
+
+class WandbSettings(Settings):
+    """``mode``: ``auto`` (online when logged in, else offline), ``online``, ``offline`` or ``disabled``; ``project``: name."""
+
+    mode: Literal["auto", "online", "offline", "disabled"] = "auto"
+    project: str = "ipv2-bench"
