@@ -46,7 +46,8 @@ def read_row(path: Path) -> Row:
         When it is no row of this schema; the first field that is wrong is named.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = json.loads(text)
     except FileNotFoundError as error:
         raise InputError(f"the row {path.name} does not exist: name files under leaderboards/*/rows") from error
     except (ValueError, OSError) as error:
@@ -55,7 +56,7 @@ def read_row(path: Path) -> Row:
     if isinstance(version, int) and version != SCHEMA:
         raise InputError(f"the row {path.name} is of schema {version}, not {SCHEMA}: compute it anew")
     try:
-        return Row.model_validate_json(json.dumps(data))
+        return Row.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the row"

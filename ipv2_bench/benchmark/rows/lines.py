@@ -73,17 +73,39 @@ class Line:
 
     def interval(self, column: Column) -> Interval | None:
         """The interval of a column's mean on the scale of the column; ``None`` where there is none."""
-        name = column.name
-        if self.sample is None or name not in self.replicates or name not in self.values:
-            return None
-        own = interval(self.values[name], self.replicates[name], self.sample, self.units.get(name), column.scale)
-        return own if math.isfinite(own.low) and math.isfinite(own.high) else None
+        key = (column.name, column.scale)
+        if key not in self._intervals:
+            self._intervals[key] = self._interval(column)
+        return self._intervals[key]
 
     def difference_to(self, other: Line, column: str) -> Interval | None:
         """The interval of the paired difference ``self − other`` in the unit of a column, whatever its scale.
 
         ``None`` where there is none.
         """
+        _, of_column = self._differences.setdefault(id(other), (other, {}))
+        if column not in of_column:
+            of_column[column] = self._difference(other, column)
+        return of_column[column]
+
+    @cached_property
+    def _intervals(self) -> dict[tuple[str, str], Interval | None]:
+        """Intervals that were asked for: tables, CSV files and page show the same ones."""
+        return {}
+
+    @cached_property
+    def _differences(self) -> dict[int, tuple[Line, dict[str, Interval | None]]]:
+        """Paired differences that were asked for, by the identity of the other line, which is kept with them."""
+        return {}
+
+    def _interval(self, column: Column) -> Interval | None:
+        name = column.name
+        if self.sample is None or name not in self.replicates or name not in self.values:
+            return None
+        own = interval(self.values[name], self.replicates[name], self.sample, self.units.get(name), column.scale)
+        return own if math.isfinite(own.low) and math.isfinite(own.high) else None
+
+    def _difference(self, other: Line, column: str) -> Interval | None:
         both = all(column in x.replicates and column in x.values for x in (self, other))
         if self.sample is None or self.seeds != other.seeds or not both:
             return None
