@@ -14,17 +14,17 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.settings import DataSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
-from ipv2_bench.data.split import Split, check_rule, split_slices
+from ipv2_bench.data.split import Split, check_rule, deal_out, split_slices
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import read_json, write_json
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 from ipv2_bench.metrics.weights import weights_folder
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.purification.add_noise import AddNoise
 
 if TYPE_CHECKING:
     from ipv2_bench.metrics.image_set import Measuring
-    from ipv2_bench.purification.add_noise import AddNoise
     from ipv2_bench.purification.calibration import Calibration
 
 SOURCES = "ipv2_bench.data.sources"
@@ -35,11 +35,18 @@ CALIBRATED_ON = 32
 
 @dataclass(frozen=True)
 class Slices:
-    """Slices of a configuration with their window and split."""
+    """Slices of a configuration with their window and its split, or those of its folds."""
 
     window: Window
     slices: SliceSet
-    split: Split
+    splits: tuple[Split, ...]
+
+    @property
+    def split(self) -> Split:
+        """What rows are measured on: the one split, or every slice where folds test each of them."""
+        if len(self.splits) == 1:
+            return self.splits[0]
+        return Split(*(np.unique(np.concatenate([getattr(s, part) for s in self.splits])) for part in ("train", "val", "test")))
 
     @classmethod
     def open(cls, config: Config, progress: bool = True) -> Slices:
@@ -57,13 +64,34 @@ class Slices:
         source = registry.build(source_class, Source, config.data.options, f"data source {name}")
         window = window_of(config)
         slices = source.slices(Path(config.run.work) / "cache", window, config.data.size, progress)
-        split = split_slices(slices, config.data.split, config.data.fractions, config.data.split_seed)
-        if len(split.test) < LEAST_TEST or len(split.train) < LEAST_TRAIN:
+        settings = config.data
+        if settings.folds is None:
+            splits = (split_slices(slices, settings.split, settings.fractions, settings.split_seed),)
+        else:
+            splits = deal_out(slices, settings.folds, settings.fractions[1], settings.split_seed)
+        opened, fewest = cls(window, slices, splits), min(len(split.train) for split in splits)
+        if len(opened.split.test) < LEAST_TEST or fewest < LEAST_TRAIN:
             raise InputError(
-                f"{len(split.train)} training and {len(split.test)} test slices: expected at least {LEAST_TRAIN} and "
+                f"{fewest} training and {len(opened.split.test)} test slices: expected at least {LEAST_TRAIN} and "
                 f"{LEAST_TEST}, since distances between smaller sets mean nothing; add slices or change data.fractions"
             )
-        return cls(window, slices, split)
+        return opened
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A split that is trained on and tested.
+
+    Attributes
+    ----------
+    split
+        Its parts.
+    add_noise
+        Module 2, calibrated on its training pairs.
+    """
+
+    split: Split
+    add_noise: AddNoise
 
 
 @dataclass(frozen=True)
@@ -75,16 +103,16 @@ class Prepared:
     config
         Its settings.
     window, slices, split
-        The data and its parts.
-    add_noise
-        Module 2, calibrated on the training pairs.
+        The data and its parts; where there are folds, every slice is of its test part.
+    folds
+        What is trained: the one split, or one for each fold.
     """
 
     config: Config
     window: Window
     slices: SliceSet
     split: Split
-    add_noise: AddNoise
+    folds: tuple[Fold, ...]
 
     @classmethod
     def open(cls, config: Config, progress: bool = True) -> Prepared:
@@ -96,7 +124,20 @@ class Prepared:
             When anything of it is not usable.
         """
         opened = Slices.open(config, progress)
-        return cls(config, opened.window, opened.slices, opened.split, _calibrated_module_2(config, opened))
+        folds = tuple(Fold(split, _calibrated_module_2(config, opened, split)) for split in opened.splits)
+        return cls(config, opened.window, opened.slices, opened.split, folds)
+
+    @property
+    def add_noise(self) -> AddNoise:
+        """Module 2 of the first fold, which stands for all where purified pairs are only shown or written."""
+        return self.folds[0].add_noise
+
+    @property
+    def module_2(self) -> dict:
+        """Settings of module 2, as plain JSON values; with folds its photons are a list, one for each."""
+        identity, photons = self.add_noise.identity(), [fold.add_noise.acquisition.photons for fold in self.folds]
+        acquisition = identity["acquisition"] if len(photons) == 1 else {**identity["acquisition"], "photons": photons}
+        return {**identity, "acquisition": acquisition}
 
     @cached_property
     def catalogue(self) -> Catalogue:
@@ -195,7 +236,6 @@ def module_2(config: Config, window: Window) -> AddNoise:
         When a setting of ``noise`` is not usable.
     """
     from ipv2_bench.physics.acquisition import Acquisition
-    from ipv2_bench.purification.add_noise import AddNoise
 
     noise = config.noise
     try:
@@ -242,16 +282,16 @@ def calibrated(start: AddNoise, slices: SliceSet, train: np.ndarray, low_alone: 
     return calibration
 
 
-def _calibrated_module_2(config: Config, opened: Slices) -> AddNoise:
-    """Module 2 calibrated once for these slices and this split; the photons are kept on disk."""
+def _calibrated_module_2(config: Config, opened: Slices, split: Split) -> AddNoise:
+    """Module 2 calibrated once for these slices and a split; the photons are kept on disk."""
     start = module_2(config, opened.window)
     if not config.noise.calibrate or config.noise.dose_model == "published":
         return start
     versions = {"physics": physics.VERSION, "purification": purification.VERSION}
-    identity = [start.identity(), opened.split.train.tolist(), versions]
+    identity = [start.identity(), split.train.tolist(), versions]
     path = opened.slices.folder / f"calibration-{digest(identity)}.json"
     if not path.exists():
-        calibration = calibrated(start, opened.slices, opened.split.train)
+        calibration = calibrated(start, opened.slices, split.train)
         write_json(path, {"photons": calibration.add_noise.acquisition.photons})
     return replace(start, acquisition=replace(start.acquisition, photons=read_json(path)["photons"]))
 

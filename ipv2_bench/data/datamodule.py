@@ -54,6 +54,11 @@ class Purifier(Protocol):
         """Whether pairs hold A(n)."""
         ...
 
+    @property
+    def needs_truth(self) -> bool:
+        """Whether the target is the aligned truth, in place of the NDCT."""
+        ...
+
     def training_masks(self, slices: SliceSet) -> np.ndarray | None:
         """Weights of the common mask for every slice, uint8 [n, N, N] with 255 for 1; ``None`` where none is used."""
         ...
@@ -92,7 +97,7 @@ class PairedCTDataModule(L.LightningDataModule):
     Raises
     ------
     InputError
-        When ``batch_size`` or ``batches`` is below 1, or crops are larger than slices.
+        When ``batch_size`` or ``batches`` is below 1, crops are larger than slices, or the strategy needs a truth that is not known.
 
     Attributes
     ----------
@@ -130,6 +135,8 @@ class PairedCTDataModule(L.LightningDataModule):
         self.context, self.crops = context, crops or Crops()
         if (self.crops.size or 0) > slices.size:
             raise InputError(f"crops of {self.crops.size} pixels are larger than the slices of {slices.size}: make them smaller")
+        if strategy.needs_truth and slices.truth is None:
+            raise InputError("the strategy trains on the aligned truth, which these data do not know: use phantom or virtual_scan")
         self.latest: list[int] = []
         self.masks: np.ndarray | None = None
         self.integrals: np.ndarray | None = None
@@ -168,7 +175,7 @@ class PairedCTDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Training pairs, in a new order at every pass; an incomplete last batch of a pass is left out."""
-        data = PairDataset(self.slices, self.split.train, self.masks, self.integrals, self.context)
+        data = self._pairs(self.split.train)
         rank, world = self._rank_and_world()
         order = TrainingOrder(
             len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done, rank, world
@@ -201,8 +208,20 @@ class PairedCTDataModule(L.LightningDataModule):
             raise InputError(
                 f"{len(index)} slices cannot be dealt out to {world} processes: use at most {len(index)} devices, or more slices"
             )
-        data = PairDataset(self.slices, index[rank::world], self.masks, self.integrals, self.context)
-        return DataLoader(data, batch_size=self.batch_size, num_workers=self.workers)
+        return DataLoader(self._pairs(index[rank::world]), batch_size=self.batch_size, num_workers=self.workers)
+
+    def _pairs(self, index: np.ndarray) -> PairDataset:
+        """Raw pairs of some slices."""
+        targets = self.slices.truth if self.strategy.needs_truth else None
+        return PairDataset(self.slices, index, self.masks, self.integrals, self.context, targets)
+
+    def purified(self, index: np.ndarray) -> TrainingPair:
+        """The purified pairs of some slices as one batch, as in validation but whole; input and target [k, …, N, N]."""
+        if self.masks is None:
+            self.masks = self.strategy.training_masks(self.slices)
+        pairs = self._pairs(index)
+        batch = Pair(*(torch.stack(parts) for parts in zip(*(pairs[i] for i in range(len(pairs))), strict=True)))
+        return self.purify(batch, -1)
 
     def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> TrainingPair | Pair:
         """Purified training pairs of raw pairs on the device; for prediction, the raw pairs themselves."""

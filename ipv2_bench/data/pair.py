@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ipv2_bench.data.hu_images import HuImages
 from ipv2_bench.data.slices import SliceSet
 
 
@@ -110,6 +111,8 @@ class PairDataset(Dataset):
         Weights of the common mask, uint8 [n, N, N] with 255 for 1; ``None`` for weights of 0.
     integrals
         Line integrals of the NDCT, [n, views, detectors]; ``None`` for empty ones.
+    targets
+        What takes the place of the NDCT, such as the aligned truth; the NDCT for ``None``.
     context
         Slices in an item: 1, or an odd number with the neighbours in the series. An item is a
         :class:`~ipv2_bench.data.pair.Pair` without the batch dimension: images are [context, N, N], and with a context above 1
@@ -123,9 +126,10 @@ class PairDataset(Dataset):
         masks: np.ndarray | None = None,
         integrals: np.ndarray | None = None,
         context: int = 1,
+        targets: HuImages | None = None,
     ) -> None:
         self.slices, self.index, self.masks, self.integrals = slices, index, masks, integrals
-        self.context = context
+        self.context, self.targets = context, slices.normal if targets is None else targets
 
     def __len__(self) -> int:
         return len(self.index)
@@ -141,7 +145,7 @@ class PairDataset(Dataset):
 
     def _pair(self, i: int) -> Pair:
         """The pair of the slice with index ``i`` in the slice set."""
-        low, normal = (torch.from_numpy(np.array(a[i]))[None] for a in (self.slices.low, self.slices.normal))
+        low, normal = (torch.from_numpy(np.array(a[i]))[None] for a in (self.slices.low, self.targets))
         mask = torch.zeros_like(low)
         if self.masks is not None:
             mask = torch.from_numpy(np.array(self.masks[i])).float()[None] / 255.0

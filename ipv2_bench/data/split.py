@@ -74,6 +74,43 @@ def split_slices(slices: SliceSet, by: str, fractions: tuple[float, float, float
     return Split(*(np.flatnonzero(parts_of_slices == part) for part in range(3)))
 
 
+def deal_out(slices: SliceSet, folds: int, val: float, seed: int) -> tuple[Split, ...]:
+    """Splits by patient in which every patient is tested exactly once.
+
+    Parameters
+    ----------
+    slices
+        The slice set.
+    folds
+        K: the patients are dealt out to K test sets, which differ by one patient at most.
+    val
+        Share of each fold's other patients that validate, at least one where it is not 0.
+    seed
+        Seed of the random order of the patients.
+
+    Raises
+    ------
+    InputError
+        When patients are not known, or there are fewer than ``folds``, or none would be left to train on.
+    """
+    if not all(slices.patient):
+        raise InputError("the data do not tell patients apart, so they cannot be dealt out: leave out data.folds")
+    patients = sorted(set(slices.patient))
+    if len(patients) < folds:
+        raise InputError(f"data.folds is {folds} and the data set has {len(patients)} patients: expected at most as many folds")
+    dealt = [patients[j] for j in numpy_generator(seed, "split").permutation(len(patients))]
+    splits = []
+    for k in range(folds):
+        others = [p for j, p in enumerate(dealt) if j % folds != k]
+        validating = max(round(len(others) * val), int(val > 0))
+        if validating >= len(others):
+            raise InputError(f"fold {k} of {folds} has no patient left to train on: use more folds, or a smaller share to validate")
+        part = {p: "test" for p in dealt[k::folds]} | {p: "val" for p in others[:validating]}
+        parts = np.array([part.get(p, "train") for p in slices.patient])
+        splits.append(Split(*(np.flatnonzero(parts == name) for name in PARTS)))
+    return tuple(splits)
+
+
 def check_rule(by: str) -> None:
     """Refuse a value of ``data.split`` that is neither a rule nor a file's name.
 

@@ -55,6 +55,9 @@ class Denoiser(L.LightningModule, ABC):
     network_calls = 1
     """Number of network calls to denoise one slice."""
 
+    fitted = False
+    """Whether :meth:`fit` sets the denoiser from pairs at once, where others are trained step by step."""
+
     context = 1
     """Number of uLDCT slices in the input: 1, or 3 with the neighbours below and above."""
 
@@ -92,6 +95,9 @@ class Denoiser(L.LightningModule, ABC):
     @abstractmethod
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The uLDCT [B, context, H, W] → denoised, [B, 1, H, W]; H and W are multiples of :attr:`divisor`."""
+
+    def fit(self, pair: TrainingPair) -> None:
+        """Set what is chosen from some training pairs, [B, context, N, N]; for a denoiser that is :attr:`fitted`."""
 
     @torch.no_grad()
     def restore(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -15,19 +15,23 @@ class Acquisition:
     Attributes
     ----------
     photons
-        Photons that fall on a detector cell in one view with nothing in the beam (I0), at the axis, at full dose.
+        Photons that fall on a millimetre of the detector in one view with nothing in the beam, at the axis, at full dose. A cell is
+        as wide as a pixel, so that I0 of a cell is this times the side of a pixel in mm.
     electronic
         Standard deviation of the electronic noise, in photons; it does not fall with the dose.
     bowtie
-        Fall-off of I0 towards the edge of a 400 mm field of view: ``I0(s) = photons·exp(−bowtie·(s/200 mm)²)``.
+        Fall-off of I0 towards the edge of a 400 mm field of view: ``I0(s) = I0·exp(−bowtie·(s/200 mm)²)``.
     views
         Angles over 180°.
     filter_name
         FBP filter, one of :data:`ipv2_bench.physics.filters.FILTERS`.
+    cutoff
+        Frequency in 1/mm at which the filter's window ends; 0 for the detector's own limit, one half per cell. With a cutoff that
+        pixels can show, the noise in HU does not depend on their size.
     kilovolt
         Tube voltage, a key of :data:`ipv2_bench.physics.intensity.MU_WATER_PER_MM`.
     dose
-        Fraction d of the full dose, in (0, 1]: I0 becomes d·photons.
+        Fraction d of the full dose, in (0, 1]: I0 becomes d·I0.
     inserted
         The slice is itself a full-dose scan, so only what the dose d adds to its variance is drawn. Scaled to dose d, its
         counts have the variance d²λ + d²σ² and shall have dλ + σ², so the quantum noise is shrunk by √(1−d) and the
@@ -47,6 +51,7 @@ class Acquisition:
     bowtie: float = 0.0
     views: int = 180
     filter_name: str = "ram-lak"
+    cutoff: float = 0.0
     kilovolt: int = 120
     dose: float = 1.0
     inserted: bool = False
@@ -61,8 +66,10 @@ class Acquisition:
             raise ValueError(f"photons is {self.photons}: expected a positive number")
         if self.views < 1:
             raise ValueError(f"views is {self.views}: expected at least 1")
-        if self.electronic < 0 or self.bowtie < 0:
-            raise ValueError(f"electronic={self.electronic}, bowtie={self.bowtie}: expected numbers ≥ 0")
+        if min(self.electronic, self.bowtie, self.cutoff) < 0:
+            raise ValueError(
+                f"electronic={self.electronic}, bowtie={self.bowtie}, cutoff={self.cutoff}: expected numbers ≥ 0"
+            )
         if self.filter_name not in FILTERS:
             raise ValueError(f"filter_name '{self.filter_name}' is unknown: use one of {', '.join(FILTERS)}")
         if self.kilovolt not in MU_WATER_PER_MM:

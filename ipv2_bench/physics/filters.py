@@ -10,8 +10,10 @@ FILTERS = ("ram-lak", "shepp-logan", "cosine", "hann")
 """Names of the filters."""
 
 
-def ramp_response(length: int, filter_name: str) -> np.ndarray:
+def ramp_response(length: int, filter_name: str, end: float = 1.0) -> np.ndarray:
     """Frequency response of the FBP filter for rfft bins, [length/2 + 1], per sample spacing.
+
+    ``end`` is where the window ends, as a share of half a cycle per sample; above 1 it is cut there.
 
     The ramp is the transform of its band-limited kernel (Kak & Slaney, eq. 3.29), which keeps the mean exact; the
     window is the usual one of the name.
@@ -27,7 +29,8 @@ def ramp_response(length: int, filter_name: str) -> np.ndarray:
     kernel[odd] = -1.0 / (np.pi * n[odd]) ** 2
     kernel[0] = 0.25
     response = np.fft.rfft(kernel).real
-    return response * filter_window(np.fft.rfftfreq(length), filter_name)
+    frequency = np.fft.rfftfreq(length) / end
+    return response * np.where(frequency <= 0.5, filter_window(frequency, filter_name), 0.0)
 
 
 def filter_window(frequency: np.ndarray, filter_name: str) -> np.ndarray:

@@ -14,7 +14,7 @@ columns and y up along falling rows; detector cell ``j`` at ``s = j − (M−1)/
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -95,13 +95,19 @@ class ParallelBeam:
             return self._gridded_on(image.device).project(image.float())
         return self._slice_by_slice(self._project, image)
 
-    def backproject(self, sinogram: Tensor, filter_name: str = "ram-lak") -> Tensor:
-        """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), like :meth:`project`."""
+    def backproject(self, sinogram: Tensor, filter_name: str = "ram-lak", ends: Sequence[float] | None = None) -> Tensor:
+        """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), like :meth:`project`.
+
+        ``ends``, one for each slice: where its filter's window ends, as a share of the detector's limit, which it is for ``None``.
+        """
         self._check(sinogram, (self.views, self.detectors))
-        response = ramp_response(2 * self.detectors, filter_name).astype(self._real)
+        ends = [1.0] * len(sinogram) if ends is None else list(ends)
+        known = {end: ramp_response(2 * self.detectors, filter_name, end).astype(self._real) for end in dict.fromkeys(ends)}
+        responses = [known[end] for end in ends]
         if sinogram.device.type != "cpu":
-            return self._gridded_on(sinogram.device).backproject(sinogram.float(), torch.from_numpy(response))
-        return self._slice_by_slice(lambda one: self._backproject(one, response), sinogram)
+            each = torch.from_numpy(np.stack(responses))[:, None] if len(known) > 1 else torch.from_numpy(responses[0])
+            return self._gridded_on(sinogram.device).backproject(sinogram.float(), each)
+        return self._slice_by_slice(self._backproject, sinogram, responses)
 
     def _gridded_on(self, device: torch.device) -> GriddedBeam:
         """The same operators in torch on an accelerator, built once per device."""
@@ -110,11 +116,11 @@ class ParallelBeam:
             self._gridded[device] = GriddedBeam(self.size, row, column, phase, self._weights, device)
         return self._gridded[device]
 
-    def _slice_by_slice(self, function: Callable[[np.ndarray], np.ndarray], batch: Tensor) -> Tensor:
+    def _slice_by_slice(self, function: Callable[..., np.ndarray], batch: Tensor, *more: Sequence[np.ndarray]) -> Tensor:
         # Each slice on one thread: the rounding of a batched or threaded transform depends on the batch and on the
         # threads' timing, and so may a photon count that is drawn from the result.
         slices = np.ascontiguousarray(batch.detach().numpy(), dtype=self._real)
-        return torch.from_numpy(np.stack(in_threads(function, list(slices))))
+        return torch.from_numpy(np.stack(in_threads(lambda each: function(*each), list(zip(slices, *more, strict=True)))))
 
     def _plan(self, kind: int) -> Any:
         """FINUFFT's plan of type 1 or 2 with its points sorted; one per thread, since a plan serves one thread at a time."""

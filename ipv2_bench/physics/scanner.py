@@ -99,13 +99,15 @@ def scan_noise(
     beam = parallel_beam(hu.shape[-1], acquisition.views, hu.dtype == torch.float64)
     mm = pixel_mm.to(integrals)[:, None, None]
     errors = sinogram_noise(integrals, mm, acquisition, generators)
-    return beam.backproject(errors, acquisition.filter_name) / (mm * acquisition.mu_water) * 1000.0
+    # The window's end as a share of the detector's limit, which is half a cycle per pixel.
+    ends = [2.0 * acquisition.cutoff * float(side) if acquisition.cutoff else 1.0 for side in pixel_mm]
+    return beam.backproject(errors, acquisition.filter_name, ends) / (mm * acquisition.mu_water) * 1000.0
 
 
 def incident_photons(acquisition: Acquisition, detector_px: Tensor, pixel_mm: Tensor) -> Tensor:
     """Photons that fall on the cells at ``detector_px``, pixels from the axis, with nothing in the beam."""
     fall_off = torch.exp(-acquisition.bowtie * (detector_px * pixel_mm / 200.0) ** 2)
-    return acquisition.photons * acquisition.dose * fall_off
+    return acquisition.photons * pixel_mm * acquisition.dose * fall_off
 
 
 def sinogram_noise(

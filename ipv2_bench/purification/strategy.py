@@ -32,8 +32,12 @@ STRATEGIES: dict[str, tuple[bool, bool, bool] | None] = {
     "IPv1+2+3": (False, True, True),
     "IPv2": (True, True, True),
     "simulated": None,
+    "oracle": None,
 }
-"""Which of modules 1, 2 and 3 are on, by the paper's names of the lattice's eight points; ``None`` for the two without masks."""
+"""Which of modules 1, 2 and 3 are on, by the paper's names of the lattice's eight points; ``None`` for those without masks."""
+
+PLAIN = tuple(name for name, modules in STRATEGIES.items() if modules is None)
+"""Names of the strategies without masks."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Strategy:
     remove_background, add_noise, remove_noise
         Modules 1, 2 and 3 (§3.1–3.3). 1 and 2 shape the training input, 1 and 3 the test label.
     kind
-        ``purified``, or ``raw`` (train on u itself) or ``simulated`` (train on A(n): the weak denoiser).
+        ``purified``, or ``raw`` (train on u itself) or ``simulated`` (train on A(n): the weak denoiser) or ``oracle`` (train on
+        u and the truth that is aligned with it, where that is known: what purification can reach at best).
     rule
         Options of the masks.
     texture_mix
@@ -64,8 +69,8 @@ class Strategy:
     anatomy: str = "lung"
 
     def __post_init__(self) -> None:
-        if self.kind not in ("purified", "raw", "simulated"):
-            raise ValueError(f"kind '{self.kind}' is unknown: use one of purified, raw, simulated")
+        if self.kind not in ("purified", *PLAIN):
+            raise ValueError(f"kind '{self.kind}' is unknown: use one of purified, {', '.join(PLAIN)}")
         if self.anatomy not in ("lung", "all"):
             raise ValueError(f"anatomy '{self.anatomy}' is unknown: use lung or all")
         if self.anatomy == "all" and not self.remove_background:
@@ -139,6 +144,11 @@ class Strategy:
         """Whether the training input holds A(n), the NDCT with simulated noise."""
         return self.add_noise or self.kind == "simulated"
 
+    @property
+    def needs_truth(self) -> bool:
+        """Whether the target is the aligned truth, and ``pair.normal`` has to hold it."""
+        return self.kind == "oracle"
+
     def training_identity(self) -> dict:
         """Settings that determine the training input, as plain JSON values.
 
@@ -160,7 +170,7 @@ class Strategy:
         from ipv2_bench.data.pair import TrainingPair
 
         u, n = pair.low, pair.normal
-        if self.kind == "raw":
+        if self.kind in ("raw", "oracle"):
             return TrainingPair(u, n)
         if self.needs_noise and add_noise is None:
             raise ValueError(f"strategy {self.name} adds noise: give add_noise")
@@ -177,7 +187,7 @@ class Strategy:
         Raises
         ------
         ValueError
-            For ``raw`` and ``simulated``, whose label is n itself, and when module 3 lacks its ``remove_noise``.
+            For strategies without masks, whose label is n itself, and when module 3 lacks its ``remove_noise``.
         """
         if self.kind != "purified":
             raise ValueError(f"strategy {self.name} has no purified label: its label is the NDCT")

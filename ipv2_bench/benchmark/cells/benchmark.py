@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ipv2_bench.benchmark.cells.denoisers import check_names
 from ipv2_bench.benchmark.cells.labels import ImageSet, label_images
@@ -47,6 +48,8 @@ class Benchmark:
         check_names(config, list(tables))
         check_denoisers(config, list(tables))
         prepared = Prepared.open(config, progress)
+        if prepared.slices.truth is None:
+            tables = [_without_truth(table, config.data.source) for table in tables]
         return cls(prepared, tuple(tables), plan_cells(prepared, list(tables)))
 
     @property
@@ -101,3 +104,14 @@ class Benchmark:
         needs_weak = strategy is not None and strategy.remove_noise
         weak = self.cells[CellKey.of_weak_denoiser(self.config, seed)] if needs_weak else None
         return label_images(self.prepared, strategy, weak)
+
+
+def _without_truth(table: Table, source: str) -> Table:
+    """A table without the lines that train on the aligned truth, where that is not known; they are named on stderr."""
+    left_out = [line.name for line in table.lines if line.strategy.needs_truth]
+    if left_out:
+        print(
+            f"ipv2-bench: {table.key}: left out, since {source} knows no aligned truth to train on: {', '.join(left_out)}",
+            file=sys.stderr,
+        )
+    return replace(table, lines=tuple(line for line in table.lines if not line.strategy.needs_truth))

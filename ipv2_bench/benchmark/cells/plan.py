@@ -122,9 +122,9 @@ def _spec(prepared: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
         denoiser=choice,
         strategy=strategy,
         seed=key.seed,
-        add_noise=prepared.add_noise,
         slices=prepared.slices,
         split=prepared.split,
+        folds=prepared.folds,
         window=prepared.window,
         train=config.train,
         run=config.run,
@@ -142,15 +142,16 @@ def _identity(prepared: Prepared, choice: DenoiserChoice, strategy: Strategy, se
     from ipv2_bench.denoisers import VERSION as DENOISERS
     from ipv2_bench.denoisers.networks import VERSION as NETWORKS
 
-    split = prepared.split
+    splits = [[part.tolist() for part in (s.train, s.val, s.test)] for s in (fold.split for fold in prepared.folds)]
+    noise = [settings_of(fold.add_noise) for fold in prepared.folds]
     identity: dict[str, Any] = {
         "manifest": prepared.slices.manifest,
-        "split": [part.tolist() for part in (split.train, split.val, split.test)],
+        "split": splits if len(splits) > 1 else splits[0],
         "window": settings_of(prepared.window),
         "denoiser": choice.registered,
         "options": choice.changed_options,
         "strategy": strategy.training_identity(),
-        "noise": settings_of(prepared.add_noise) if strategy.needs_noise else None,
+        "noise": (noise if len(noise) > 1 else noise[0]) if strategy.needs_noise else None,
         "budget": prepared.config.train.model_dump(exclude_defaults=True, exclude={"lr", "schedule"}),
         "seed": seed,
         "versions": {

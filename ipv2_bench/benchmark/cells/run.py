@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ipv2_bench.benchmark.cells.cost import Cost, peak_memory_mb, reset_peak_memory
+from ipv2_bench.benchmark.cells.cost import Cost, joined, peak_memory_mb, reset_peak_memory
 from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.train import Report, train
@@ -27,14 +27,36 @@ def run_cell(spec: CellSpec, report: Report) -> None:
     if spec.threads:
         torch.set_num_threads(spec.threads)
     spec.folder.mkdir(parents=True, exist_ok=True)
+    for number, training in enumerate(spec.trainings):
+        if not training.cost_path.exists():
+            training.folder.mkdir(parents=True, exist_ok=True)
+            _train_and_denoise(training, _of_fold(report, number, len(spec.trainings)))
     if not spec.cost_path.exists():
-        _train_and_denoise(spec, report)
+        _join_folds(spec)
     if not spec.measures_path.exists():
         report("measuring", 0, 1)
         images = np.load(spec.images_path, allow_pickle=False)
         measures, weights = catalogue(spec.metrics.extra), weights_folder(spec.run.weights)
         measuring = measuring_of(spec.slices, spec.split, spec.window, measures, weights)
         measure_test_set(measuring, spec.slices, spec.split, images).save(spec.measures_path)
+
+
+def _of_fold(report: Report, number: int, folds: int) -> Report:
+    """The report of one fold among several."""
+    if folds == 1:
+        return report
+    return lambda stage, step, steps: report(f"{stage}, fold {number + 1}/{folds}", step, steps)
+
+
+def _join_folds(spec: CellSpec) -> None:
+    """The images of all folds in the order of the test slices, and what the folds cost together."""
+    n, size = len(spec.split.test), spec.slices.size
+    images = np.full((n, size, size), np.nan, np.float32)
+    for training in spec.trainings:
+        places = np.searchsorted(spec.split.test, training.split.test)
+        images[places] = np.load(training.images_path, allow_pickle=False)
+    write_whole(spec.images_path, lambda file: np.save(file, images))
+    write_text(spec.cost_path, joined([training.cost for training in spec.trainings]).model_dump_json(indent=1) + "\n")
 
 
 def _train_and_denoise(spec: CellSpec, report: Report) -> None:

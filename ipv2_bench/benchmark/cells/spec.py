@@ -8,12 +8,12 @@ from pydantic import BaseModel, ConfigDict
 
 from ipv2_bench.benchmark.cells.cost import Cost, TrainingCost
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
+from ipv2_bench.benchmark.prepared import Fold
 from ipv2_bench.benchmark.settings import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.files import read_json
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.purification.add_noise import AddNoise
 from ipv2_bench.purification.strategy import Strategy
 
 
@@ -28,10 +28,10 @@ class CellSpec(BaseModel):
         Folder of its files.
     denoiser, strategy, seed
         What is trained, on which pairs, and the seed of weights, order, noise and losses.
-    add_noise
-        Calibrated module 2.
     slices, split, window
-        The data.
+        The data; with folds every slice is of the test part of its split.
+    folds
+        What is trained on and tested: the one split, or those of the folds, each with its module 2.
     train, run, metrics
         Settings.
     accelerator, threads
@@ -47,9 +47,9 @@ class CellSpec(BaseModel):
     denoiser: DenoiserChoice
     strategy: Strategy
     seed: int
-    add_noise: AddNoise
     slices: SliceSet
     split: Split
+    folds: tuple[Fold, ...]
     window: Window
     train: TrainSettings
     run: RunSettings
@@ -70,8 +70,16 @@ class CellSpec(BaseModel):
         return self.strategy.training_name
 
     @property
+    def trainings(self) -> tuple[CellSpec, ...]:
+        """The cell of each fold; the cell itself where there is one split."""
+        if len(self.folds) == 1:
+            return (self,)
+        update = [{"folder": self.folder / f"fold-{k}", "split": f.split, "folds": (f,)} for k, f in enumerate(self.folds)]
+        return tuple(self.model_copy(update=own) for own in update)
+
+    @property
     def weights_path(self) -> Path:
-        """Trained weights; absent for a denoiser without any."""
+        """Trained weights; absent for a denoiser without any, and with folds, each of which has its own."""
         return self.folder / "model.safetensors"
 
     @property

@@ -32,7 +32,7 @@ def train(spec: CellSpec, report: Report) -> Any:
     from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Spent, Throughput
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.data.pair import Crops
-    from ipv2_bench.denoisers.checkpoint import load_weights, save_denoiser
+    from ipv2_bench.denoisers.checkpoint import load_weights
 
     settings = spec.train
     denoiser = spec.denoiser.build(spec.seed)
@@ -41,6 +41,8 @@ def train(spec: CellSpec, report: Report) -> Any:
     if spec.weights_path.exists():
         load_weights(denoiser, spec.weights_path, spec.denoiser.registered)
         return denoiser.eval()
+    if denoiser.fitted:
+        return _fitted(spec, denoiser)
     if not len(list(denoiser.parameters())):
         return denoiser.eval()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -48,7 +50,7 @@ def train(spec: CellSpec, report: Report) -> Any:
         spec.slices,
         spec.split,
         spec.strategy,
-        spec.add_noise,
+        spec.folds[0].add_noise,
         settings.batch_size,
         spec.run.loader_workers,
         spec.seed,
@@ -96,7 +98,36 @@ def train(spec: CellSpec, report: Report) -> Any:
         trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    denoiser = denoiser.cpu().eval()
+    return _saved(spec, denoiser.cpu().eval())
+
+
+FITTED_ON = 12
+"""Training slices that a fitted denoiser is set on, spread over all training patients."""
+
+
+def _fitted(spec: CellSpec, denoiser: Any) -> Any:
+    """A denoiser that is set at once from some training pairs."""
+    import time
+
+    import numpy as np
+
+    from ipv2_bench.benchmark.cells.cost import TrainingCost
+    from ipv2_bench.data.datamodule import PairedCTDataModule
+    from ipv2_bench.files import write_text
+
+    train = spec.split.train
+    use = train[np.linspace(0, len(train) - 1, min(FITTED_ON, len(train))).round().astype(int)]
+    data = PairedCTDataModule(spec.slices, spec.split, spec.strategy, spec.folds[0].add_noise, seed=spec.seed)
+    began = time.perf_counter()
+    denoiser.fit(data.purified(use))
+    write_text(spec.training_cost_path, TrainingCost(seconds=time.perf_counter() - began).model_dump_json() + "\n")
+    return _saved(spec, denoiser.eval())
+
+
+def _saved(spec: CellSpec, denoiser: Any) -> Any:
+    """The trained denoiser, after its weights are written."""
+    from ipv2_bench.denoisers.checkpoint import save_denoiser
+
     notes = {
         "cell_id": spec.cell_id,
         "title": spec.denoiser.title,

@@ -124,7 +124,7 @@ class Rows:
             window_hu=config.data.window,
             split=split_rule(config),
             n_train=len(prepared.split.train),
-            module_2=prepared.add_noise.identity(),
+            module_2=prepared.module_2,
             budget=config.train,
             denoisers=config.denoisers,
             extractors={
@@ -141,7 +141,8 @@ class Rows:
 
 def split_rule(config: Config) -> SplitRule:
     """How a configuration's slices are split, as rows state it."""
-    return SplitRule(rule=rule_of(config.data.split), fractions=config.data.fractions, seed=config.data.split_seed)
+    data = config.data
+    return SplitRule(rule=rule_of(data.split), fractions=data.fractions, seed=data.split_seed, folds=data.folds)
 
 
 def _denoiser(cell: CellSpec) -> RowDenoiser:

@@ -35,11 +35,12 @@ class Extractor(Record):
 
 
 class SplitRule(Record):
-    """How slices were split: rule or hash of a file, fractions of train, validation and test, and seed."""
+    """How slices were split: rule or hash of a file, fractions of train, validation and test, seed, and folds if any."""
 
     rule: str
     fractions: tuple[float, float, float]
     seed: int
+    folds: int | None = None
 
 
 class Provenance(Record):

@@ -24,7 +24,7 @@ def train(config: Config, denoiser: str, strategy: str, background: str, progres
     """
     benchmark = _open(config, denoiser, strategy, background, progress)
     _compute(benchmark, progress)
-    return "\n".join(f"{spec.name}: {spec.weights_path}" for spec in benchmark.cells.values())
+    return "\n".join(f"{spec.name}: {one.weights_path}" for spec in benchmark.cells.values() for one in spec.trainings)
 
 
 def evaluate(config: Config, denoiser: str, strategy: str, background: str, progress: bool = True) -> TableView:
@@ -37,7 +37,8 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
     """
     benchmark = _open(config, denoiser, strategy, background, progress)
     for spec in benchmark.cells.values():
-        if not (spec.weights_path.exists() or spec.cost_path.exists()):  # a denoiser without weights has the second alone
+        # A denoiser without weights has the second alone.
+        if not all(one.weights_path.exists() or one.cost_path.exists() for one in spec.trainings):
             raise InputError(f"{spec.name} is not trained: run ipv2-bench train with the same settings first")
     _compute(benchmark, progress)
     table = benchmark.tables[0]

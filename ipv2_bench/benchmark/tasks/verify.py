@@ -177,15 +177,19 @@ def _from_weights(prepared: Prepared, row: Row, images: np.ndarray) -> list[str]
     from ipv2_bench.denoisers.checkpoint import load_denoiser
     from ipv2_bench.physics.seeding import torch_generator
 
-    file = prepared.config.work / "cells" / row.images / "model.safetensors"
+    folder = prepared.config.work / "cells" / row.images
     outside = {*prepared.config.denoisers, row.denoiser_key or ""}
-    denoiser, _ = load_denoiser(file, outside=outside)
     largest, batch = 0.0, prepared.config.run.eval_batch
-    for start in range(0, len(images), batch):
-        index = prepared.split.test[start : start + batch]
-        low = torch.from_numpy(prepared.slices.with_neighbours(prepared.slices.low, index, denoiser.context))
-        restored = denoiser.restore(low, torch_generator(row.seed, "denoise", start))[:, 0].numpy()
-        largest = max(largest, float(np.abs(restored - images[start : start + len(index)]).max()))
+    for number, fold in enumerate(prepared.folds):
+        own = folder if len(prepared.folds) == 1 else folder / f"fold-{number}"
+        denoiser, _ = load_denoiser(own / "model.safetensors", outside=outside)
+        test = fold.split.test
+        for start in range(0, len(test), batch):
+            index = test[start : start + batch]
+            low = torch.from_numpy(prepared.slices.with_neighbours(prepared.slices.low, index, denoiser.context))
+            restored = denoiser.restore(low, torch_generator(row.seed, "denoise", start))[:, 0].numpy()
+            kept = images[np.searchsorted(prepared.split.test, index)]
+            largest = max(largest, float(np.abs(restored - kept).max()))
     largest *= prepared.window.width
     return [f"its weights give images that differ by up to {largest:.3g} HU"] if largest > WEIGHTS_HU else []
 

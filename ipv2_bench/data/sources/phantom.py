@@ -27,7 +27,7 @@ class Phantom(Source):
         Number of patients, and of sections of each patient.
     seed
         Seed of everything that is drawn.
-    photons, electronic, bowtie, views, kilovolt
+    photons, electronic, bowtie, views, cutoff, kilovolt
         The 2 % acquisition; see :class:`~ipv2_bench.physics.acquisition.Acquisition`.
         IPv2's pairs are 80 kV against 120 kV: with ``kilovolt=80`` bone is brighter in the uLDCT than in the NDCT.
     normal_dose_factor
@@ -41,10 +41,11 @@ class Phantom(Source):
         patients: int = 24,
         levels: int = 8,
         seed: int = 0,
-        photons: float = 4500.0,
+        photons: float = 1440.0,
         electronic: float = 6.0,
         bowtie: float = 0.7,
         views: int = 180,
+        cutoff: float = 0.0,
         kilovolt: int = 120,
         normal_dose_factor: float = 50.0,
     ) -> None:
@@ -52,7 +53,8 @@ class Phantom(Source):
             if value < 1:
                 raise ValueError(f"{name} is {value}: expected at least 1")
         self.patients, self.levels, self.seed = patients, levels, seed
-        scan: dict = {"electronic": electronic, "bowtie": bowtie, "views": views, "filter_name": "shepp-logan"}
+        scan: dict = {"electronic": electronic, "bowtie": bowtie, "views": views, "cutoff": cutoff}
+        scan["filter_name"] = "shepp-logan"
         self.scanner = SecondScan(
             Acquisition(photons=photons, kilovolt=kilovolt, **scan),
             Acquisition(photons=photons * normal_dose_factor, **scan),

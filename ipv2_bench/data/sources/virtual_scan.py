@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -44,7 +45,9 @@ class VirtualScan(Source):
         Seed of everything that is drawn.
     derived
         Whether derived images (ImageType DERIVED, such as reformats) count as slices.
-    photons, electronic, bowtie, views, kilovolt
+    slices_per_patient
+        Slices of each patient that take part, evenly spaced over those that show lung; 0 for all of them.
+    photons, electronic, bowtie, views, cutoff, kilovolt
         The 2 % acquisition; see :class:`~ipv2_bench.physics.acquisition.Acquisition`.
         IPv2's pairs are 80 kV against 120 kV: with ``kilovolt=80`` bone is brighter in the uLDCT than in the NDCT.
     """
@@ -59,10 +62,12 @@ class VirtualScan(Source):
         breathe_by: str = "slice",
         seed: int = 0,
         derived: bool = False,
-        photons: float = 4500.0,
+        slices_per_patient: int = 0,
+        photons: float = 17000.0,
         electronic: float = 6.0,
         bowtie: float = 0.7,
-        views: int = 180,
+        views: int = 360,
+        cutoff: float = 0.67,
         kilovolt: int = 120,
     ) -> None:
         root = root or os.environ.get("IPV2_BENCH_CT", "")
@@ -72,7 +77,9 @@ class VirtualScan(Source):
             raise ValueError(f"patients_by is '{patients_by}': use one of {', '.join(RULES)}")
         if breathe_by not in ("slice", "series"):
             raise ValueError(f"breathe_by is '{breathe_by}': use slice or series")
-        self.breathe_by, self.derived = breathe_by, derived
+        if slices_per_patient < 0:
+            raise ValueError(f"slices_per_patient is {slices_per_patient}: expected 0 for all, or a number of slices")
+        self.breathe_by, self.derived, self.slices_per_patient = breathe_by, derived, slices_per_patient
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
             Acquisition(
@@ -80,6 +87,7 @@ class VirtualScan(Source):
                 electronic=electronic,
                 bowtie=bowtie,
                 views=views,
+                cutoff=cutoff,
                 filter_name="shepp-logan",
                 kilovolt=kilovolt,
             )
@@ -95,6 +103,7 @@ class VirtualScan(Source):
             "patients_by": self.patients_by,
             "breathe_by": self.breathe_by,
             "derived": self.derived,
+            "slices_per_patient": self.slices_per_patient,
             "seed": self.seed,
             "scanner": asdict(self.scanner),
         }
@@ -113,6 +122,8 @@ class VirtualScan(Source):
                 patient.append(series.patient)
                 stack.append(f"{number}-{run}")
                 key.append(f"{series.key}-{i:04d}")
+        kept = evenly_spaced(patient, self.slices_per_patient)
+        jobs, patient, stack, key = ([each[i] for i in kept] for each in (jobs, patient, stack, key))
         if not jobs:
             raise InputError(
                 f"no slice under {self.root} shows lung over {self.min_lung:.0%} of the body: expected chest CT in HU; "
@@ -126,6 +137,17 @@ class VirtualScan(Source):
         """The job of :func:`scan_slice` for slice ``i`` of a series."""
         position = float(series.position_mm[i]) if self.breathe_by == "series" else None
         return ScanJob(series.hu[i].astype(np.float32), series.spacing_mm, series.key, i, position)
+
+
+def evenly_spaced(patient: Sequence[str], most: int) -> list[int]:
+    """Places of at most ``most`` slices of each patient, evenly spaced in their order; all of them for 0."""
+    places: dict[str, list[int]] = {}
+    for i, name in enumerate(patient):
+        places.setdefault(name, []).append(i)
+    if not most:
+        return list(range(len(patient)))
+    each = [np.asarray(own)[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int)] for own in places.values()]
+    return sorted(int(i) for i in np.concatenate(each)) if each else []
 
 
 class ScanJob(NamedTuple):

@@ -29,6 +29,7 @@ class UNet(nn.Module):
         Factor of t before the sinusoidal embedding.
     unshuffle
         Side of the blocks of pixels that are first folded into channels, which divides the cost by its square; 1 in the paper.
+        Above 1 the last map is enlarged bilinearly and refined at full resolution, see :class:`Refine`.
     channels
         Channels of the input and of the output.
     zero_last
@@ -88,8 +89,11 @@ class UNet(nn.Module):
                 width = w
             if level > 0:
                 self.up.append(Upsample(w))
-        last = nn.Conv2d(width, folded, 3, padding=1)
-        self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(last) if zero_last else last)
+        last = nn.Conv2d(width, channels if unshuffle == 1 else REFINED, 3, padding=1)
+        self.refine = None if unshuffle == 1 else Refine(channels, unshuffle)
+        if zero_last:
+            zeroed(last if self.refine is None else self.refine.last)
+        self.leave = nn.Sequential(norm(width), nn.SiLU(), last)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Output of the network, images [B, channels, H, W] and times [B] → [B, channels, H, W]."""
@@ -104,7 +108,32 @@ class UNet(nn.Module):
         for layer in self.up:
             h = layer(torch.cat([h, skips.pop()], 1), t) if isinstance(layer, ResidualBlock) else layer(h)
         h = self.leave[2](norm_act(h, self.leave[0]))
-        return F.pixel_shuffle(h, self.unshuffle) if self.unshuffle > 1 else h
+        return h if self.refine is None else self.refine(h, x)
+
+
+REFINED = 8
+"""Channels of the refinement at full resolution."""
+
+
+class Refine(nn.Module):
+    """From a folded map to full resolution: enlarged bilinearly and smoothed, then beside the input itself two 3×3 convolutions.
+
+    A pixel shuffle gives each pixel of a block weights of its own, which shows as a checkerboard at the Nyquist frequency; here
+    all pixels have the same weights, and the binomial filter behind the enlargement passes nothing at that frequency.
+    """
+
+    def __init__(self, channels: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.first = nn.Conv2d(REFINED + channels, REFINED, 3, padding=1)
+        self.last = nn.Conv2d(REFINED, channels, 3, padding=1)
+
+    def forward(self, h: Tensor, x: Tensor) -> Tensor:
+        """Map [B, 8, H/f, W/f] and input [B, channels, H, W] → [B, channels, H, W]."""
+        fine = F.interpolate(h, scale_factor=float(self.factor), mode="bilinear", align_corners=False)
+        for _ in range(2):  # (1, 2, 1)/4 in both directions
+            fine = F.avg_pool2d(fine if _ else F.pad(fine, (1, 1, 1, 1), mode="replicate"), 2, stride=1)
+        return self.last(F.silu(self.first(torch.cat([fine, x], 1))))
 
 
 class ResidualBlock(nn.Module):

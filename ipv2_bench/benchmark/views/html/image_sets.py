@@ -79,7 +79,7 @@ def _inputs(benchmark: Benchmark, test: np.ndarray) -> list[ShownSet]:
     sets: dict[str, ShownSet] = {}
     for spec in benchmark.cells.values():
         name = spec.training_name
-        titles = {"simulated": "A(NDCT), for the weak denoiser", "raw": "uLDCT, as it is"}
+        titles = {"simulated": "A(NDCT), for the weak denoiser", "raw": "uLDCT, as it is", "oracle": "uLDCT, as it is"}
         if name not in sets:
             images = training_input(benchmark.prepared, spec.strategy, test, benchmark.config.seeds[0])
             sets[name] = ShownSet("input", titles.get(name, f"{name} input"), images)
@@ -88,12 +88,7 @@ def _inputs(benchmark: Benchmark, test: np.ndarray) -> list[ShownSet]:
 
 def training_input(prepared: Prepared, strategy: Strategy, index: np.ndarray, seed: int) -> np.ndarray:
     """The training input that a strategy makes of slices, as in validation: [k, N, N] in [0, 1]."""
-    import torch
-
     from ipv2_bench.data.datamodule import PairedCTDataModule
-    from ipv2_bench.data.pair import Pair, PairDataset
 
     module = PairedCTDataModule(prepared.slices, prepared.split, strategy, prepared.add_noise, seed=seed)
-    pairs = PairDataset(prepared.slices, index, strategy.training_masks(prepared.slices))
-    batch = Pair(*(torch.stack(parts) for parts in zip(*(pairs[i] for i in range(len(pairs))), strict=True)))
-    return module.purify(batch, -1).input[:, 0].numpy()
+    return module.purified(index).input[:, 0].numpy()

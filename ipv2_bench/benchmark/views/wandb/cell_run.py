@@ -95,16 +95,31 @@ def publish_cell(cell: CellRun) -> None:
         for panel in cell.draw():
             images = [wandb.Image(x, caption=c) for x, c in zip(panel.pictures, panel.captions, strict=True)]
             run.log({f"images/{panel.name}": images})
-        weights = cell.folder / "model.safetensors"
-        if weights.exists():
-            log_artifact(run, f"model-{cell.cell_id}", "model", {weights.name: weights})
+        weights = {f"{prefix}model.safetensors": own / "model.safetensors" for prefix, own in _folds(cell.folder).items()}
+        if all(path.exists() for path in weights.values()):
+            log_artifact(run, f"model-{cell.cell_id}", "model", weights)
 
     run_id = f"{cell.cell_id}-{cell.fingerprint[:6]}"
     write_run(fill, run_id, cell.destination, job_type="cell", name=cell.name, config=cell.config)
     mark_written(cell.marker, cell.fingerprint)
 
 
+def _folds(folder: Path) -> dict[str, Path]:
+    """Folders of a cell's trainings, by the prefix of what is logged of each: empty where there are no folds."""
+    folds = sorted(folder.glob("fold-*"))
+    return {f"{fold.name}/": fold for fold in folds} if folds else {"": folder}
+
+
 def _history(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """Each step of a cell's trainings with what is logged of it, in order."""
+    steps: dict[int, dict[str, float]] = {}
+    for prefix, own in _folds(folder).items():
+        for step, values in _history_of_training(own):
+            steps.setdefault(step, {}).update({f"{prefix}{key}": value for key, value in values.items()})
+    yield from sorted(steps.items())
+
+
+def _history_of_training(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """Each step of a training with what is logged of it, in order."""
     throughput = {int(row["step"]): row for row in read_csv(folder / "throughput.csv")}
     for row in read_csv(folder / "history.csv"):
