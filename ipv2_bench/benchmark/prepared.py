@@ -14,7 +14,7 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.settings import DataSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
-from ipv2_bench.data.split import Split, check_rule, deal_out, split_slices
+from ipv2_bench.data.split import Split, check_rule, deal_out, evenly_spaced, split_slices
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import read_json, write_json
 from ipv2_bench.fingerprint import digest
@@ -69,6 +69,8 @@ class Slices:
             splits = (split_slices(slices, settings.split, settings.fractions, settings.split_seed),)
         else:
             splits = deal_out(slices, settings.folds, settings.fractions[1], settings.split_seed)
+        if settings.test_slices is not None:
+            splits = tuple(_with_fewer_tests(split, slices, settings.test_slices) for split in splits)
         opened, fewest = cls(window, slices, splits), min(len(split.train) for split in splits)
         if len(opened.split.test) < LEAST_TEST or fewest < LEAST_TRAIN:
             raise InputError(
@@ -76,6 +78,11 @@ class Slices:
                 f"{LEAST_TEST}, since distances between smaller sets mean nothing; add slices or change data.fractions"
             )
         return opened
+
+
+def _with_fewer_tests(split: Split, slices: SliceSet, most: int) -> Split:
+    """A split that tests at most ``most`` slices of each patient, or of all of them where patients are not known."""
+    return replace(split, test=split.test[evenly_spaced([slices.patient[i] for i in split.test], most)])
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ class DataSettings(Settings):
     ``source``: a data source. ``size``: pixels along a side. ``window``: HU that map to 0 and 1. ``split``: ``patient``,
     ``slice``, ``folder`` (the parts that the source states) or a file of ``ipv2-bench split``; ``fractions``: train,
     validation, test; ``split_seed``: of their order. ``folds``: number of folds that patients are dealt out to, so that each is
-    tested once, by a training that has not seen it; of ``fractions`` the validation's counts then. ``options``: of the source.
+    tested once, by a training that has not seen it; of ``fractions`` the validation's counts then. ``test_slices``: most test slices of
+    each patient, evenly spaced; ``None`` for all. ``options``: of the source.
     """
 
     source: str = "phantom"
@@ -33,6 +34,7 @@ class DataSettings(Settings):
     fractions: tuple[Finite, Finite, Finite] = (0.7, 0.15, 0.15)
     split_seed: int = 0
     folds: Annotated[int, Field(ge=2)] | None = None
+    test_slices: Positive | None = None
     options: dict[str, Any] = {}
 
     @model_validator(mode="before")

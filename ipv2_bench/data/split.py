@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ RULES = ("patient", "slice", "folder")
 
 @dataclass(frozen=True)
 class Split:
-    """Indices into a slice set, ascending, int64; the three parts do not overlap and cover the set."""
+    """Indices into a slice set, ascending, int64; the three parts do not overlap."""
 
     train: np.ndarray
     val: np.ndarray
@@ -109,6 +110,15 @@ def deal_out(slices: SliceSet, folds: int, val: float, seed: int) -> tuple[Split
         parts = np.array([part.get(p, "train") for p in slices.patient])
         splits.append(Split(*(np.flatnonzero(parts == name) for name in PARTS)))
     return tuple(splits)
+
+
+def evenly_spaced(patient: Sequence[str], most: int) -> list[int]:
+    """Places of at most ``most`` slices of each patient, evenly spaced in their order, given the patient of every slice."""
+    places: dict[str, list[int]] = {}
+    for i, name in enumerate(patient):
+        places.setdefault(name, []).append(i)
+    each = [np.asarray(own)[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int)] for own in places.values()]
+    return sorted(int(i) for i in np.concatenate(each)) if each else []
 
 
 def check_rule(by: str) -> None:

@@ -11,6 +11,7 @@ from ipv2_bench.benchmark.cells.train import Report, train
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_of
 from ipv2_bench.files import write_text, write_whole
 from ipv2_bench.metrics.catalogue import catalogue
+from ipv2_bench.metrics.image_set import Measuring
 from ipv2_bench.metrics.weights import weights_folder
 
 
@@ -36,9 +37,20 @@ def run_cell(spec: CellSpec, report: Report) -> None:
     if not spec.measures_path.exists():
         report("measuring", 0, 1)
         images = np.load(spec.images_path, allow_pickle=False)
+        measure_test_set(_measuring(spec), spec.slices, spec.split, images).save(spec.measures_path)
+
+
+_known: dict[tuple, Measuring] = {}
+"""What measures the cells of this process: they share it, and setting it up takes as long as measuring some slices."""
+
+
+def _measuring(spec: CellSpec) -> Measuring:
+    key = (spec.slices.folder, spec.measuring, spec.window, spec.split.train.tobytes(), spec.split.test.tobytes())
+    if key not in _known:
+        _known.clear()  # one data set at a time, whose truth fills memory
         measures, weights = catalogue(spec.metrics.extra), weights_folder(spec.run.weights)
-        measuring = measuring_of(spec.slices, spec.split, spec.window, measures, weights)
-        measure_test_set(measuring, spec.slices, spec.split, images).save(spec.measures_path)
+        _known[key] = measuring_of(spec.slices, spec.split, spec.window, measures, weights)
+    return _known[key]
 
 
 def _of_fold(report: Report, number: int, folds: int) -> Report:

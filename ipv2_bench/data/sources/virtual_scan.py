@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, assemble, in_parallel
+from ipv2_bench.data.split import evenly_spaced
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
@@ -122,7 +122,7 @@ class VirtualScan(Source):
                 patient.append(series.patient)
                 stack.append(f"{number}-{run}")
                 key.append(f"{series.key}-{i:04d}")
-        kept = evenly_spaced(patient, self.slices_per_patient)
+        kept = evenly_spaced(patient, self.slices_per_patient or len(patient))
         jobs, patient, stack, key = ([each[i] for i in kept] for each in (jobs, patient, stack, key))
         if not jobs:
             raise InputError(
@@ -137,17 +137,6 @@ class VirtualScan(Source):
         """The job of :func:`scan_slice` for slice ``i`` of a series."""
         position = float(series.position_mm[i]) if self.breathe_by == "series" else None
         return ScanJob(series.hu[i].astype(np.float32), series.spacing_mm, series.key, i, position)
-
-
-def evenly_spaced(patient: Sequence[str], most: int) -> list[int]:
-    """Places of at most ``most`` slices of each patient, evenly spaced in their order; all of them for 0."""
-    places: dict[str, list[int]] = {}
-    for i, name in enumerate(patient):
-        places.setdefault(name, []).append(i)
-    if not most:
-        return list(range(len(patient)))
-    each = [np.asarray(own)[np.linspace(0, len(own) - 1, min(most, len(own))).round().astype(int)] for own in places.values()]
-    return sorted(int(i) for i in np.concatenate(each)) if each else []
 
 
 class ScanJob(NamedTuple):

@@ -8,9 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipv2_bench.denoisers.networks.fused import norm_act
 from ipv2_bench.denoisers.networks.spectrum import amplitude_and_phase, from_amplitude_and_phase
-from ipv2_bench.denoisers.networks.winograd import Conv3x3
 
 
 class FrequencyMixer(nn.Module):
@@ -27,7 +25,7 @@ class FrequencyMixer(nn.Module):
         )
         self.pooled = nn.Sequential(
             nn.AvgPool2d(2),
-            Conv3x3(half, half, bias=False),
+            nn.Conv2d(half, half, 3, padding=1, bias=False),
             nn.GroupNorm(math.gcd(8, half), half, eps=1e-6),
             nn.GELU(),
         )
@@ -39,9 +37,7 @@ class FrequencyMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``h = [local(a), up(pooled(b))]``, ``h += depthwise(h)``, ``h + fuse([spatial(h), spectral(h)])``."""
         a, b = x.chunk(2, dim=1)
-        pool, conv, norm, _ = self.pooled
-        coarse = norm_act(conv(pool(b)), norm, "gelu")
-        h = torch.cat([self.local(a), F.interpolate(coarse, scale_factor=2.0, mode="nearest")], dim=1)
+        h = torch.cat([self.local(a), F.interpolate(self.pooled(b), scale_factor=2.0, mode="nearest")], dim=1)
         # Depthwise plus residual: the middle of each kernel is increased by one.
         middle = F.pad(self.depthwise.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))
         h = F.conv2d(h, self.depthwise.weight + middle, padding=1, groups=h.shape[1])

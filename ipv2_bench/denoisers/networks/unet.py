@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding, TimeEmbedding
 from ipv2_bench.denoisers.networks.frequency_mixer import FrequencyMixer
-from ipv2_bench.denoisers.networks.fused import norm_act, upsample_conv
-from ipv2_bench.denoisers.networks.winograd import Conv3x3
+from ipv2_bench.denoisers.networks.fused import fast_order, upsample_conv
 
 
 class UNet(nn.Module):
@@ -97,6 +96,7 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Output of the network, images [B, channels, H, W] and times [B] → [B, channels, H, W]."""
+        x = fast_order(x)
         h = self.enter(F.pixel_unshuffle(x, self.unshuffle) if self.unshuffle > 1 else x)
         t = self.time(t)
         skips = [h]
@@ -107,7 +107,7 @@ class UNet(nn.Module):
             h = layer(h, t)
         for layer in self.up:
             h = layer(torch.cat([h, skips.pop()], 1), t) if isinstance(layer, ResidualBlock) else layer(h)
-        h = self.leave[2](norm_act(h, self.leave[0]))
+        h = self.leave(h)
         return h if self.refine is None else self.refine(h, x)
 
 
@@ -141,17 +141,14 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, embedded: int, dropout: float, frequency: bool) -> None:
         super().__init__()
-        self.first = nn.Sequential(norm(in_channels), nn.SiLU(), Conv3x3(in_channels, out_channels))
+        self.first = nn.Sequential(norm(in_channels), nn.SiLU(), nn.Conv2d(in_channels, out_channels, 3, padding=1))
         self.time = nn.Sequential(nn.SiLU(), nn.Linear(embedded, out_channels))
-        mix = FrequencyMixer(out_channels) if frequency else Conv3x3(out_channels, out_channels)
+        mix = FrequencyMixer(out_channels) if frequency else nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.second = nn.Sequential(norm(out_channels), nn.SiLU(), nn.Dropout(dropout), mix)
         self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        h = self.first[2](norm_act(x, self.first[0]))
-        h += self.time(t)[:, :, None, None]
-        _, _, dropout, mix = self.second
-        return mix(dropout(norm_act(h, self.second[0]))) + self.skip(x)
+        return self.second(self.first(x) + self.time(t)[:, :, None, None]) + self.skip(x)
 
 
 PADDINGS = {"right_below": (0, 1, 0, 1), "symmetric": (1, 1, 1, 1)}
