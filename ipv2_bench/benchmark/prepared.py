@@ -11,13 +11,12 @@ import numpy as np
 
 from ipv2_bench import data, physics, purification, registry
 from ipv2_bench.benchmark.config import Config
+from ipv2_bench.benchmark.module_2 import calibrated_module_2, module_2
 from ipv2_bench.benchmark.settings import DataSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.split import Split, check_rule, deal_out, evenly_spaced, split_slices
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import read_json, write_json
-from ipv2_bench.fingerprint import digest
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 from ipv2_bench.metrics.weights import weights_folder
 from ipv2_bench.physics.intensity import Window
@@ -25,12 +24,9 @@ from ipv2_bench.purification.add_noise import AddNoise
 
 if TYPE_CHECKING:
     from ipv2_bench.metrics.image_set import Measuring
-    from ipv2_bench.purification.calibration import Calibration
 
 SOURCES = "ipv2_bench.data.sources"
 LEAST_TRAIN, LEAST_TEST = 2, 4
-CALIBRATED_ON = 32
-"""Slices that measure the noise level to a percent, spread over all training patients."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,8 @@ class Slices:
         slices = source.slices(Path(config.run.work) / "cache", window, config.data.size, progress)
         settings = config.data
         if settings.folds is None:
-            splits = (split_slices(slices, settings.split, settings.fractions, settings.split_seed),)
+            one = split_slices(slices, settings.split, settings.fractions, settings.split_seed)
+            splits: tuple[Split, ...] = (one,)
         else:
             splits = deal_out(slices, settings.folds, settings.fractions[1], settings.split_seed)
         if settings.test_slices is not None:
@@ -131,7 +128,7 @@ class Prepared:
             When anything of it is not usable.
         """
         opened = Slices.open(config, progress)
-        folds = tuple(Fold(split, _calibrated_module_2(config, opened, split)) for split in opened.splits)
+        folds = tuple(Fold(split, calibrated_module_2(config, opened.slices, split, opened.window)) for split in opened.splits)
         return cls(config, opened.window, opened.slices, opened.split, folds)
 
     @property
@@ -232,75 +229,6 @@ def window_of(config: Config) -> Window:
         return Window(*config.data.window)
     except ValueError as error:
         raise InputError(f"data.window: {error}") from error
-
-
-def module_2(config: Config, window: Window) -> AddNoise:
-    """Module 2 with the configuration's photons, before any calibration.
-
-    Raises
-    ------
-    InputError
-        When a setting of ``noise`` is not usable.
-    """
-    from ipv2_bench.physics.acquisition import Acquisition
-
-    noise = config.noise
-    try:
-        acquisition = Acquisition(
-            photons=noise.photons,
-            views=noise.views,
-            filter_name=noise.filter_name,
-            dose=noise.dose,
-            inserted=True,
-            quantum=noise.quantum,
-        )
-        return AddNoise(window, acquisition, noise.dose_model, noise.redraw)
-    except ValueError as error:
-        raise InputError(f"noise: {error}") from error
-
-
-def calibrated(start: AddNoise, slices: SliceSet, train: np.ndarray, low_alone: bool = False) -> Calibration:
-    """Module 2 calibrated on training slices.
-
-    Parameters
-    ----------
-    start
-        Module 2 as the search begins.
-    slices, train
-        The data, and places of the training slices in it.
-    low_alone
-        Do not use their NDCT.
-
-    Raises
-    ------
-    InputError
-        When the uLDCT are not noisier than the NDCT.
-    """
-    from ipv2_bench.purification.calibration import calibrate
-
-    use = train[np.linspace(0, len(train) - 1, min(CALIBRATED_ON, len(train))).astype(int)]
-    normal = None if low_alone else np.array(slices.normal[use])
-    patient = [slices.patient[i] for i in use]
-    calibration = calibrate(start, np.array(slices.low[use]), normal, slices.pixel_mm[use], seed=0, patient=patient)
-    if calibration.add_noise.acquisition.photons > 1e4 * start.acquisition.photons:
-        raise InputError(
-            "the uLDCT are not noisier than the NDCT, so there is no noise to calibrate module 2 to: are the two swapped?"
-        )
-    return calibration
-
-
-def _calibrated_module_2(config: Config, opened: Slices, split: Split) -> AddNoise:
-    """Module 2 calibrated once for these slices and a split; the photons are kept on disk."""
-    start = module_2(config, opened.window)
-    if not config.noise.calibrate or config.noise.dose_model == "published":
-        return start
-    versions = {"physics": physics.VERSION, "purification": purification.VERSION}
-    identity = [start.identity(), split.train.tolist(), versions]
-    path = opened.slices.folder / f"calibration-{digest(identity)}.json"
-    if not path.exists():
-        calibration = calibrated(start, opened.slices, split.train)
-        write_json(path, {"photons": calibration.add_noise.acquisition.photons})
-    return replace(start, acquisition=replace(start.acquisition, photons=read_json(path)["photons"]))
 
 
 def shared_versions() -> dict[str, int]:

@@ -22,9 +22,9 @@ class DataSettings(Settings):
 
     ``source``: a data source. ``size``: pixels along a side. ``window``: HU that map to 0 and 1. ``split``: ``patient``,
     ``slice``, ``folder`` (the parts that the source states) or a file of ``ipv2-bench split``; ``fractions``: train,
-    validation, test; ``split_seed``: of their order. ``folds``: number of folds that patients are dealt out to, so that each is
-    tested once, by a training that has not seen it; of ``fractions`` the validation's counts then. ``test_slices``: most test slices of
-    each patient, evenly spaced; ``None`` for all. ``options``: of the source.
+    validation, test; ``split_seed``: of their order. ``folds``: number of folds that patients are dealt out to, so that each
+    is tested once, by a training that has not seen it; of ``fractions`` the validation's counts then. ``test_slices``: most
+    test slices of each patient, evenly spaced; ``None`` for all. ``options``: of the source.
     """
 
     source: str = "phantom"

@@ -45,6 +45,10 @@ class NoiseModel(Protocol):
         """Line integrals of every NDCT, [n, views, detectors]; ``None`` where the model does not use them."""
         ...
 
+    def drawn(self, slices: SliceSet) -> np.ndarray | None:
+        """A(n) of every slice where it is drawn once, [n, N, N] in [0, 1]; ``None`` where it is drawn anew."""
+        ...
+
 
 class Purifier(Protocol):
     """A strategy as the data module uses it, such as :class:`ipv2_bench.purification.Strategy`."""
@@ -97,7 +101,8 @@ class PairedCTDataModule(L.LightningDataModule):
     Raises
     ------
     InputError
-        When ``batch_size`` or ``batches`` is below 1, crops are larger than slices, or the strategy needs a truth that is not known.
+        When ``batch_size`` or ``batches`` is below 1, crops are larger than slices, or the strategy needs a truth that is not
+        known.
 
     Attributes
     ----------
@@ -136,10 +141,11 @@ class PairedCTDataModule(L.LightningDataModule):
         if (self.crops.size or 0) > slices.size:
             raise InputError(f"crops of {self.crops.size} pixels are larger than the slices of {slices.size}: make them smaller")
         if strategy.needs_truth and slices.truth is None:
-            raise InputError("the strategy trains on the aligned truth, which these data do not know: use phantom or virtual_scan")
+            raise InputError("the strategy trains on the aligned truth, which is not known: use phantom or virtual_scan")
         self.latest: list[int] = []
         self.masks: np.ndarray | None = None
         self.integrals: np.ndarray | None = None
+        self.noisy: np.ndarray | None = None
 
     def setup(self, stage: str) -> None:
         """Compute the masks and the line integrals, or open those on disk."""
@@ -147,7 +153,8 @@ class PairedCTDataModule(L.LightningDataModule):
         # On an accelerator it is cheaper to project again than to transfer a sinogram.
         on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
         if on_cpu and self.strategy.needs_noise and self.add_noise is not None:
-            self.integrals = self.add_noise.integrals(self.slices)
+            self.noisy = self.add_noise.drawn(self.slices)
+            self.integrals = self.add_noise.integrals(self.slices) if self.noisy is None else None
 
     @property
     def batches_done(self) -> int:
@@ -213,7 +220,7 @@ class PairedCTDataModule(L.LightningDataModule):
     def _pairs(self, index: np.ndarray) -> PairDataset:
         """Raw pairs of some slices."""
         targets = self.slices.truth if self.strategy.needs_truth else None
-        return PairDataset(self.slices, index, self.masks, self.integrals, self.context, targets)
+        return PairDataset(self.slices, index, self.masks, self.integrals, self.context, targets, self.noisy)
 
     def purified(self, index: np.ndarray) -> TrainingPair:
         """The purified pairs of some slices as one batch, as in validation but whole; input and target [k, …, N, N]."""
@@ -243,8 +250,10 @@ class PairedCTDataModule(L.LightningDataModule):
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
         """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice), or by the slice alone."""
         if self.context > 1:
-            images, others = batch[:3], batch[3:]  # slices with their neighbours → every slice on its own
-            single = Pair(*(part.flatten(0, 1)[:, None] for part in images), *(part.flatten(0, 1) for part in others))
+            images, others = batch[:3], batch[3:6]  # slices with their neighbours → every slice on its own
+            noisy = batch.noisy.flatten(0, 1)[:, None] if batch.noisy.numel() else batch.noisy
+            flat = (*(part.flatten(0, 1)[:, None] for part in images), *(part.flatten(0, 1) for part in others))
+            single = Pair(*flat, noisy)
             purified = self._purify(single, epoch)
             inputs, targets = (x.unflatten(0, (-1, self.context))[:, :, 0] for x in purified)
             return TrainingPair(inputs, targets[:, self.context // 2 : self.context // 2 + 1])
@@ -257,6 +266,8 @@ class PairedCTDataModule(L.LightningDataModule):
             model = self.add_noise
 
             def noise(normal: Tensor) -> Tensor:
+                if batch.noisy.numel():
+                    return batch.noisy
                 draw = (self.seed, epoch) if model.redraw else (0, 0)
                 generators = [
                     torch_generator(draw[0], "add noise", draw[1], i, device=normal.device)

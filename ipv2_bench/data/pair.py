@@ -33,6 +33,8 @@ class Pair(NamedTuple):
         Index of the slice in its :class:`~ipv2_bench.data.slices.SliceSet`, [B], int64.
     integrals
         Line integrals of the NDCT for module 2, [B, views, detectors]; empty, [B, 0], where they are not kept.
+    noisy
+        A(n) where it is drawn once for each slice, [B, 1, N, N]; empty, [B, 0], where it is not kept.
     """
 
     low: Tensor
@@ -41,6 +43,7 @@ class Pair(NamedTuple):
     pixel_mm: Tensor
     slice_index: Tensor
     integrals: Tensor = torch.zeros(0)
+    noisy: Tensor = torch.zeros(0)
 
 
 class TrainingPair(NamedTuple):
@@ -111,6 +114,8 @@ class PairDataset(Dataset):
         Weights of the common mask, uint8 [n, N, N] with 255 for 1; ``None`` for weights of 0.
     integrals
         Line integrals of the NDCT, [n, views, detectors]; ``None`` for empty ones.
+    noisy
+        A(n) of every slice, [n, N, N] float32; ``None`` where it is not kept.
     targets
         What takes the place of the NDCT, such as the aligned truth; the NDCT for ``None``.
     context
@@ -127,8 +132,9 @@ class PairDataset(Dataset):
         integrals: np.ndarray | None = None,
         context: int = 1,
         targets: HuImages | None = None,
+        noisy: np.ndarray | None = None,
     ) -> None:
-        self.slices, self.index, self.masks, self.integrals = slices, index, masks, integrals
+        self.slices, self.index, self.masks, self.integrals, self.noisy = slices, index, masks, integrals, noisy
         self.context, self.targets = context, slices.normal if targets is None else targets
 
     def __len__(self) -> int:
@@ -151,4 +157,5 @@ class PairDataset(Dataset):
             mask = torch.from_numpy(np.array(self.masks[i])).float()[None] / 255.0
         pixel_mm = torch.tensor(self.slices.pixel_mm[i], dtype=torch.float32)
         integrals = torch.zeros(0) if self.integrals is None else torch.from_numpy(np.array(self.integrals[i]))
-        return Pair(low, normal, mask, pixel_mm, torch.tensor(i), integrals)
+        noisy = torch.zeros(0) if self.noisy is None else torch.from_numpy(np.array(self.noisy[i]))[None]
+        return Pair(low, normal, mask, pixel_mm, torch.tensor(i), integrals, noisy)

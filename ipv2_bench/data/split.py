@@ -105,8 +105,8 @@ def deal_out(slices: SliceSet, folds: int, val: float, seed: int) -> tuple[Split
         others = [p for j, p in enumerate(dealt) if j % folds != k]
         validating = max(round(len(others) * val), int(val > 0))
         if validating >= len(others):
-            raise InputError(f"fold {k} of {folds} has no patient left to train on: use more folds, or a smaller share to validate")
-        part = {p: "test" for p in dealt[k::folds]} | {p: "val" for p in others[:validating]}
+            raise InputError(f"fold {k} of {folds} has no patient left to train on: use more folds, or validate on fewer")
+        part = dict.fromkeys(dealt[k::folds], "test") | dict.fromkeys(others[:validating], "val")
         parts = np.array([part.get(p, "train") for p in slices.patient])
         splits.append(Split(*(np.flatnonzero(parts == name) for name in PARTS)))
     return tuple(splits)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ipv2_bench.data.pair import Pair, TrainingPair
-from ipv2_bench.denoisers.averaging import Averaging
+from ipv2_bench.denoisers.shared.averaging import Averaging
 from ipv2_bench.physics.seeding import derive_seed, torch_generator
 
 SCHEDULES = ("constant", "cosine", "one_cycle")

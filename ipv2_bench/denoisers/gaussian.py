@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.strength import best_strength, filtered
+from ipv2_bench.denoisers.shared.strength import best_strength, filtered
 
 
 class GaussianFilter(Denoiser):
@@ -28,6 +28,7 @@ class GaussianFilter(Denoiser):
     title = "Gaussian"
     network_calls = 0
     fitted = True
+    strength: Tensor
 
     def __init__(self, strength: float = 1.5, **options: object) -> None:
         super().__init__(**options)  # type: ignore[arg-type]

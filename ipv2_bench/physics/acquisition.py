@@ -15,8 +15,8 @@ class Acquisition:
     Attributes
     ----------
     photons
-        Photons that fall on a millimetre of the detector in one view with nothing in the beam, at the axis, at full dose. A cell is
-        as wide as a pixel, so that I0 of a cell is this times the side of a pixel in mm.
+        Photons that fall on a millimetre of the detector in one view with nothing in the beam, at the axis, at full dose. A cell
+        is as wide as a pixel, so that I0 of a cell is this times the side of a pixel in mm.
     electronic
         Standard deviation of the electronic noise, in photons; it does not fall with the dose.
     bowtie

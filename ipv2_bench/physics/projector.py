@@ -98,7 +98,7 @@ class ParallelBeam:
     def backproject(self, sinogram: Tensor, filter_name: str = "ram-lak", ends: Sequence[float] | None = None) -> Tensor:
         """Filtered back-projection of ``sinogram`` [B, views, detectors] → image [B, N, N] (per pixel), like :meth:`project`.
 
-        ``ends``, one for each slice: where its filter's window ends, as a share of the detector's limit, which it is for ``None``.
+        ``ends``, one for each slice: where its filter's window ends, as a share of the detector's limit; 1 for ``None``.
         """
         self._check(sinogram, (self.views, self.detectors))
         ends = [1.0] * len(sinogram) if ends is None else list(ends)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ipv2_bench.data.slices import SliceSet
 
 
+ONCE = (0, "add noise", 0)
+"""What the one draw of a slice is seeded with, before its index."""
+
+
 @dataclass(frozen=True)
 class AddNoise:
     """A(n), the NDCT with simulated low-dose noise.
@@ -101,6 +105,21 @@ class AddNoise:
 
         settings = [asdict(self.window), self.acquisition.views, self.acquisition.kilovolt, physics.VERSION]
         return slices.derive(f"integrals-{digest(settings)}", of_slice)
+
+    def drawn(self, slices: SliceSet) -> np.ndarray | None:
+        """A(n) of every slice where it is drawn once, [n, N, N] float32 in [0, 1], kept on disk; ``None`` with ``redraw``."""
+        if self.redraw:
+            return None
+        import torch
+
+        from ipv2_bench.physics.seeding import torch_generator
+
+        def of_slice(i: int) -> np.ndarray:
+            normal = torch.from_numpy(np.array(slices.normal[i]))[None, None]
+            mm = torch.tensor([slices.pixel_mm[i]], dtype=torch.float32)
+            return self(normal, mm, [torch_generator(*ONCE, i)])[0, 0].numpy()
+
+        return slices.derive(f"drawn-{digest([self.identity(), physics.VERSION])}", of_slice)
 
     def identity(self) -> dict:
         """Settings that determine A(n), as plain JSON values."""

@@ -12,7 +12,8 @@ import torch
 
 from ipv2_bench.benchmark.cells.denoisers import choose
 from ipv2_bench.benchmark.config import load_config
-from ipv2_bench.benchmark.prepared import Slices, module_2
+from ipv2_bench.benchmark.module_2 import module_2
+from ipv2_bench.benchmark.prepared import Slices
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.purification import Strategy

@@ -97,3 +97,13 @@ def test_neighbours_are_cut_with_the_slice(phantom: SliceSet) -> None:
 def test_crops_larger_than_slices_are_refused(phantom: SliceSet, module: Callable[..., PairedCTDataModule]) -> None:
     with pytest.raises(InputError, match=f"crops of 4096 pixels are larger than the slices of {phantom.size}"):
         module(crops=Crops(4096))
+
+
+def test_noise_that_is_drawn_once_is_the_same_from_disk(phantom: SliceSet) -> None:
+    once = replace(MODEL, redraw=False)
+    data = PairedCTDataModule(phantom, EVERYTHING, Strategy.from_name("IPv2"), once)
+    computed = data.purified(EVERYTHING.train)
+    data.setup("fit")
+    assert data.noisy is not None and data.integrals is None
+    torch.testing.assert_close(data.purified(EVERYTHING.train).input, computed.input, rtol=0, atol=1e-5)
+    assert MODEL.drawn(phantom) is None

@@ -178,6 +178,7 @@ class LiteralUNet(nn.Module):
         mixer: bool = False,
         dropout: float = 0.1,
         around: tuple[int, int, int, int] = (0, 1, 0, 1),
+        out_channels: int | None = None,
     ) -> None:
         super().__init__()
         embedding, last = 4 * widths[0], len(widths) - 1
@@ -207,7 +208,7 @@ class LiteralUNet(nn.Module):
             self.up.insert(0, stage)  # up.L is the stage of level L, as down.L
             current = width
         self.norm_out = nn.GroupNorm(GROUPS, widths[0], eps=EPS)
-        self.conv_out = nn.Conv2d(widths[0], channels, 3, padding=1)
+        self.conv_out = nn.Conv2d(widths[0], out_channels or channels, 3, padding=1)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         embedding = self.temb(t)
@@ -226,6 +227,28 @@ class LiteralUNet(nn.Module):
             if "upsample" in stage:
                 h = stage["upsample"](h)
         return self.conv_out(F.silu(self.norm_out(h)))
+
+
+class LiteralFoldedUNet(LiteralUNet):
+    """The U-Net on blocks of pixels as channels, then at full size: bilinear, a binomial filter, and two 3×3 (ours)."""
+
+    def __init__(
+        self, channels: int, unshuffle: int, widths: tuple[int, ...], mixer: bool, around: tuple[int, int, int, int]
+    ) -> None:
+        super().__init__(channels * unshuffle**2, widths, mixer, around=around, out_channels=8)
+        self.unshuffle = unshuffle
+        self.refine = nn.ModuleDict(
+            {"first": nn.Conv2d(8 + channels, 8, 3, padding=1), "last": nn.Conv2d(8, channels, 3, padding=1)}
+        )
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        h = super().forward(F.pixel_unshuffle(x, self.unshuffle), t)
+        h = F.interpolate(h, size=(height, width), mode="bilinear", align_corners=False)
+        binomial = torch.tensor([1.0, 2.0, 1.0], dtype=h.dtype) / 4
+        kernel = (binomial[:, None] * binomial).expand(8, 1, 3, 3)
+        h = F.conv2d(F.pad(h, (1, 1, 1, 1), mode="replicate"), kernel, groups=8)
+        return self.refine["last"](F.silu(self.refine["first"](torch.cat([h, x], dim=1))))
 
 
 class LiteralFFM(LiteralUNet):

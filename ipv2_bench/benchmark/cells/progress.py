@@ -68,11 +68,12 @@ class Lines(Silent):
         """See :class:`Display`."""
         if stage == "measuring":
             return
-        kind = "training" if stage.startswith("epoch") else stage
+        fold, epoch, _ = stage.partition("epoch")
+        kind = f"{fold}training" if epoch else stage
         with self._lock:
             key = (name, kind)
             if key not in self._tenths:
-                self._tenths[key] = Tenths(f"{name}: {kind}", total, "step" if kind == "training" else "slice")
+                self._tenths[key] = Tenths(f"{name}: {kind}", total, "step" if epoch else "slice")
             self._tenths[key].at(step)
 
     def finish(self, name: str) -> None:

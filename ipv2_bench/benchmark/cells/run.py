@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 
 from ipv2_bench.benchmark.cells.cost import Cost, joined, peak_memory_mb, reset_peak_memory
@@ -9,10 +12,13 @@ from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.train import Report, train
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_of
+from ipv2_bench.data.slices import open_slices
+from ipv2_bench.data.split import Split
 from ipv2_bench.files import write_text, write_whole
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.image_set import Measuring
 from ipv2_bench.metrics.weights import weights_folder
+from ipv2_bench.physics.intensity import Window
 
 
 def run_cell(spec: CellSpec, report: Report) -> None:
@@ -37,27 +43,26 @@ def run_cell(spec: CellSpec, report: Report) -> None:
     if not spec.measures_path.exists():
         report("measuring", 0, 1)
         images = np.load(spec.images_path, allow_pickle=False)
-        measure_test_set(_measuring(spec), spec.slices, spec.split, images).save(spec.measures_path)
+        parts = (spec.split.train.astype(np.int64).tobytes(), spec.split.test.astype(np.int64).tobytes())
+        of_data = (spec.slices.folder, spec.window, *parts)
+        measuring = _measuring(*of_data, spec.metrics.extra, spec.run.weights, spec.measuring)
+        measure_test_set(measuring, spec.slices, spec.split, images).save(spec.measures_path)
 
 
-_known: dict[tuple, Measuring] = {}
-"""What measures the cells of this process: they share it, and setting it up takes as long as measuring some slices."""
-
-
-def _measuring(spec: CellSpec) -> Measuring:
-    key = (spec.slices.folder, spec.measuring, spec.window, spec.split.train.tobytes(), spec.split.test.tobytes())
-    if key not in _known:
-        _known.clear()  # one data set at a time, whose truth fills memory
-        measures, weights = catalogue(spec.metrics.extra), weights_folder(spec.run.weights)
-        _known[key] = measuring_of(spec.slices, spec.split, spec.window, measures, weights)
-    return _known[key]
+@lru_cache(maxsize=1)
+def _measuring(
+    slices: Path, window: Window, train: bytes, test: bytes, extra: tuple[str, ...], weights: str | None, version: str
+) -> Measuring:
+    """What measures all cells of one data set in this process; to set it up takes as long as to measure some slices."""
+    split = Split(np.frombuffer(train, np.int64), np.zeros(0, np.int64), np.frombuffer(test, np.int64))
+    return measuring_of(open_slices(slices), split, window, catalogue(extra), weights_folder(weights))
 
 
 def _of_fold(report: Report, number: int, folds: int) -> Report:
     """The report of one fold among several."""
     if folds == 1:
         return report
-    return lambda stage, step, steps: report(f"{stage}, fold {number + 1}/{folds}", step, steps)
+    return lambda stage, step, steps: report(f"fold {number + 1}/{folds}, {stage}", step, steps)
 
 
 def _join_folds(spec: CellSpec) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from ipv2_bench.benchmark.config import Config, read_yaml
-from ipv2_bench.benchmark.prepared import Slices, calibrated, module_2
+from ipv2_bench.benchmark.module_2 import calibrated, module_2
+from ipv2_bench.benchmark.prepared import Slices
 from ipv2_bench.benchmark.views.figures import pyplot, save_figure
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_json, write_text

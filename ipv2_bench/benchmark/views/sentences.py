@@ -55,6 +55,19 @@ def certainty(view: TableView, where: str = "in parentheses") -> str:
     return text + f" With {lack} the tables cannot tell how another would order the lines, so no value is marked as best."
 
 
+def bounds(view: TableView) -> list[str]:
+    """What stands between floor and ceiling: the marks of lines that a filter beats, and what the way to the oracle is."""
+    texts = []
+    if view.beats_any:
+        texts.append("†: a classical filter, whose strength was chosen on training patients, has a smaller RMSE.")
+    if view.ways:
+        texts.append(
+            "The way to the oracle goes from the RMSE of the untouched uLDCT (0 %) to that of the same denoiser trained on the "
+            "uLDCT and the truth aligned with it (100 %)."
+        )
+    return texts
+
+
 @dataclass(frozen=True)
 class Tally:
     """In how many cells (lines × columns) something came out, and the names of those in which it did not."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from ipv2_bench.benchmark.rows.bounds import way_to_oracle
 from ipv2_bench.benchmark.views.line_pairs import baseline_pairs
-from ipv2_bench.benchmark.views.table_view import TableView
+from ipv2_bench.benchmark.views.table_view import MAIN, TableView
 from ipv2_bench.files import csv_text
 
 NAMES = ("label", "denoiser", "strategy", "modules", "n_images", "n_seeds", "n_patients")
@@ -21,6 +23,7 @@ def table_columns(view: TableView) -> list[str]:
     return [
         *NAMES,
         *(name for c in view.catalogue.columns for name in (c, f"{c}_std", f"{c}_low", f"{c}_high")),
+        *(f"way_to_oracle_{c}{end}" for c in view.catalogue.of_group(*MAIN) for end in ("", "_low", "_high")),
         *(f"published_{c}" for c in view.catalogue.published),
     ]
 
@@ -46,6 +49,11 @@ def table_rows(view: TableView) -> list[dict[str, Any]]:
             row |= {name: line.mean.get(name), f"{name}_std": line.std.get(name)}
             if (ends := line.interval(column)) is not None:
                 row |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
+        for name in view.catalogue.of_group(*MAIN):
+            if (way := way_to_oracle(view.lines, line, name)) is not None:
+                row |= {f"way_to_oracle_{name}": way.mean}
+                if math.isfinite(way.low):
+                    row |= {f"way_to_oracle_{name}_low": way.low, f"way_to_oracle_{name}_high": way.high}
         rows.append(row)
     return rows
 

@@ -10,15 +10,23 @@ from functools import cached_property
 
 import numpy as np
 
+from ipv2_bench.benchmark.rows.bounds import better_filter, way_to_oracle
 from ipv2_bench.benchmark.rows.lines import Line, baseline, best, table_lines
 from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.benchmark.views.line_pairs import LinePair
 from ipv2_bench.metrics.base import Column, Scale
 from ipv2_bench.metrics.catalogue import Catalogue
+from ipv2_bench.metrics.uncertainty import Interval
 
 MAIN, DETAIL = ("distance", "fidelity"), ("detail", "structure")
 """Groups of columns in a table, and in its details."""
+
+FLOOR = "rmse_hu"
+"""Column in which lines are held to the classical filters and to the oracle."""
+
+WAY = "of the way to the oracle"
+"""Heading of the share of the way."""
 
 MOST_DECIMALS = 6
 """Ends of an interval that need more decimals are shown as powers of ten."""
@@ -45,6 +53,8 @@ class Cell:
         Whether the change is an improvement.
     is_best
         Whether the line is better than every other of its label, each difference excluding zero.
+    is_beaten
+        Whether a classical filter is better.
     """
 
     column: Column
@@ -54,6 +64,7 @@ class Cell:
     certain: bool = False
     better: bool = False
     is_best: bool = False
+    is_beaten: bool = False
 
     @property
     def text(self) -> str:
@@ -127,7 +138,8 @@ class TableView:
         base = baseline(self.lines, line) if compared else None
         pair = None if base is None else LinePair(line, base)
         if pair is None or not pair.has(column):
-            return Cell(column, line.mean[name], spread(line, column), is_best=self._is_best(line, column, compared))
+            best, beaten = self._is_best(line, column, compared), self._is_beaten(line, column)
+            return Cell(column, line.mean[name], spread(line, column), is_best=best, is_beaten=beaten)
         return Cell(
             column,
             line.mean[name],
@@ -136,10 +148,30 @@ class TableView:
             pair.is_certain(column),
             pair.improves(column),
             self._is_best(line, column, compared),
+            self._is_beaten(line, column),
         )
 
     def _is_best(self, line: Line, column: Column, compared: bool) -> bool:
         return compared and self.best_lines.get((line.label, column.name)) is line
+
+    def _is_beaten(self, line: Line, column: Column) -> bool:
+        return column.name == FLOOR and better_filter(self.lines, line, column) is not None
+
+    @property
+    def beats_any(self) -> bool:
+        """Whether a classical filter is better than some line."""
+        column = self.catalogue.columns[FLOOR]
+        return any(self._is_beaten(line, column) for line in self.lines)
+
+    @cached_property
+    def ways(self) -> dict[int, str]:
+        """Place of a line → its share of the way to the oracle with its interval; lines without one are left out."""
+        shares = {i: way_to_oracle(self.lines, line, FLOOR) for i, line in enumerate(self.lines)}
+        return {i: way_text(share) for i, share in shares.items() if share is not None}
+
+    def way(self, line: Line) -> str:
+        """The share of the way from the uLDCT to the oracle, in RMSE, with its interval; ``–`` where there is none."""
+        return self.ways.get(next(i for i, x in enumerate(self.lines) if x is line), "–")
 
     def published_text(self, line: Line, column: Column) -> str:
         """The published value of a line; ``ours`` for a strategy of ours, ``–`` where none is published."""
@@ -176,6 +208,12 @@ def interval_text(low: float, high: float, scale: Scale) -> str:
         decimals = 0 if finest <= 0 else max(0, 1 - math.floor(math.log10(finest)))
         texts.append(f"{end:z.{decimals}f}" if decimals <= MOST_DECIMALS else f"{end:.2g}")
     return f"[{texts[0]}, {texts[1]}]"
+
+
+def way_text(share: Interval) -> str:
+    """A share of the way in percent with its interval, such as ``84 % [71, 97]``."""
+    ends = f" [{100 * share.low:.0f}, {100 * share.high:.0f}]" if math.isfinite(share.low) else ""
+    return f"{100 * share.mean:.0f} %{ends}"
 
 
 def _two_digits(value: float) -> str:

@@ -123,7 +123,7 @@ class VirtualScan(Source):
                 stack.append(f"{number}-{run}")
                 key.append(f"{series.key}-{i:04d}")
         kept = evenly_spaced(patient, self.slices_per_patient or len(patient))
-        jobs, patient, stack, key = ([each[i] for i in kept] for each in (jobs, patient, stack, key))
+        jobs, (patient, stack, key) = [jobs[i] for i in kept], ([each[i] for i in kept] for each in (patient, stack, key))
         if not jobs:
             raise InputError(
                 f"no slice under {self.root} shows lung over {self.min_lung:.0%} of the body: expected chest CT in HU; "

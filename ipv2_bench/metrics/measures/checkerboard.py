@@ -9,7 +9,7 @@ import numpy as np
 from ipv2_bench.metrics.base import Column, SliceTruth, Statistics, TruthMeasure
 
 PEAK, NEAR, FAR = 1, 3, 10
-"""Half width of the peak in frequency bins, which the taper spreads over neighbours, and where its neighbourhood begins and ends."""
+"""In frequency bins: half width of the peak, which the taper spreads, and where its neighbourhood begins and ends."""
 
 
 class Checkerboard(TruthMeasure):
@@ -23,9 +23,9 @@ class Checkerboard(TruthMeasure):
     columns = (
         Column(
             "nyquist_peak", "Nyquist peak", None, "detail", "lower", ("truth",), scale="log",
-            explanation="Power of the slices at the Nyquist frequency over that of its neighbourhood, relative to the truth's where "
-            "that is above 1, the largest of three directions: far above 1 for a checkerboard of alternating pixels, near 1 or below "
-            "without one.",
+            explanation="Power of the slices at the Nyquist frequency over that of its neighbourhood, relative to the truth's "
+            "where that is above 1, the largest of three directions: far above 1 for a checkerboard of alternating pixels, "
+            "near 1 or below without one.",
         ),
     )  # fmt: skip
 

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from ipv2_bench.data.pair import Pair, TrainingPair
 from ipv2_bench.denoisers import base
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.networks import corediff_unet, frequency_mixer, unet, winograd
+from ipv2_bench.denoisers.networks import corediff_unet, frequency_mixer, unet
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding
 from ipv2_bench.denoisers.networks.unet import UNet
-from ipv2_bench.denoisers.networks.winograd import Conv3x3
 from tests.golden.golden import Part, summary
 from tests.golden.inputs import batch, fill
 
@@ -36,9 +35,6 @@ def _networks() -> dict[str, Any]:
     with torch.no_grad():
         numbers["CoreDiff's network when sampling"] = summary(core(low, steps, normal, low))
         numbers["CoreDiff's network without modulation"] = summary(core(low, steps, None, low))
-        wide = Conv3x3(64, 64).double()
-        fill(wide)
-        numbers["Winograd"] = summary(wide(low.repeat(1, 64, 2, 2)))
     return numbers
 
 
@@ -110,8 +106,13 @@ def _base() -> dict[str, Any]:
 
 
 def _normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = unet.norm_act
-    monkeypatch.setattr(unet, "norm_act", lambda *given: 1.001 * original(*given))
+    original = nn.GroupNorm.forward
+    monkeypatch.setattr(nn.GroupNorm, "forward", lambda self, x: 1.001 * original(self, x))
+
+
+def _refinement(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = unet.Refine.forward
+    monkeypatch.setattr(unet.Refine, "forward", lambda self, h, x: original(self, 1.001 * h, x))
 
 
 def _phase(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,11 +135,6 @@ def _modulation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         corediff_unet, "_features", lambda modulations, error: tuple(1.001 * f for f in original(modulations, error))
     )
-
-
-def _winograd(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = winograd.transformed_weight
-    monkeypatch.setattr(winograd, "transformed_weight", lambda weight: 1.001 * original(weight))
 
 
 def _zeroed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +173,7 @@ PARTS = [
             "time": _time,
             "upsampling": _upsampling,
             "modulation": _modulation,
-            "Winograd": _winograd,
+            "refinement": _refinement,
         },
         rtol=1e-6,
     ),

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ipv2_bench.benchmark.rows.lines import Line
 from ipv2_bench.benchmark.views.html.charts.scale import minus
-from ipv2_bench.benchmark.views.table_view import DETAIL, MAIN, TableView
+from ipv2_bench.benchmark.views.table_view import DETAIL, FLOOR, MAIN, WAY, TableView
 from ipv2_bench.metrics.base import GROUPS, Column
 
 MEASURED, PUBLISHED = "Distances, measured", "Published"
@@ -42,6 +42,8 @@ class TableCell:
         Whether the line is better than every other of its label.
     is_published
         Whether it is a published number.
+    is_beaten
+        Whether a classical filter is better.
     """
 
     text: str | None = None
@@ -50,6 +52,7 @@ class TableCell:
     change: Change | None = None
     is_best: bool = False
     is_published: bool = False
+    is_beaten: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class _Columns:
     """Columns of one kind under one heading."""
 
     title: str
-    kind: Literal["measured", "published", "missing"]
+    kind: Literal["measured", "published", "missing", "way"]
     columns: tuple[Column, ...]
 
 
@@ -117,6 +120,7 @@ def values_table(view: TableView) -> DataTable:
         _Columns(MEASURED, "missing", tuple(view.published) if missing else ()),
         _Columns(PUBLISHED, "published", tuple(view.published)),
         *(_Columns(GROUPS[g], "measured", tuple(view.present(g))) for g in MAIN if g != "distance"),
+        _Columns("RMSE", "way", (view.catalogue.columns[FLOOR],) if view.ways else ()),
     ]
     return _table(view, f"{view.table.key}-values", f"{view.heading}: {view.table.title}", groups, changes=True)
 
@@ -161,6 +165,8 @@ def _table(view: TableView, key: str, caption: str, groups: Sequence[_Columns], 
 def _headings(group: _Columns) -> list[Heading]:
     if group.kind == "missing":
         return [Heading(names_of(group.columns))]
+    if group.kind == "way":
+        return [Heading(WAY, "Share of the way from the untouched uLDCT to the same denoiser trained on aligned pairs.")]
     return [Heading(column.heading, column.explanation) for column in group.columns]
 
 
@@ -169,6 +175,9 @@ def _row(view: TableView, line: Line, groups: Sequence[_Columns], changes: bool)
     for group in groups:
         if group.kind == "missing":
             cells.append(TableCell())
+        elif group.kind == "way":
+            way = view.way(line)
+            cells.append(TableCell(None if way == "–" else minus(way)))
         elif group.kind == "published":
             cells += [_published(view, line, column) for column in group.columns]
         else:
@@ -186,4 +195,4 @@ def _measured(view: TableView, line: Line, column: Column, changes: bool) -> Tab
     if cell.value is None:
         return TableCell()
     change = Change(minus(cell.change), cell.better, cell.certain) if changes and cell.change else None
-    return TableCell(minus(cell.text), cell.value, minus(cell.spread), change, cell.is_best)
+    return TableCell(minus(cell.text), cell.value, minus(cell.spread), change, cell.is_best, is_beaten=cell.is_beaten)

@@ -15,7 +15,7 @@ from ipv2_bench.benchmark.views.html.sections.data_table import (
     names_of,
     values_table,
 )
-from ipv2_bench.benchmark.views.sentences import COPYING, certainty, directions, legend
+from ipv2_bench.benchmark.views.sentences import COPYING, bounds, certainty, directions, legend
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.metrics.base import Column
 
@@ -41,6 +41,7 @@ def table_section(view: TableView, palette: Palette) -> TableSection:
         notes.append(_not_measured(view))
     if view.table.of_labels:
         notes.append(COPYING)
+    notes += bounds(view)
     return TableSection(
         key=view.table.key,
         heading=view.heading,

@@ -60,5 +60,5 @@ def best_strength(apply: Filter, pair: TrainingPair, weakest: float, strongest: 
         left, right = (left, far) if error(near) <= error(far) else (near, right)
     best = min(known, key=known.__getitem__)
     if not weakest * SIGNIFICANT < best < strongest / SIGNIFICANT:
-        raise InputError(f"the best strength is {best:g}, at an end of {weakest:g} to {strongest:g}: are uLDCT and target paired?")
+        raise InputError(f"the best strength is {best:g}, at an end of {weakest:g} to {strongest:g}: are the pairs in order?")
     return best

@@ -1,0 +1,1 @@
+"""What denoisers share besides networks."""
