@@ -250,10 +250,12 @@ class PairedCTDataModule(L.LightningDataModule):
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
         """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice), or by the slice alone."""
         if self.context > 1:
-            images, others = batch[:3], batch[3:6]  # slices with their neighbours → every slice on its own
+            # Slices with their neighbours → every slice on its own.
+            images, numbers = (batch.low, batch.normal, batch.mask), (batch.pixel_mm, batch.slice_index, batch.integrals)
+            low, normal, mask = (x.flatten(0, 1)[:, None] for x in images)
             noisy = batch.noisy.flatten(0, 1)[:, None] if batch.noisy.numel() else batch.noisy
-            flat = (*(part.flatten(0, 1)[:, None] for part in images), *(part.flatten(0, 1) for part in others))
-            single = Pair(*flat, noisy)
+            pixel_mm, index, integrals = (x.flatten(0, 1) for x in numbers)
+            single = Pair(low, normal, mask, pixel_mm, index, integrals, noisy)
             purified = self._purify(single, epoch)
             inputs, targets = (x.unflatten(0, (-1, self.context))[:, :, 0] for x in purified)
             return TrainingPair(inputs, targets[:, self.context // 2 : self.context // 2 + 1])

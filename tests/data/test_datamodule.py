@@ -82,7 +82,7 @@ def test_batches_are_the_strategys_pairs_by_hand(module: Callable, phantom: Slic
     mm = torch.from_numpy(phantom.pixel_mm[index]).float()
     hu = MODEL.window.hu(normal[:, 0])
     integrals = line_integrals(hu, mm, MODEL.acquisition) if plan.needs_noise else torch.zeros(len(index), 0)
-    pair = Pair(low, normal, weights, mm, torch.from_numpy(index), integrals)
+    pair = Pair(low, normal, weights, mm, torch.from_numpy(index), integrals, torch.zeros(len(index), 0))
     for given, expected in zip(batch, pair, strict=True):
         assert given.dtype == expected.dtype and torch.equal(given, expected)
     generators = [torch_generator(7, "add noise", 2, int(i)) for i in index]
