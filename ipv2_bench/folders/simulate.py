@@ -120,7 +120,7 @@ def simulate_tree(
         for side, attribute in SIDES.items():
             hu, path = getattr(one, attribute), out / side / name
             if form == "dicom":
-                scanned = f"virtual scan, {scan.scanner.low_dose.photons:g} photons per ray"
+                scanned = f"virtual scan, {scan.scanner.low_dose.photons:g} photons per mm of the detector"
                 title = {"lq": scanned, "gt": "NDCT", "truth": "aligned truth"}[side]
                 _write_dicom(path, hu, one.pixel_mm, series, i, f"{side}-{series.key}", title)
             else:

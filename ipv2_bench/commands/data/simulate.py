@@ -10,7 +10,7 @@ from ipv2_bench.commands.arguments import GREY_HELP, add_settings
 HELP = "scan a tree of normal-dose series again at ultra-low dose, onto the disk"
 EXAMPLES = """\
 ipv2-bench simulate CT OUT --format dicom               uLDCT, NDCT and truth in OUT/lq, gt and truth
-ipv2-bench simulate CT OUT data.photons=12000           less noise, as PNG of 16 bit"""
+ipv2-bench simulate CT OUT data.photons=40000           less noise, as PNG of 16 bit"""
 
 INSTEAD = {"data.size": "give --size", "data.root": "give the folder as CT"}
 """What to do instead of a setting that is given in another way."""
@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="png16", help="png8, png16 or dicom (default: %(default)s)")
     parser.add_argument("--grey", default="round", metavar="round|truncate", help=GREY_HELP)
     parser.add_argument("--size", type=int, default=0, metavar="N", help="pixels along a side (default: as scanned)")
-    add_settings(parser, "data.photons=12000")
+    add_settings(parser, "data.photons=40000")
 
 
 def run(given: argparse.Namespace) -> int:
