@@ -179,6 +179,18 @@ class Prepared:
             raise InputError(f"data.source {self.config.data.source} knows no truth: use phantom or virtual_scan")
 
 
+def refuse_folds(config: Config, what: str) -> None:
+    """Refuse folds for what takes one split.
+
+    Raises
+    ------
+    InputError
+        When the configuration has folds.
+    """
+    if config.data.folds is not None:
+        raise InputError(f"{what} takes one split, and data.folds is {config.data.folds}: set data.folds=null")
+
+
 def check_source(data: DataSettings, where: str | None = None) -> None:
     """Refuse a data source that does not exist, and options that it does not have, from source text alone.
 

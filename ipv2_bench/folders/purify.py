@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.prepared import Prepared
+from ipv2_bench.benchmark.prepared import Prepared, refuse_folds
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.hu_images import STEPS_PER_HU
 from ipv2_bench.data.pair import Pair, PairDataset
@@ -75,6 +75,7 @@ def purify_pairs(
     check_grey(grey)
     chosen = Strategy.from_name(strategy, background=background)
     model = None if weak is None else load_model(weak, config.denoisers)
+    refuse_folds(config, "ipv2-bench purify")
     prepared = Prepared.open(config, progress)
     if model is not None and (model.window.low, model.window.high) != (prepared.window.low, prepared.window.high):
         raise InputError(

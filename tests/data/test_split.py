@@ -10,7 +10,7 @@ import pytest
 from ipv2_bench.data.png import write_png
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.sources.paired_png import PairedPng
-from ipv2_bench.data.split import Split, split_slices, write_split
+from ipv2_bench.data.split import Split, deal_out, evenly_spaced, split_slices, write_split
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 from tests.data.test_png import pairs
@@ -140,3 +140,30 @@ def test_a_split_file_is_the_split_again(tmp_path: Path) -> None:
             split_slices(slices, str(file), (0.7, 0.15, 0.15), 0)
     with pytest.raises(InputError, match="does not exist or cannot be read"):
         split_slices(slices, str(tmp_path / "none.json"), (0.7, 0.15, 0.15), 0)
+
+
+@pytest.mark.parametrize(("patients", "folds", "val"), [(4, 2, 0.0), (7, 3, 0.2), (5, 5, 0.0)])
+def test_folds_test_every_patient_once_and_train_on_none_of_them(patients: int, folds: int, val: float) -> None:
+    slices = slices_of(uneven(patients))
+    splits = deal_out(slices, folds, val, seed=2)
+    assert len(splits) == folds
+    np.testing.assert_array_equal(np.sort(np.concatenate([s.test for s in splits])), np.arange(len(slices)))
+    for split in splits:
+        names = [{slices.patient[i] for i in part} for part in parts(split)]
+        assert sum(map(len, names)) == len(set.union(*names)) == patients
+        assert len(names[2]) in (patients // folds, -(-patients // folds)) and bool(names[1]) == (val > 0)
+
+
+def test_folds_that_cannot_be_dealt_are_refused() -> None:
+    with pytest.raises(InputError, match="do not tell patients apart"):
+        deal_out(slices_of(["", ""]), 2, 0.0, 0)
+    with pytest.raises(InputError, match="data.folds is 3 and the data set has 2 patients"):
+        deal_out(slices_of(["a", "b"]), 3, 0.0, 0)
+    with pytest.raises(InputError, match="no patient left to train on"):
+        deal_out(slices_of(["a", "b"]), 2, 0.5, 0)
+
+
+def test_some_slices_of_each_patient_are_evenly_spaced() -> None:
+    patient = ["a"] * 9 + ["b"] * 2 + ["a"]
+    assert evenly_spaced(patient, 3) == [0, 4, 9, 10, 11]
+    assert evenly_spaced(patient, 100) == list(range(12)) and evenly_spaced([], 3) == []

@@ -258,3 +258,28 @@ def test_published_dose_model_fills_eight_bits() -> None:
     assert not torch.equal(first[0], first[1])
     # What was brighter stays brighter.
     assert first[:, 10:16, 20:28].mean() > first[:, 20:28, 20:28].mean() + 0.1
+
+
+def test_noise_does_not_depend_on_the_size_of_pixels_below_a_cutoff() -> None:
+    # Photons are per millimetre of the detector, and the filter ends at a frequency that all of these pixels can show.
+    scan = Acquisition(photons=20000.0, views=180, filter_name="hann", cutoff=0.45)
+    levels = []
+    for size in (192, 256, 384):
+        pixel_mm = 192.0 / size
+        at = (torch.arange(size) - (size - 1) / 2) * pixel_mm
+        body = torch.where(torch.hypot(at[:, None], at[None]) < 80.0, 0.0, -1000.0)
+        generators = [torch_generator(size, i) for i in range(4)]
+        noise = scan_noise(body.expand(4, -1, -1), torch.full((4,), pixel_mm), scan, generators)
+        levels.append(float(noise[:, torch.hypot(at[:, None], at[None]) < 30.0].std()))
+    assert max(levels) < 1.05 * min(levels), levels
+    fine = [scan_noise(body[None], torch.tensor([pixel_mm]), replace(scan, cutoff=c), [torch_generator(0)]) for c in (0.45, 0.9)]
+    assert fine[1].std() > 1.5 * fine[0].std()
+
+
+def test_slices_of_one_batch_have_their_own_filters() -> None:
+    scan = Acquisition(photons=20000.0, views=60, filter_name="cosine", cutoff=0.6)
+    body = torch.zeros(2, 64, 64)
+    mm = torch.tensor([0.7, 1.1])
+    together = scan_noise(body, mm, scan, [torch_generator(i) for i in range(2)])
+    alone = [scan_noise(body[i : i + 1], mm[i : i + 1], scan, [torch_generator(i)])[0] for i in range(2)]
+    torch.testing.assert_close(together, torch.stack(alone), rtol=0, atol=1e-3)

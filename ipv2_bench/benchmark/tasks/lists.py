@@ -37,6 +37,7 @@ def strategies() -> str:
         strategy = Strategy.from_name(name)
         on = f"{'modules' if '+' in strategy.modules else 'module'} {strategy.modules}" if strategy.modules else ""
         texts = {"raw": "the uLDCT as it is", "simulated": "A(n), the NDCT with simulated noise", "IPv1": "masks alone"}
+        texts["oracle"] = "the uLDCT, and the truth that is aligned with it as target"
         rows.append((name, texts.get(name, on)))
     return aligned(rows)
 

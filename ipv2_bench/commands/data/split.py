@@ -21,11 +21,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Split and write."""
-    from ipv2_bench.benchmark.prepared import Slices, check_settings
+    from ipv2_bench.benchmark.prepared import Slices, check_settings, refuse_folds
     from ipv2_bench.data.split import write_split
 
     config = config_of(given)
     check_settings(config)
+    refuse_folds(config, "ipv2-bench split")
     opened = Slices.open(config, progress=not given.quiet)
     write_split(opened.slices, opened.split, config.data.split, Path(given.write))
     split = opened.split
