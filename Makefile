@@ -6,12 +6,13 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan study test lint bench-physics bench-metrics bench-denoisers bench-filters what-matters tuned \
+.PHONY: help setup reproduce virtual-scan native study test lint bench-physics bench-metrics bench-denoisers bench-filters what-matters tuned \
 	notebooks docs docs-serve clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
-	@echo "make virtual-scan   the same on real chest CT: IPV2_BENCH_CT=FOLDER of DICOM series"
+	@echo "make native         the same on real chest CT at 512×512 (about four hours): IPV2_BENCH_CT=FOLDER of DICOM series"
+	@echo "make virtual-scan   the same at 128×128"
 	@echo "make bench-physics  speed and accuracy of module 2's physics beside the published script"
 	@echo "make bench-metrics  speed of the distances beside clean-fid, and the share of measuring in CONFIG's run"
 	@echo "make bench-denoisers  speed and memory of the denoisers beside literal networks of the same size"
@@ -42,6 +43,9 @@ reproduce: setup
 
 virtual-scan: setup
 	$(BIN)/ipv2-bench reproduce --config virtual_scan $(ARGS)
+
+native: setup
+	$(BIN)/ipv2-bench reproduce --config native $(ARGS)
 
 bench-physics: setup
 	$(BIN)/python -m tests.benches.physics $(ARGS)

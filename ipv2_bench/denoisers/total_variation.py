@@ -33,7 +33,7 @@ class TotalVariation(Denoiser):
     def __init__(self, strength: float = 0.2, **options: object) -> None:
         super().__init__(**options)  # type: ignore[arg-type]
         if not strength > 0:
-            raise ValueError(f"strength is {strength}: expected a positive number")
+            raise ValueError(f"strength {strength}: expected a positive number")
         self.register_buffer("strength", torch.tensor(float(strength), dtype=torch.float64))
 
     def fit(self, pair: TrainingPair) -> None:

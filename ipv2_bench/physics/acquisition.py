@@ -25,9 +25,6 @@ class Acquisition:
         Angles over 180°.
     filter_name
         FBP filter, one of :data:`ipv2_bench.physics.filters.FILTERS`.
-    cutoff
-        Frequency in 1/mm at which the filter's window ends; 0 for the detector's own limit, one half per cell. With a cutoff that
-        pixels can show, the noise in HU does not depend on their size.
     kilovolt
         Tube voltage, a key of :data:`ipv2_bench.physics.intensity.MU_WATER_PER_MM`.
     dose
@@ -39,6 +36,9 @@ class Acquisition:
         ``False`` for slices that are free of noise.
     quantum
         ``poisson``, or ``gaussian``, its limit at high counts.
+    cutoff
+        Frequency in 1/mm at which the filter's window ends; 0 for the detector's own limit, one half per cell. With a cutoff that
+        pixels can show, the noise in HU does not depend on their size.
 
     Raises
     ------
@@ -51,11 +51,11 @@ class Acquisition:
     bowtie: float = 0.0
     views: int = 180
     filter_name: str = "ram-lak"
-    cutoff: float = 0.0
     kilovolt: int = 120
     dose: float = 1.0
     inserted: bool = False
     quantum: str = "poisson"
+    cutoff: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.dose <= 1:

@@ -13,7 +13,7 @@ from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.physics.seeding import torch_generator
 
 NAMES = registry.names("ipv2_bench.denoisers")
-TRAINING_FREE = ("identity", "nl_means")
+TRAINING_FREE = ("gaussian", "identity", "nl_means", "total_variation")
 LEARNED = [name for name in NAMES if name not in TRAINING_FREE]
 SMALL = {"widths": (8, 16), "width": 8, "modulator": 4, "dropout": 0.0, "steps": 3, "ema_decay": 0.0}
 

@@ -165,7 +165,7 @@ def test_two_measures_that_fill_one_column_are_refused(tmp_path: Path, monkeypat
         catalogue(["twice_measured:Again"])
     with pytest.raises(InputError, match=r"module 'no_such_measure' of 'no_such_measure:X' is not on the Python path"):
         catalogue(["no_such_measure:X"])
-    with pytest.raises(InputError, match=r"measure 'sharpness' is unknown: use one of clip, cost"):
+    with pytest.raises(InputError, match=r"measure 'sharpness' is unknown: use one of checkerboard, clip, cost"):
         catalogue(["sharpness"])
     assert catalogue(["randconv"]).columns == MEASURES.columns  # named twice, it is there once
 

@@ -64,7 +64,7 @@ def test_noise_at_the_centre_of_water_is_the_closed_form(
     photons = 1e6
     acquisition = Acquisition(photons, electronic, 0.0, views, name, kilovolt)
     mu = acquisition.mu_water
-    counts = photons * np.exp(-mu * 2 * RADIUS_PX * PIXEL_MM)
+    counts = photons * PIXEL_MM * np.exp(-mu * 2 * RADIUS_PX * PIXEL_MM)
     variance = (counts + electronic**2) / counts**2  # of the logarithm of Poisson counts with electronic noise
     expected = noise_variance(views, name, variance) ** 0.5 / (PIXEL_MM * mu) * 1000.0
     centre = middle(noise_of(acquisition, 160))[:, 4:12, 4:12]

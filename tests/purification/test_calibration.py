@@ -64,7 +64,7 @@ def test_calibration_by_dose_is_that_by_photons(normal: np.ndarray) -> None:
 
 
 # Fine anatomy counts as noise then: the fewer noise, the more too few photons.
-@pytest.mark.parametrize(("photons", "least"), [(1000.0, 0.88), (4000.0, 0.70)])
+@pytest.mark.parametrize(("photons", "least"), [(1000.0 / PIXEL_MM, 0.88), (4000.0 / PIXEL_MM, 0.70)])
 def test_a_set_of_uldct_alone_gives_a_rough_answer(normal: np.ndarray, photons: float, least: float) -> None:
     many = np.tile(normal, (4, 1, 1))
     calibration = calibrate(MODEL, low_dose(many, photons, "low"), None, np.full(len(many), PIXEL_MM), seed=0)
