@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ipv2_bench.benchmark.cells.denoisers import check_names, choose
 from ipv2_bench.benchmark.cells.plan import check_denoisers
 from ipv2_bench.benchmark.config import Config, default_config, load_config
+from ipv2_bench.benchmark.rows.bounds import FILTERS
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.errors import InputError
 from ipv2_bench.installed import configurations
@@ -43,9 +44,10 @@ def test_every_experiment_loads_and_names_what_exists(name: str) -> None:
     papers = ["table1", "table2", "table3"]
     own = {"what_matters": ["table_what_matters"], "paper": [*papers, "table_own_rates"]}
     own |= {key: ["table_variants"] for key in ("variants", "variants_ct")}
+    own["native"] = [*papers, "table_tuned"]
     assert [t.key for t in tables] == own.get(name, papers)
     used = {line.denoiser for t in tables for line in t.lines if line.denoiser}
-    assert used | {loaded.weak_denoiser} <= set(loaded.denoisers)
+    assert used | {loaded.weak_denoiser} <= {*loaded.denoisers, "identity", *FILTERS}
     assert sum(loaded.data.fractions) == pytest.approx(1)
 
 
@@ -64,7 +66,7 @@ def test_a_configuration_is_found_by_name_and_by_path_from_any_folder(
     assert load_config("smoke").name == "smoke"
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     assert load_config("mine.yaml").name == load_config("./mine.yaml").name == "mine"
-    with pytest.raises(InputError, match="the configuration 'smok' is unknown: did you mean smoke\\? use one of paper, quick"):
+    with pytest.raises(InputError, match="the configuration 'smok' is unknown: did you mean smoke\\? use one of native, paper"):
         load_config("smok")
     with pytest.raises(InputError, match=r"the configuration near/by.yaml does not exist: give the path of a YAML file"):
         load_config("near/by.yaml")
@@ -205,9 +207,9 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_budget_of_whole_slices_is_written_as_before_there_were_crops() -> None:
-    whole = load_config("quick").train
+    whole = load_config("paper").train
     assert not {"crop", "crops_per_slice", "mirror"} & whole.model_dump(mode="json").keys()
-    cut = load_config("quick", ["train.crop=64", "train.crops_per_slice=8", "train.mirror=true"]).train
+    cut = load_config("paper", ["train.crop=64", "train.crops_per_slice=8", "train.mirror=true"]).train
     assert cut.model_dump(mode="json").items() >= {"crop": 64, "crops_per_slice": 8, "mirror": True}.items()
     assert type(cut).model_validate(cut.model_dump()) == cut and type(whole).model_validate(whole.model_dump()) == whole
     assert (whole.batch, cut.batch) == ("2", "2 × 8 crops of 64×64, mirrored at random")

@@ -157,7 +157,7 @@ def test_folds_test_every_patient_once_and_train_on_none_of_them(patients: int, 
 def test_folds_that_cannot_be_dealt_are_refused() -> None:
     with pytest.raises(InputError, match="do not tell patients apart"):
         deal_out(slices_of(["", ""]), 2, 0.0, 0)
-    with pytest.raises(InputError, match="data.folds is 3 and the data set has 2 patients"):
+    with pytest.raises(InputError, match=r"data\.folds is 3 and the data set has 2 patients"):
         deal_out(slices_of(["a", "b"]), 3, 0.0, 0)
     with pytest.raises(InputError, match="no patient left to train on"):
         deal_out(slices_of(["a", "b"]), 2, 0.5, 0)

@@ -18,9 +18,8 @@ RMSE = catalogue().columns["rmse_hu"]
 
 
 def line(key: str, strategy: str, *values: float, spread: float = 0.5) -> Line:
-    """A line with an RMSE for each seed, whose draws share what patients have in common."""
-    common = np.random.default_rng(0).normal(size=100)
-    drawn = np.array(values)[:, None] + spread * common
+    """A line with an RMSE for each seed, and draws that spread around them."""
+    drawn = np.array(values)[:, None] + spread * np.random.default_rng(list(f"{key} {strategy}".encode())).normal(size=100)
     return a_line(strategy, {"rmse_hu": list(values)}, replicates={"rmse_hu": drawn}, sample=SAMPLE, key=key, denoiser=key)
 
 

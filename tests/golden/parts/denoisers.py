@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ipv2_bench import registry
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers import base, cold_diffusion, corediff, fm, nl_means
+from ipv2_bench.denoisers import base, cold_diffusion, corediff, fm, gaussian, nl_means, total_variation
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff
@@ -46,6 +46,8 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "red_cnn": [{"width": 6}, {"width": 6, "kernel": 3, "criterion": "l1"}],
     "nl_means": [{}, {"strength": 1.2, "patch": 3, "reach": 4}],
     "identity": [{}],
+    "gaussian": [{}, {"strength": 0.8}],
+    "total_variation": [{}, {"strength": 0.1}],
 }
 
 
@@ -56,6 +58,10 @@ def _values(name: str) -> dict[str, Any]:
         denoiser: Any = cls(**options).double()
         fill(denoiser)
         numbers |= {f"{key}, options {number}": value for key, value in _train_and_sample(denoiser).items()}
+        if denoiser.fitted:
+            low, target = batch(32)
+            denoiser.fit(TrainingPair(target + 0.2 * (low - low.mean()), target))
+            numbers[f"strength fitted, options {number}"] = [float(denoiser.strength)]
     return numbers
 
 
@@ -146,6 +152,14 @@ def _output_of_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Identity, "denoise", darker)
 
 
+def _output_of_filter(module: Any) -> Patch:
+    def perturb(monkeypatch: pytest.MonkeyPatch) -> None:
+        original = module._filter
+        monkeypatch.setattr(module, "_filter", lambda image, strength: 0.999 * original(image, strength))
+
+    return perturb
+
+
 PERTURBATIONS: dict[str, dict[str, Patch]] = {
     "fm": {"velocity target": _target("l2"), "time of the path": _time_of_the_path, "step of Euler": _step_of_euler},
     "ffm": {"velocity target": _target("l1"), "step of the midpoint rule": _step_of_midpoint},
@@ -155,6 +169,8 @@ PERTURBATIONS: dict[str, dict[str, Patch]] = {
     "red_cnn": {"target": _target("l2"), "output": _output_of_red_cnn},
     "nl_means": {"noise level": _noise_level_of_nl_means},
     "identity": {"output": _output_of_identity},
+    "gaussian": {"filter": _output_of_filter(gaussian)},
+    "total_variation": {"filter": _output_of_filter(total_variation)},
 }
 
 

@@ -18,7 +18,7 @@ from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace, LabelMeasure
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distance_replicates, distances
-from ipv2_bench.metrics.measures import lung_edge, noise_texture, structure
+from ipv2_bench.metrics.measures import checkerboard, lung_edge, noise_texture, structure
 from ipv2_bench.metrics.weights import CLIP, INCEPTION
 from tests.golden.chests import PIXEL_MM, SLICES, chests
 from tests.golden.golden import Part, summary
@@ -151,6 +151,11 @@ def _lowest_frequency(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noise_texture, "LOWEST", 1.001 * noise_texture.LOWEST)
 
 
+def _nyquist(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = checkerboard.nyquist_power
+    monkeypatch.setattr(checkerboard, "nyquist_power", lambda image: (1.001 * original(image)[0], original(image)[1]))
+
+
 def _misaligned(monkeypatch: pytest.MonkeyPatch) -> None:
     original = lung_edge.piece_shifts
     monkeypatch.setattr(lung_edge, "piece_shifts", lambda *given: 1.001 * original(*given))
@@ -206,6 +211,7 @@ TRUTH_CASES: dict[str, dict[str, Patch]] = {
     "region_noise": {"error": _error_in("region_noise")},
     "noise_texture": {"spectrum": _spectrum, "lowest frequency": _lowest_frequency},
     "nodules": {"error": _error_in("nodules"), "contrast": _contrast},
+    "checkerboard": {"power": _nyquist},
 }
 SPACES: dict[str, tuple[Callable[[], FeatureExtractor], dict[str, Patch]]] = {
     "randconv": (_randconv, {"standardisation": _standardisation, "networks": _networks}),

@@ -17,6 +17,7 @@ from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.prepared import Fold
 from ipv2_bench.benchmark.settings import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data import datamodule, training_order
 from ipv2_bench.data.datamodule import PairedCTDataModule
@@ -66,9 +67,9 @@ def _trained(slices: SliceSet, settings: TrainSettings, strategy: str) -> dict[s
             denoiser=DenoiserChoice(key="red_cnn", registered="red_cnn", options=options),
             strategy=Strategy.from_name(strategy),
             seed=3,
-            add_noise=NOISE,
             slices=slices,
             split=SPLIT,
+            folds=(Fold(SPLIT, NOISE),),
             window=Window(),
             train=settings,
             run=RunSettings(),
