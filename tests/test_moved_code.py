@@ -149,7 +149,7 @@ def test_a_refactored_program_finds_every_cell_complete(refactored: Path, smoke:
     shutil.copytree(smoke.folder, folder)
     trained = {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
     done = run(folder, "reproduce", "--config", "smoke", "wandb.mode=disabled", PYTHONPATH=str(refactored))
-    assert "15 cells, 15 of them complete" in done.stdout and "cells computed" not in done.stdout
+    assert "22 cells, 22 of them complete" in done.stdout and "cells computed" not in done.stdout
     assert {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")} == trained
     for n in (1, 2, 3):
         again = folder / "leaderboards" / "smoke" / f"table{n}.csv"

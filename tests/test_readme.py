@@ -80,9 +80,9 @@ def test_its_numbers_are_those_of_the_board() -> None:
     with (committed_boards() / "phantom" / "table1.csv").open(newline="", encoding="utf-8") as file:
         board = {(r["denoiser"], r["strategy"]): r for r in csv.DictReader(file)}
     name, hu, fid = r"([^|]+?)(?: \((\w+)\))?", r"([\d.]+) HU", r"([\d.]+)"
-    shown = re.findall(rf"^\| {name} \| {hu} \| {hu} \| {hu} \| {fid} → {fid} \|", TEXT, re.M)
+    shown = re.findall(rf"^\| {name} \| {hu} \| {hu} \| {hu} \| {hu} \| {fid} → {fid} \|", TEXT, re.M)
     assert len(shown) == 4
     for name, short, *numbers in shown:
-        rows = [board[short or name, strategy] for strategy in ("IPv1", "IPv2", "IPv2 [both_outside]")]
+        rows = [board[short or name, strategy] for strategy in ("IPv1", "IPv2", "IPv2 [both_outside]", "oracle")]
         expected = [float(row["rmse_hu"]) for row in rows] + [float(row["published_fid"]) for row in rows[:2]]
         assert [float(x) for x in numbers] == pytest.approx(expected, abs=0.051)
