@@ -7,7 +7,14 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from ipv2_bench.benchmark.cells.cost import Cost
 from ipv2_bench.benchmark.settings import TrainSettings
@@ -41,6 +48,12 @@ class SplitRule(Record):
     fractions: tuple[float, float, float]
     seed: int
     folds: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _one_split_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """One split is written as before there were folds, so that rows keep their names."""
+        said = handler(self)
+        return said if self.folds is not None else {k: v for k, v in said.items() if k != "folds"}
 
 
 class Provenance(Record):

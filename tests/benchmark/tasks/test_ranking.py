@@ -108,4 +108,4 @@ def test_the_rows_of_a_run_can_be_ranked(smoke: Smoke, capsys: pytest.CaptureFix
     assert main(["rank", *map(str, sorted((smoke.out / "rows").glob("*.json"))), "--by", "edge_mtf50"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("## smoke: edge_mtf50 against ") and "a trial whose numbers mean nothing" in text
-    assert len(order(text)) == 21
+    assert len(order(text)) == 32

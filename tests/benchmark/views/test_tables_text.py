@@ -14,7 +14,7 @@ from ipv2_bench.benchmark.views.html.palette import Palette
 from ipv2_bench.benchmark.views.html.sections.tables import table_section
 from ipv2_bench.benchmark.views.markdown import detail_markdown, table_markdown
 from ipv2_bench.benchmark.views.table_csv import differences_csv, table_csv
-from ipv2_bench.benchmark.views.table_view import TableView, heading_of, interval_text
+from ipv2_bench.benchmark.views.table_view import MAIN, TableView, heading_of, interval_text
 from ipv2_bench.benchmark.views.terminal import outcome_text, table_text
 from ipv2_bench.metrics.base import Scale
 from ipv2_bench.metrics.catalogue import catalogue
@@ -78,11 +78,12 @@ def test_with_one_seed_no_value_is_marked_as_best() -> None:
 
 
 def columns_of_csv() -> list[str]:
-    """As documented: names, four columns for each measure, published values."""
+    """As documented: names, four columns for each measure, three of the way to the oracle for the main ones, published values."""
     measures = catalogue()
     return [
         *("label", "denoiser", "strategy", "modules", "n_images", "n_seeds", "n_patients"),
         *(f"{name}{end}" for name in measures.columns for end in ("", "_std", "_low", "_high")),
+        *(f"way_to_oracle_{name}{end}" for name in measures.of_group(*MAIN) for end in ("", "_low", "_high")),
         *("published_fid", "published_kid_x100", "published_clip_fid_x100"),
     ]
 
