@@ -35,7 +35,7 @@ def test_simulated_dicom_is_read_again_and_holds_no_identity(ct_tree: Path, tmp_
     out = tmp_path / "out"
     words = ["simulate", str(ct_tree), str(out), "--format", "dicom", "--quiet", "data.views=48", "data.photons=12000"]
     assert main(words) == 0
-    for side, title in (("lq", "virtual scan, 12000 photons per ray"), ("gt", "NDCT"), ("truth", "aligned truth")):
+    for side, title in (("lq", "virtual scan, 12000 photons per mm of the detector"), ("gt", "NDCT"), ("truth", "aligned truth")):
         assert {dcmread(p).SeriesDescription for p in (out / side).rglob("*.dcm")} == {title}
     assert "6 slices of 2 series scanned" in capsys.readouterr().out
     assert not any(MARKER.encode() in p.read_bytes() for p in out.rglob("*") if p.is_file())
