@@ -50,7 +50,7 @@ def test_strengths_are_not_chosen_on_test_slices(tmp_path: Path, monkeypatch: py
             seen.append(int(i))
             return self.images[i] if i not in test else np.zeros_like(self.images[i])  # type: ignore[index]
 
-    blank = Slices(opened.window, opened.slices, opened.split)
+    blank = Slices(opened.window, opened.slices, opened.splits)
     for name in ("low", "truth"):
         object.__setattr__(blank.slices, name, Watched(getattr(blank.slices, name)))
     monkeypatch.setattr(bench.Slices, "open", lambda *_: blank)

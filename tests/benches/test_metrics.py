@@ -26,5 +26,5 @@ def test_both_programs_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.M
 
 def test_the_share_of_a_run_that_is_not_complete_is_refused(tmp_path: Path) -> None:
     config = load_config("smoke", [f"run.work={tmp_path}"])
-    with pytest.raises(InputError, match="and 14 more are not complete: run ipv2-bench reproduce"):
+    with pytest.raises(InputError, match="and 21 more are not complete: run ipv2-bench reproduce"):
         bench.share_of_run(config)
