@@ -194,7 +194,8 @@ def is_trained(row: str) -> bool:
 
 def is_fm(name: str) -> bool:
     """Of cells and rows: those of flow matching and its variants, and labels with module 3, whose weak denoiser it is."""
-    return re.match(r"FM( |,)", name) is not None or line_of(name).startswith(("fm ", "fm_")) or is_weak(name) or name.endswith(" to IPv2(NDCT)")
+    of_fm = re.match(r"FM( |,)", name) is not None or line_of(name).startswith(("fm ", "fm_"))
+    return of_fm or is_weak(name) or name.endswith(" to IPv2(NDCT)")
 
 
 def is_corediff(name: str) -> bool:
