@@ -15,6 +15,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -159,7 +160,8 @@ def options_in_text(package: str, name: str) -> dict[str, Any]:
         if not text.passes_on or text.base is None:
             break
         module, cls = text.base
-        path = _modules(package).get(module.rpartition(".")[2], path) if module else path
+        if module.startswith(f"{package}."):
+            path = Path(find_spec(module).origin)  # type: ignore[union-attr, arg-type]  # it is imported, so it is there
         text = next((c for c in _classes(path) if c.name == cls), None)
     return found
 

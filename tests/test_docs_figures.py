@@ -48,20 +48,6 @@ def test_times_on_a_gpu() -> None:
     assert [float(x) for x in said.groups()] == pytest.approx(times, abs=0.051)
 
 
-def test_what_simple_filters_reach() -> None:
-    untouched, *filters = measured("filters_phantom.json")["filters"]
-    said = re.search(
-        r"is (\d+) HU for a Gaussian filter \(σ ([\d.]+) pixels\), (\d+) HU for total variation \(weight ([\d.]+)\) and (\d+) HU "
-        r"for non-local means \(h ([\d.]+) times the noise\); the uLDCT itself has (\d+) HU",
-        page("results.md"),
-    )
-    assert said is not None
-    numbers = [float(x) for x in said.groups()]
-    assert numbers[1:6:2] == [x["strength"] for x in filters]
-    errors = [x["rmse_hu"] for x in (*filters, untouched)]
-    assert [*numbers[0:6:2], numbers[6]] == pytest.approx(errors, abs=0.51)
-
-
 def test_the_published_noise_is_about_twenty_times_as_fast() -> None:
     speed = {x["method"]: x["slices_per_second"] for x in measured("physics.json")["speed"] if x["size"] == 512}
     if "ours, dose_model=published" not in speed:

@@ -37,6 +37,12 @@ class DataSettings(Settings):
     test_slices: Positive | None = None
     options: dict[str, Any] = {}
 
+    @model_validator(mode="after")
+    def _folds_of_patients(self) -> Self:
+        if self.folds is not None and self.split != "patient":
+            raise ValueError(f"data.folds deals out patients, and data.split is {self.split}: set data.split=patient")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _gather_options(cls, values: Any) -> Any:

@@ -92,8 +92,10 @@ def deal_out(slices: SliceSet, folds: int, val: float, seed: int) -> tuple[Split
     Raises
     ------
     InputError
-        When patients are not known, or there are fewer than ``folds``, or none would be left to train on.
+        When patients are not known, or there are fewer than ``folds``, or none would be left to train on, or ``val`` is no share.
     """
+    if not 0 <= val < 1:
+        raise InputError(f"the share to validate is {val}: expected at least 0 and less than 1 (data.fractions)")
     if not all(slices.patient):
         raise InputError("the data do not tell patients apart, so they cannot be dealt out: leave out data.folds")
     patients = sorted(set(slices.patient))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
 
-from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.shared.strength import best_strength, filtered
+from ipv2_bench.denoisers.shared.strength import Filter
 
 
-class GaussianFilter(Denoiser):
-    """A Gaussian filter whose width is chosen on training pairs; nothing else is learned.
+class GaussianFilter(Filter):
+    """A Gaussian filter; nothing but its width is learned.
 
     Parameters
     ----------
@@ -26,28 +21,11 @@ class GaussianFilter(Denoiser):
 
     version = 1
     title = "Gaussian"
-    network_calls = 0
-    fitted = True
-    strength: Tensor
+    weakest, strongest = 0.2, 8.0
 
     def __init__(self, strength: float = 1.5, **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
-        if not strength > 0:
-            raise ValueError(f"strength {strength}: expected a positive number")
-        self.register_buffer("strength", torch.tensor(float(strength), dtype=torch.float64))
+        super().__init__(strength, **options)
 
-    def fit(self, pair: TrainingPair) -> None:
-        """Choose the strength with the least error on pairs [B, 1, N, N]."""
-        self.strength.fill_(best_strength(_filter, pair, 0.2, 8.0))
-
-    def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
-        """Mean squared error of the result; there is no gradient to train with."""
-        return F.mse_loss(self.denoise(pair.input), pair.target)
-
-    def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Filtered slices, [B, 1, H, W]; one by one on the CPU."""
-        return filtered(_filter, low, float(self.strength))
-
-
-def _filter(image: np.ndarray, strength: float) -> np.ndarray:
-    return gaussian_filter(image, strength)
+    def filtered(self, image: np.ndarray, strength: float) -> np.ndarray:
+        """See :class:`~ipv2_bench.denoisers.shared.strength.Filter`."""
+        return gaussian_filter(image, strength)

@@ -37,7 +37,7 @@ def flops(name: str, size: int) -> tuple[float, float]:
         side = Side(build(name, 2), literal)
         low = torch.rand(1, 1, small, small)
         t = torch.zeros(1, dtype=torch.int64 if side.core else None)
-        with FlopCounterMode(display=False) as counter:  # with gradients on, so without Winograd's form
+        with FlopCounterMode(display=False) as counter:
             side.call(low, t, low, low) if side.core else side.call(low, t)
         counts.append(counter.get_total_flops() * (size / small) ** 2 / 1e9)
     return counts[0], counts[1]
@@ -108,7 +108,7 @@ def agreement(name: str, size: int = 64) -> dict[str, float]:
     outs = [s.call(low, t, low, low) if s.core else s.call(low, t) for s in (ours, literal)]
     gradients = [torch.autograd.grad(o.square().mean(), s.weights) for o, s in zip(outs, (ours, literal), strict=True)]
     largest = max(float(g.abs().max()) for g in gradients[1])
-    with torch.no_grad():  # sampling uses Winograd's form
+    with torch.no_grad():
         sampled = ours.call(low, t, low, low) if ours.core else ours.call(low, t)
     return {
         "output": float((outs[0] - outs[1]).detach().abs().max() / outs[1].detach().abs().max()),

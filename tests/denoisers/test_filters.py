@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.checkpoint import load_denoiser, save_denoiser
 from ipv2_bench.denoisers.gaussian import GaussianFilter
-from ipv2_bench.denoisers.shared.strength import best_strength
+from ipv2_bench.denoisers.nl_means import NonLocalMeans
 from ipv2_bench.denoisers.total_variation import TotalVariation
 from ipv2_bench.errors import InputError
 
@@ -30,7 +30,7 @@ def rmse(images: torch.Tensor, pair: TrainingPair) -> float:
     return float((images.clamp(0, 1) - pair.target).square().mean().sqrt())
 
 
-@pytest.mark.parametrize("filter_class", [GaussianFilter, TotalVariation])
+@pytest.mark.parametrize("filter_class", [GaussianFilter, TotalVariation, NonLocalMeans])
 def test_the_best_strength_is_found_and_kept(filter_class: type, tmp_path: Path) -> None:
     pair = noisy()
     chosen = filter_class()
@@ -47,13 +47,16 @@ def test_the_best_strength_is_found_and_kept(filter_class: type, tmp_path: Path)
 
 
 def test_more_noise_takes_more_smoothing() -> None:
-    weak, strong = (best_strength(lambda x, s: gaussian_filter(x, s), noisy(n), 0.2, 8.0) for n in (0.05, 0.3))
-    assert weak < strong
+    weak, strong = GaussianFilter(), GaussianFilter()
+    weak.fit(noisy(0.05))
+    strong.fit(noisy(0.3))
+    assert float(weak.strength) < float(strong.strength)
 
 
-def test_a_best_strength_at_an_end_is_refused() -> None:
-    with pytest.raises(InputError, match="at an end of 3 to 8"):
-        best_strength(lambda x, s: gaussian_filter(x, s), noisy(), 3.0, 8.0)
+def test_a_best_strength_at_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GaussianFilter, "weakest", 3.0)
+    with pytest.raises(InputError, match=r"the best strength of Gaussian is 3.*, at an end of 3 to 8"):
+        GaussianFilter().fit(noisy())
 
 
 def test_a_strength_that_is_none_is_refused() -> None:

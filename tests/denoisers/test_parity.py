@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
-from ipv2_bench.denoisers.networks.fused import fast_order, upsample_conv
+from ipv2_bench.denoisers.networks.fused import fast_order, norm_act_stored_once, upsample_conv
 from ipv2_bench.denoisers.networks.spectrum import amplitude_and_phase, from_amplitude_and_phase, make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
 from ipv2_bench.physics.intensity import from_network, to_network
@@ -156,6 +156,34 @@ def test_upsample_conv_is_nearest_and_convolution(shape: tuple[int, ...], bias: 
     conv = nn.Conv2d(shape[1], 5, 3, padding=1, bias=bias, dtype=torch.float64)
     expected = conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
     torch.testing.assert_close(upsample_conv(x, conv.weight, conv.bias), expected, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_norm_act_and_its_gradient(activation: str) -> None:
+    norm = nn.GroupNorm(2, 6, eps=1e-6).double()
+    random_weights(norm)
+    x = torch.randn(2, 6, 3, 5, dtype=torch.float64, generator=torch_generator(0), requires_grad=True)
+    torch.testing.assert_close(norm_act_stored_once(x, norm, activation), getattr(F, activation)(norm(x)), rtol=0, atol=1e-14)
+
+    def function(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        own = nn.GroupNorm(2, 6, eps=1e-6)
+        own.weight, own.bias = None, None  # plain tensors in their place
+        del own.weight, own.bias
+        own.weight, own.bias = weight, bias
+        return norm_act_stored_once(x, own, activation)
+
+    assert torch.autograd.gradcheck(function, (x, norm.weight, norm.bias))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_norm_act_in_half_precision(dtype: torch.dtype) -> None:
+    norm = nn.GroupNorm(2, 6)
+    x = torch.randn(2, 6, 8, 8, generator=torch_generator(0)).to(dtype).requires_grad_(True)
+    ours = norm_act_stored_once(x, norm, "silu")
+    assert ours.dtype == dtype
+    torch.testing.assert_close(ours.float(), F.silu(norm(x.float())), rtol=2e-2, atol=2e-2)
+    ours.float().square().sum().backward()
+    assert x.grad is not None and x.grad.dtype == dtype and norm.weight.grad is not None
 
 
 def edges(width: int) -> list[int]:

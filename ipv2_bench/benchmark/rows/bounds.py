@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ipv2_bench.benchmark.rows.lines import Line
+from ipv2_bench.benchmark.rows.lines import ORACLE, Line
 from ipv2_bench.metrics.base import Column
 from ipv2_bench.metrics.uncertainty import Interval, interval
 
-UNTOUCHED, ORACLE = "identity", "oracle"
-"""Key of the denoiser that changes nothing, and name of the strategy that trains on the aligned truth."""
+UNTOUCHED = "identity"
+"""Key of the denoiser that changes nothing."""
 
 FILTERS = ("gaussian", "total_variation", "nl_means")
 """Keys of the classical filters."""

@@ -14,6 +14,9 @@ from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.metrics.base import Column
 from ipv2_bench.metrics.uncertainty import Interval, Sample, interval
 
+ORACLE = "oracle"
+"""Name of the strategy that trains on the aligned truth."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -148,7 +151,7 @@ def _line(table: Table, index: int, rows: Sequence[Row]) -> Line:
 
 def baseline(lines: Sequence[Line], line: Line) -> Line | None:
     """The line to compare with: IPv1 with the same label and denoiser, or for a variant the denoiser that it varies."""
-    if line.strategy == "oracle":  # a ceiling is no improvement over anything
+    if line.strategy == ORACLE:  # a ceiling is no improvement over anything
         return None
     own = (line.label, line.key, "IPv1")
     candidates = [x for x in lines if (x.label, x.key, x.strategy) == own]

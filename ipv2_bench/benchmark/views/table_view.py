@@ -164,14 +164,14 @@ class TableView:
         return any(self._is_beaten(line, column) for line in self.lines)
 
     @cached_property
-    def ways(self) -> dict[int, str]:
-        """Place of a line → its share of the way to the oracle with its interval; lines without one are left out."""
-        shares = {i: way_to_oracle(self.lines, line, FLOOR) for i, line in enumerate(self.lines)}
-        return {i: way_text(share) for i, share in shares.items() if share is not None}
+    def ways(self) -> dict[tuple[str, str], str]:
+        """Label and name of a line → its share of the way to the oracle with its interval; lines without one are left out."""
+        shares = {(line.label, line.name): way_to_oracle(self.lines, line, FLOOR) for line in self.lines}
+        return {name: way_text(share) for name, share in shares.items() if share is not None}
 
     def way(self, line: Line) -> str:
         """The share of the way from the uLDCT to the oracle, in RMSE, with its interval; ``–`` where there is none."""
-        return self.ways.get(next(i for i, x in enumerate(self.lines) if x is line), "–")
+        return self.ways.get((line.label, line.name), "–")
 
     def published_text(self, line: Line, column: Column) -> str:
         """The published value of a line; ``ours`` for a strategy of ours, ``–`` where none is published."""

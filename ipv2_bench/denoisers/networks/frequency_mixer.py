@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ipv2_bench.denoisers.networks.fused import norm_act
 from ipv2_bench.denoisers.networks.spectrum import amplitude_and_phase, from_amplitude_and_phase
 
 
@@ -37,7 +38,9 @@ class FrequencyMixer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``h = [local(a), up(pooled(b))]``, ``h += depthwise(h)``, ``h + fuse([spatial(h), spectral(h)])``."""
         a, b = x.chunk(2, dim=1)
-        h = torch.cat([self.local(a), F.interpolate(self.pooled(b), scale_factor=2.0, mode="nearest")], dim=1)
+        pool, conv, norm, _ = self.pooled
+        coarse = norm_act(conv(pool(b)), norm, "gelu")
+        h = torch.cat([self.local(a), F.interpolate(coarse, scale_factor=2.0, mode="nearest")], dim=1)
         # Depthwise plus residual: the middle of each kernel is increased by one.
         middle = F.pad(self.depthwise.weight.new_ones(1, 1, 1, 1), (1, 1, 1, 1))
         h = F.conv2d(h, self.depthwise.weight + middle, padding=1, groups=h.shape[1])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding, TimeEmbedding
 from ipv2_bench.denoisers.networks.frequency_mixer import FrequencyMixer
-from ipv2_bench.denoisers.networks.fused import fast_order, upsample_conv
+from ipv2_bench.denoisers.networks.fused import fast_order, norm_act, upsample_conv
 
 
 class UNet(nn.Module):
@@ -107,7 +107,7 @@ class UNet(nn.Module):
             h = layer(h, t)
         for layer in self.up:
             h = layer(torch.cat([h, skips.pop()], 1), t) if isinstance(layer, ResidualBlock) else layer(h)
-        h = self.leave(h)
+        h = self.leave[2](norm_act(h, self.leave[0]))
         return h if self.refine is None else self.refine(h, x)
 
 
@@ -148,7 +148,9 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else nn.Identity()
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.second(self.first(x) + self.time(t)[:, :, None, None]) + self.skip(x)
+        h = self.first[2](norm_act(x, self.first[0])) + self.time(t)[:, :, None, None]
+        _, _, dropout, mix = self.second
+        return mix(dropout(norm_act(h, self.second[0]))) + self.skip(x)
 
 
 PADDINGS = {"right_below": (0, 1, 0, 1), "symmetric": (1, 1, 1, 1)}

@@ -1,64 +1,93 @@
-"""The strength of a filter, chosen on training pairs."""
+"""Filters whose strength is chosen on training pairs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
+from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.errors import InputError
 
-SIGNIFICANT = 1.05
+NEAR_ENOUGH = 1.05
 """Ratio of two strengths between which the search ends."""
 
-Filter = Callable[[np.ndarray, float], np.ndarray]
-"""Slice [N, N] in [0, 1] and a strength → the slice filtered."""
 
-
-def filtered(apply: Filter, low: Tensor, strength: float) -> Tensor:
-    """Slices [B, 1, N, N], each filtered on the CPU."""
-    import torch
-
-    images = [apply(image, strength) for image in low[:, 0].detach().cpu().double().numpy()]
-    return torch.from_numpy(np.stack(images))[:, None].to(low)
-
-
-def best_strength(apply: Filter, pair: TrainingPair, weakest: float, strongest: float) -> float:
-    """The strength with the least mean of the slices' root mean square errors, by golden section over its logarithm.
+class Filter(Denoiser):
+    """Base class of a filter. A subclass writes :meth:`filtered` and states the range of strengths that is searched.
 
     Parameters
     ----------
-    apply
-        The filter.
-    pair
-        Training pairs, [B, 1, N, N] in [0, 1].
-    weakest, strongest
-        The range that is searched.
-
-    Raises
-    ------
-    InputError
-        When the best is at an end of the range.
+    strength
+        Its strength, until one is chosen on training pairs.
+    options
+        See :class:`~ipv2_bench.denoisers.base.Denoiser`.
     """
-    low, target = (x[:, 0].detach().cpu().double().numpy() for x in pair)
-    known: dict[float, float] = {}
 
-    def error(position: float) -> float:
-        strength = float(f"{math.exp(position):.3g}")
-        if strength not in known:
-            each = [apply(x, strength).clip(0.0, 1.0) - y for x, y in zip(low, target, strict=True)]
-            known[strength] = float(np.mean([np.sqrt((e**2).mean()) for e in each]))
-        return known[strength]
+    network_calls = 0
+    fitted = True
+    weakest: ClassVar[float]
+    strongest: ClassVar[float]
+    strength: Tensor
 
-    golden = (math.sqrt(5.0) - 1.0) / 2.0
-    left, right = math.log(weakest), math.log(strongest)
-    while right - left > math.log(SIGNIFICANT):
-        near, far = right - golden * (right - left), left + golden * (right - left)
-        left, right = (left, far) if error(near) <= error(far) else (near, right)
-    best = min(known, key=known.__getitem__)
-    if not weakest * SIGNIFICANT < best < strongest / SIGNIFICANT:
-        raise InputError(f"the best strength is {best:g}, at an end of {weakest:g} to {strongest:g}: are the pairs in order?")
-    return best
+    def __init__(self, strength: float, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]
+        if not strength > 0:
+            raise ValueError(f"strength {strength}: expected a positive number")
+        self.register_buffer("strength", torch.tensor(float(strength), dtype=torch.float64))
+
+    @abstractmethod
+    def filtered(self, image: np.ndarray, strength: float) -> np.ndarray:
+        """A slice [N, N] in about [0, 1], float64, filtered."""
+
+    def fit(self, pair: TrainingPair) -> None:
+        """Choose the strength with the least mean of the slices' root mean square errors, by golden section over its logarithm.
+
+        Parameters
+        ----------
+        pair
+            Training pairs, [B, 1, N, N] in [0, 1].
+
+        Raises
+        ------
+        InputError
+            When the best is at an end of the range.
+        """
+        low, target = (x[:, 0].detach().cpu().double().numpy() for x in pair)
+        known: dict[float, float] = {}
+
+        def error(position: float) -> float:
+            strength = float(f"{math.exp(position):.3g}")
+            if strength not in known:
+                each = [self.filtered(x, strength).clip(0.0, 1.0) - y for x, y in zip(low, target, strict=True)]
+                known[strength] = float(np.mean([np.sqrt((e**2).mean()) for e in each]))
+            return known[strength]
+
+        golden = (math.sqrt(5.0) - 1.0) / 2.0
+        left, right = math.log(self.weakest), math.log(self.strongest)
+        while right - left > math.log(NEAR_ENOUGH):
+            near, far = right - golden * (right - left), left + golden * (right - left)
+            left, right = (left, far) if error(near) <= error(far) else (near, right)
+        best = min(known, key=known.__getitem__)
+        if not self.weakest * NEAR_ENOUGH < best < self.strongest / NEAR_ENOUGH:
+            raise InputError(
+                f"the best strength of {self.title} is {best:g}, at an end of {self.weakest:g} to {self.strongest:g}: are the "
+                "pairs in order?"
+            )
+        self.strength.fill_(best)
+
+    def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """Mean squared error of the result; there is no gradient to train with."""
+        return F.mse_loss(self.denoise(pair.input), pair.target)
+
+    def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Filtered slices, [B, 1, H, W]; one by one on the CPU."""
+        strength = float(self.strength)
+        images = [self.filtered(image, strength) for image in low[:, 0].detach().cpu().double().numpy()]
+        return torch.from_numpy(np.stack(images))[:, None].to(low)

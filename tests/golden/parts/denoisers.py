@@ -152,10 +152,10 @@ def _output_of_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Identity, "denoise", darker)
 
 
-def _output_of_filter(module: Any) -> Patch:
+def _output_of_filter(cls: Any) -> Patch:
     def perturb(monkeypatch: pytest.MonkeyPatch) -> None:
-        original = module._filter
-        monkeypatch.setattr(module, "_filter", lambda image, strength: 0.999 * original(image, strength))
+        original = cls.filtered
+        monkeypatch.setattr(cls, "filtered", lambda self, image, strength: 0.999 * original(self, image, strength))
 
     return perturb
 
@@ -169,8 +169,8 @@ PERTURBATIONS: dict[str, dict[str, Patch]] = {
     "red_cnn": {"target": _target("l2"), "output": _output_of_red_cnn},
     "nl_means": {"noise level": _noise_level_of_nl_means},
     "identity": {"output": _output_of_identity},
-    "gaussian": {"filter": _output_of_filter(gaussian)},
-    "total_variation": {"filter": _output_of_filter(total_variation)},
+    "gaussian": {"filter": _output_of_filter(gaussian.GaussianFilter)},
+    "total_variation": {"filter": _output_of_filter(total_variation.TotalVariation)},
 }
 
 

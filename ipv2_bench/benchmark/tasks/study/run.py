@@ -96,7 +96,7 @@ def _has_weak_denoiser(benchmark: Benchmark) -> bool:
 
 
 def _points(rows: Rows, labels: Sequence[str], progress: bool) -> list[Point]:
-    """Every cell of the tables (one point for all of its seeds), then image sets that nobody trained."""
+    """Every cell of the tables (one point for all of its seeds), then image sets that nobody trained; nor are filters."""
     benchmark = rows.benchmark
     prepared, seeds = benchmark.prepared, benchmark.config.seeds
     references = {
@@ -109,9 +109,9 @@ def _points(rows: Rows, labels: Sequence[str], progress: bool) -> list[Point]:
         by_training.setdefault((key.denoiser, key.training), []).append(spec)
     points = []
     for specs in track(list(by_training.values()), "cells", unit="cell", enabled=progress):
-        title = specs[0].denoiser.title
+        title = specs[0].denoiser.title if specs[0].cost.parameters else None
         by_seed = {spec.seed: benchmark.denoised(spec).measurements for spec in specs}
-        points.append(_point(rows, f"{title} + {specs[0].training_name}", title, by_seed, references))
+        points.append(_point(rows, f"{specs[0].denoiser.title} + {specs[0].training_name}", title, by_seed, references))
     slices, test = prepared.slices, prepared.split.test
     assert slices.truth is not None
     untrained = {"uLDCT": slices.low[test], "NDCT": slices.normal[test], "aligned truth": slices.truth[test]}
