@@ -66,15 +66,15 @@ def key_of(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def refuse_unknown(package: str, name: str, kind: str) -> None:
-    """Refuse a key that no module of the package has; keys with a colon name classes from outside and pass.
+def refuse_unknown(package: str, name: str, kind: str, others: Sequence[str] = ()) -> None:
+    """Refuse a key that no module of the package has; keys with a colon name classes from outside and pass, as do ``others``.
 
     Raises
     ------
     InputError
         The valid keys are listed, and a similar one is suggested.
     """
-    known = names(package)
+    known = [*others, *names(package)]
     if ":" not in name and name not in known:
         raise InputError(
             f"{kind} '{name}' is unknown: {suggestion(name, known)}use one of {', '.join(known)}, or package.module:Class"
@@ -230,10 +230,8 @@ def _defined(module: ModuleType, base: type[T]) -> list[type[T]]:
     return [
         c
         for c in vars(module).values()
-        if inspect.isclass(c)
-        and issubclass(c, base)
+        if inspect.isclass(c) and issubclass(c, base) and not inspect.isabstract(c)
         and c.__module__ == module.__name__
-        and not inspect.isabstract(c)
         and c is not base
         and not c.__name__.startswith("_")
     ]

@@ -25,6 +25,7 @@ GROUND: dict[str, set[str]] = {
     "files": {"errors", "fingerprint"},
     "installed": {"errors"},
     "registry": {"errors", "fingerprint"},
+    "weights": {"errors", "files"},
 }
 """Modules that every other may import, and what of each other they may."""
 
@@ -80,6 +81,8 @@ def imported(path: Path) -> set[str]:
 
 def allowed(folder: str) -> set[str]:
     """Folders that a folder may import."""
+    if not folder:  # the package itself, the door for programs: nothing imports from it but its version
+        return {name for names in ORDER for name in names}
     if folder in GROUND:
         return GROUND[folder]
     level = next((i for i, names in enumerate(ORDER) if folder in names), 0)

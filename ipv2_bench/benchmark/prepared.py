@@ -18,9 +18,9 @@ from ipv2_bench.data.source import Source
 from ipv2_bench.data.split import Split, check_rule, deal_out, evenly_spaced, split_slices
 from ipv2_bench.errors import InputError
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
-from ipv2_bench.metrics.weights import weights_folder
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.purification.add_noise import AddNoise
+from ipv2_bench.weights import weights_folder
 
 if TYPE_CHECKING:
     from ipv2_bench.metrics.image_set import Measuring

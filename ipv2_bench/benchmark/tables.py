@@ -16,6 +16,10 @@ from ipv2_bench.registry import suggestion
 
 LABELS = ("NDCT", "IPv2(NDCT)")
 NDCT = LABELS[0]
+
+UNTOUCHED, FILTERS = "identity", ("gaussian", "total_variation", "nl_means")
+"""Keys of the denoiser that changes nothing, and of the classical filters: the floor of the tables."""
+
 KEYS = ("title", "images", "published", "rows")
 
 PublishedKey = tuple[str, str | None, str]
@@ -44,6 +48,11 @@ class TableLine:
     def needs_weak_denoiser(self) -> bool:
         """Whether module 3 takes part in what is measured."""
         return self.label != NDCT or (self.denoiser is None and self.strategy.remove_noise)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it is part of floor or ceiling: the untouched uLDCT, a filter, or an oracle."""
+        return self.denoiser in (UNTOUCHED, *FILTERS) or self.strategy.needs_truth
 
     @property
     def name(self) -> str:

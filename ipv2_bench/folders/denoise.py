@@ -17,13 +17,14 @@ from ipv2_bench.data.dicom.ct_slice import CTSlice, read_bytes, read_slice
 from ipv2_bench.data.dicom.output import derive, write_dicom
 from ipv2_bench.data.dicom.pixels import decode_stored, padding
 from ipv2_bench.data.dicom.series import positions
-from ipv2_bench.data.dicom.tags import quiet_pydicom, rescale, rescale_findings
+from ipv2_bench.data.dicom.tags import numbers, quiet_pydicom, rescale, rescale_findings
 from ipv2_bench.data.dicom.tree import count, dicom_files
 from ipv2_bench.data.findings import Finding, Findings, Unusable
 from ipv2_bench.data.png import png_files, read_png, write_png
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output, sha256_of
 from ipv2_bench.folders.model import Model
+from ipv2_bench.folders.training_range import Seen
 from ipv2_bench.physics.intensity import AIR_HU, Window
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.progress import Counted
@@ -114,6 +115,7 @@ def denoise_tree(source: Path, out: Path, model: Model, batch: int = 2, progress
             f"trained at {model.size}×{model.size}, used at {', '.join(f'{s}×{s}' for s in sorted(work.sizes))}: grain and "
             "sharpness may not be those of its table"
         )
+    summary.notes += work.seen.notes(model)
     summary.seconds, summary.findings = time.perf_counter() - begin, findings.list()
     return summary
 
@@ -126,6 +128,7 @@ class _Loaded:
     bits: int
     data: Any
     stored: np.ndarray | None
+    pixel_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ def _batches(stack: list[_File], out: Path, batch: int, counted: Counted, summar
 
 @dataclass
 class _Work:
-    """Input and output folder, the model and its device, the result so far, and the sizes of slices in pixels."""
+    """Input and output folder, the model and its device, the result so far, the sizes of slices in pixels, and their noise."""
 
     source: Path
     out: Path
@@ -198,6 +201,7 @@ class _Work:
     findings: Findings
     summary: Summary
     sizes: set[int] = field(default_factory=set)
+    seen: Seen = field(default_factory=Seen)
 
     def __post_init__(self) -> None:
         self.model.denoiser.to(self.device)
@@ -226,6 +230,8 @@ class _Work:
             low = np.stack([[near(p, d) for d in range(-reach, reach + 1)] for p in same])
             generator = torch_generator(0, "denoise", same[0], device=self.device)
             restored = self.model.denoiser.restore(torch.from_numpy(low).to(self.device), generator)
+            for p in same:
+                self.seen.look(loaded[p].unit, self.model.window, loaded[p].pixel_mm)
             for p, image in zip(same, restored[:, 0].float().cpu().numpy(), strict=True):
                 self._write(self.out / stack[p].name, loaded[p], image)
 
@@ -257,4 +263,5 @@ def _load(path: Path, dicom: bool, window: Window) -> _Loaded:
     if not np.isfinite(hu).all() or slope == 0:
         raise Unusable("NaN", "NaN or infinite HU after rescale; expected finite HU; check the rescale tags")
     hu[padding(data, stored)] = AIR_HU
-    return _Loaded(window.unit(hu), 16, data, stored)
+    spacing = numbers(data, "PixelSpacing", 2)
+    return _Loaded(window.unit(hu), 16, data, stored, None if spacing is None else float(spacing[0]))

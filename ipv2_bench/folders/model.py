@@ -1,4 +1,4 @@
-"""A trained denoiser from a file, or one by name that needs no training."""
+"""A trained denoiser from a file or by its name, or one that needs no training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ipv2_bench import registry
+from ipv2_bench.denoisers.pretrained.named import entries, weights_file
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import sha256_of
 from ipv2_bench.physics.intensity import Window
@@ -36,6 +39,8 @@ class Model:
         Pixels along a side of its training slices; ``None`` where that is unknown.
     sha256
         Hash of its file, or of its name.
+    noise_hu, pixel_mm
+        Noise in soft tissue and side of a pixel of its training uLDCT, smallest and largest; ``None`` where that is unknown.
     """
 
     denoiser: Denoiser
@@ -43,6 +48,30 @@ class Model:
     title: str
     size: int | None
     sha256: str
+    noise_hu: tuple[float, float] | None = None
+    pixel_mm: tuple[float, float] | None = None
+
+    def denoise_hu(self, hu: np.ndarray, seed: int = 0) -> np.ndarray:
+        """Slices in HU, [H, W] or [n, H, W], denoised one after the other; what lies outside of the window is kept.
+
+        Raises
+        ------
+        ValueError
+            For another shape, or a denoiser that sees neighbouring slices.
+        """
+        import torch
+
+        from ipv2_bench.physics.seeding import torch_generator
+
+        if hu.ndim not in (2, 3) or self.denoiser.context > 1:
+            raise ValueError(f"got shape {hu.shape} and a context of {self.denoiser.context}: expected [n, H, W] and 1")
+        device = next((p.device for p in self.denoiser.parameters()), torch.device("cpu"))
+        done = []
+        for i, image in enumerate(np.asarray(hu, np.float32).reshape(-1, *hu.shape[-2:])):
+            unit = torch.from_numpy(self.window.unit(image))[None, None].to(device)
+            restored = self.denoiser.restore(unit, torch_generator(seed, "denoise", i, device=device))
+            done.append(image + (restored - unit)[0, 0].float().cpu().numpy() * self.window.width)
+        return np.stack(done).reshape(hu.shape)
 
 
 def check_checkpoint(checkpoint: str) -> None:
@@ -54,9 +83,14 @@ def check_checkpoint(checkpoint: str) -> None:
         A similar name is suggested.
     """
     if _is_name(checkpoint):
-        registry.refuse_unknown(PACKAGE, checkpoint, "denoiser")
+        trained = list(entries())
+        if checkpoint not in trained:
+            registry.refuse_unknown(PACKAGE, checkpoint, "denoiser", trained)
     elif not Path(checkpoint).is_file():
-        raise InputError(f"the checkpoint {Path(checkpoint).name} does not exist: name a file of ipv2-bench train")
+        raise InputError(
+            f"the checkpoint {Path(checkpoint).name} does not exist: name a file of ipv2-bench train, or one of "
+            f"{', '.join(entries())}"
+        )
 
 
 def _is_name(checkpoint: str) -> bool:
@@ -65,7 +99,7 @@ def _is_name(checkpoint: str) -> bool:
 
 
 def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
-    """The denoiser of a file of ``ipv2-bench train``, or by name one that needs no training, such as ``nl_means``.
+    """The denoiser of a file of ``ipv2-bench train``, or one by name: trained, as ``fm-native``, or not, as ``nl_means``.
 
     A file may ask for a class of another package only where ``outside`` names it.
 
@@ -79,11 +113,13 @@ def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
     from ipv2_bench.denoisers.checkpoint import load_denoiser
 
     path = Path(checkpoint)
-    if _is_name(checkpoint):
+    if _is_name(checkpoint) and checkpoint in entries():
+        path = weights_file(checkpoint)
+    elif _is_name(checkpoint):
         cls = registry.find(PACKAGE, checkpoint, Denoiser)  # type: ignore[type-abstract]
         untrained = cls()
         if any(True for _ in untrained.parameters()):
-            raise InputError(f"denoiser {checkpoint} has to be trained: give --checkpoint a file of ipv2-bench train")
+            raise InputError(f"denoiser {checkpoint} has to be trained: name a file of ipv2-bench train, or fm-native")
         name_hash = hashlib.sha256(checkpoint.encode()).hexdigest()
         return Model(untrained.eval(), Window(), cls.title or cls.__name__, None, name_hash)
     denoiser, notes = load_denoiser(path, outside)
@@ -95,4 +131,15 @@ def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
             f"the checkpoint {path.name} does not state its HU window: use one of ipv2-bench train"
         ) from None
     title = " + ".join(x for x in (notes.get("title", type(denoiser).__name__), notes.get("strategy")) if x)
-    return Model(denoiser, window, title, size, sha256_of(path))
+    if _is_name(checkpoint):
+        title = checkpoint
+    return Model(denoiser, window, title, size, sha256_of(path), _range(notes, "noise_hu"), _range(notes, "pixel_mm"))
+
+
+def _range(notes: dict[str, str], name: str) -> tuple[float, float] | None:
+    """Smallest and largest value that a file notes; ``None`` where it does not."""
+    try:
+        low, high = map(float, notes[name].split())
+    except (KeyError, ValueError):
+        return None
+    return low, high

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ipv2_bench.metrics.offline_features import check_images
-from ipv2_bench.metrics.weights import Weights
 from ipv2_bench.physics.intensity import to_8bit
+from ipv2_bench.weights import Weights
 
 
 class _Pretrained(ABC):

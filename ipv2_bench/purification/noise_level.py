@@ -37,6 +37,25 @@ def noise_level(image: np.ndarray, region: np.ndarray) -> float:
     return float(np.sqrt(len(deviation) * numerator) / abs(denominator))
 
 
+TISSUE = (0.57, 0.93)
+"""Range of the local mean of soft tissue in the benchmark's HU window, −200 to 300 HU."""
+
+
+def tissue_noise(unit: np.ndarray) -> float | None:
+    """Noise of one slice in what its local mean says is soft tissue; ``None`` where there is too little of it.
+
+    It needs no second slice and no truth, so that a scan can be compared with those that a denoiser was trained on.
+
+    Parameters
+    ----------
+    unit
+        [N, N] in [0, 1] of the HU window, as the result.
+    """
+    mean = ndimage.gaussian_filter(unit, 4.0)
+    region = ndimage.binary_erosion((mean > TISSUE[0]) & (mean < TISSUE[1]), iterations=2)
+    return noise_level(unit, region) if region.sum() >= LEAST_PIXELS else None
+
+
 def lung_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """Pixels that are lung in both slices for certain, boolean [N, N]: CM₁ without a rim of three pixels."""
     return ndimage.binary_erosion(common_mask(low, normal, remove_background=True) > 0, iterations=3)

@@ -36,6 +36,9 @@ STRATEGIES: dict[str, tuple[bool, bool, bool] | None] = {
 }
 """Which of modules 1, 2 and 3 are on, by the paper's names of the lattice's eight points; ``None`` for those without masks."""
 
+ORACLE = "oracle"
+"""Name of the strategy that trains on the aligned truth."""
+
 PLAIN = tuple(name for name, modules in STRATEGIES.items() if modules is None)
 """Names of the strategies without masks."""
 
@@ -147,7 +150,7 @@ class Strategy:
     @property
     def needs_truth(self) -> bool:
         """Whether the target is the aligned truth, and ``pair.normal`` has to hold it."""
-        return self.kind == "oracle"
+        return self.kind == ORACLE
 
     def training_identity(self) -> dict:
         """Settings that determine the training input, as plain JSON values.
@@ -170,7 +173,7 @@ class Strategy:
         from ipv2_bench.data.pair import TrainingPair
 
         u, n = pair.low, pair.normal
-        if self.kind in ("raw", "oracle"):
+        if self.kind in ("raw", ORACLE):
             return TrainingPair(u, n)
         if self.needs_noise and add_noise is None:
             raise ValueError(f"strategy {self.name} adds noise: give add_noise")

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 from ipv2_bench.benchmark.cells.denoisers import check_names, choose
 from ipv2_bench.benchmark.cells.plan import check_denoisers
 from ipv2_bench.benchmark.config import Config, default_config, load_config
-from ipv2_bench.benchmark.rows.bounds import FILTERS
-from ipv2_bench.benchmark.tables import load_tables
+from ipv2_bench.benchmark.tables import FILTERS, load_tables
 from ipv2_bench.errors import InputError
 from ipv2_bench.installed import configurations
 from tests.program import EXPERIMENTS, ROOT

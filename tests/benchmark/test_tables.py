@@ -8,8 +8,7 @@ import pytest
 
 from ipv2_bench.benchmark.cells.denoisers import choose
 from ipv2_bench.benchmark.config import Config, default_config, load_config
-from ipv2_bench.benchmark.rows.bounds import FILTERS
-from ipv2_bench.benchmark.tables import Table, load_table, load_tables
+from ipv2_bench.benchmark.tables import FILTERS, Table, load_table, load_tables
 from ipv2_bench.errors import InputError
 from tests.program import EXPERIMENTS, ROOT
 from tests.program import table as csv_rows

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ipv2_bench.metrics.weights import CLIP, INCEPTION, Weights
+from ipv2_bench.metrics.weights import CLIP, INCEPTION
+from ipv2_bench.weights import Weights
 from tests.golden.inputs import fill
 
 CLIP_SIDE = 32

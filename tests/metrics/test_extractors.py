@@ -17,8 +17,9 @@ from ipv2_bench.metrics.distances import frechet_distance, kernel_replicates
 from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distances
 from ipv2_bench.metrics.measures import clip, inception
-from ipv2_bench.metrics.weights import CLIP, INCEPTION, Weights
+from ipv2_bench.metrics.weights import CLIP, INCEPTION
 from ipv2_bench.physics.intensity import to_8bit
+from ipv2_bench.weights import Weights
 from tests.metrics.small_extractors import CLIP_SIDE, write_small_clip, write_small_inception
 
 

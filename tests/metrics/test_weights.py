@@ -11,7 +11,8 @@ import pytest
 
 from ipv2_bench.cli import main
 from ipv2_bench.errors import InputError
-from ipv2_bench.metrics.weights import CLIP, INCEPTION, VARIABLE, Weights, weights_folder
+from ipv2_bench.metrics.weights import CLIP, INCEPTION
+from ipv2_bench.weights import VARIABLE, Weights, weights_folder
 
 CONTENT = bytes(range(256)) * 5000
 TINY = Weights("tiny", "tiny.pt", hashlib.sha256(CONTENT).hexdigest(), "https://example.org/tiny.pt")

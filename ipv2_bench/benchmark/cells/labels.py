@@ -15,8 +15,8 @@ from ipv2_bench.files import write_whole
 from ipv2_bench.fingerprint import digest, settings_of
 from ipv2_bench.metrics.catalogue import Catalogue
 from ipv2_bench.metrics.image_set import Measurements
-from ipv2_bench.metrics.weights import weights_folder
 from ipv2_bench.purification.strategy import Strategy
+from ipv2_bench.weights import weights_folder
 
 VERSION = 1
 """Version of the labels: raise when the same strategy and weak denoiser give other labels."""

@@ -17,8 +17,8 @@ from ipv2_bench.benchmark.tables import Table, TableLine
 from ipv2_bench.data.split import keeps_patients_apart
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest, settings_of, version_of
-from ipv2_bench.metrics.weights import weights_folder
 from ipv2_bench.purification.strategy import Strategy
+from ipv2_bench.weights import weights_folder
 
 SIMULATED = Strategy(kind="simulated")
 

@@ -17,8 +17,8 @@ from ipv2_bench.data.split import Split
 from ipv2_bench.files import write_text, write_whole
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.image_set import Measuring
-from ipv2_bench.metrics.weights import weights_folder
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.weights import weights_folder
 
 
 def run_cell(spec: CellSpec, report: Report) -> None:

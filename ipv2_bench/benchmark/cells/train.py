@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.errors import InputError
 
@@ -109,19 +111,36 @@ def _fitted(spec: CellSpec, denoiser: Any) -> Any:
     """A denoiser that is set at once from some training pairs."""
     import time
 
-    import numpy as np
-
     from ipv2_bench.benchmark.cells.cost import TrainingCost
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.files import write_text
 
-    train = spec.split.train
-    use = train[np.linspace(0, len(train) - 1, min(FITTED_ON, len(train))).round().astype(int)]
+    use = _spread(spec.split.train, FITTED_ON)
     data = PairedCTDataModule(spec.slices, spec.split, spec.strategy, spec.folds[0].add_noise, seed=spec.seed)
     began = time.perf_counter()
     denoiser.fit(data.purified(use))
     write_text(spec.training_cost_path, TrainingCost(seconds=time.perf_counter() - began).model_dump_json() + "\n")
     return _saved(spec, denoiser.eval())
+
+
+def _spread(indices: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of them, evenly spaced."""
+    return indices[np.linspace(0, len(indices) - 1, min(most, len(indices))).round().astype(int)]
+
+
+LOOKED_AT = 64
+"""Training slices whose noise is noted in the file of the weights."""
+
+
+def _range(spec: CellSpec) -> dict[str, str]:
+    """Where a denoiser is at home: noise in soft tissue and pixel size of its training uLDCT, the smallest and the largest."""
+    from ipv2_bench.purification.noise_level import tissue_noise
+
+    use = _spread(spec.split.train, LOOKED_AT)
+    noise = [level * spec.window.width for i in use if (level := tissue_noise(spec.slices.low[int(i)])) is not None]
+    pixel = spec.slices.pixel_mm[use]
+    notes = {"noise_hu": f"{min(noise):.3g} {max(noise):.3g}"} if noise else {}
+    return {**notes, "pixel_mm": f"{pixel.min():.3g} {pixel.max():.3g}"}
 
 
 def _saved(spec: CellSpec, denoiser: Any) -> Any:
@@ -134,6 +153,7 @@ def _saved(spec: CellSpec, denoiser: Any) -> Any:
         "strategy": spec.strategy.name,
         "window_hu": f"{spec.window.low:g} {spec.window.high:g}",
         "size": str(spec.slices.size),
+        **_range(spec),
     }
     save_denoiser(denoiser, spec.weights_path, spec.denoiser.registered, spec.denoiser.options, **notes)
     return denoiser

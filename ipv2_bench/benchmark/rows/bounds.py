@@ -6,15 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ipv2_bench.benchmark.rows.lines import ORACLE, Line
+from ipv2_bench.benchmark.rows.lines import Line
+from ipv2_bench.benchmark.tables import FILTERS, UNTOUCHED
 from ipv2_bench.metrics.base import Column
 from ipv2_bench.metrics.uncertainty import Interval, interval
-
-UNTOUCHED = "identity"
-"""Key of the denoiser that changes nothing."""
-
-FILTERS = ("gaussian", "total_variation", "nl_means")
-"""Keys of the classical filters."""
+from ipv2_bench.purification.strategy import ORACLE
 
 
 def is_bound(line: Line) -> bool:

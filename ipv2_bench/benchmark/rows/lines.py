@@ -10,12 +10,10 @@ from functools import cached_property
 import numpy as np
 
 from ipv2_bench.benchmark.rows.row import Row
-from ipv2_bench.benchmark.tables import Table
+from ipv2_bench.benchmark.tables import FILTERS, Table
 from ipv2_bench.metrics.base import Column
 from ipv2_bench.metrics.uncertainty import Interval, Sample, interval
-
-ORACLE = "oracle"
-"""Name of the strategy that trains on the aligned truth."""
+from ipv2_bench.purification.strategy import ORACLE
 
 
 @dataclass(frozen=True)
@@ -162,11 +160,11 @@ def baseline(lines: Sequence[Line], line: Line) -> Line | None:
 
 
 def best(lines: Sequence[Line], column: Column) -> Line | None:
-    """The one line of a label that is better than every other, each paired difference excluding zero.
+    """The one line of a label that is better than every other but the oracles, each paired difference excluding zero.
 
     ``None`` where there is none, or there are too few seeds or patients to tell.
     """
-    rivals = [line for line in lines if column.name in line.values]
+    rivals = [x for x in lines if column.name in x.values and (x.strategy != ORACLE or x.key in FILTERS)]
     if len(rivals) < 2:
         return None
     first = min(rivals, key=lambda line: column.cost_of(line.mean[column.name]))

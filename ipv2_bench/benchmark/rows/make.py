@@ -23,7 +23,7 @@ from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.metrics import base
 from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
-from ipv2_bench.metrics.weights import weights_folder
+from ipv2_bench.weights import weights_folder
 
 REPLICATES = 200
 VERSION = 2

@@ -9,7 +9,7 @@ import numpy as np
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.rows.make import TableRows
-from ipv2_bench.benchmark.tables import Table, TableLine
+from ipv2_bench.benchmark.tables import UNTOUCHED, Table, TableLine
 from ipv2_bench.benchmark.views.figures import LEAST_SIDE, example_slices, panel
 from ipv2_bench.benchmark.views.strategy_options import option_words
 from ipv2_bench.files import write_text
@@ -43,7 +43,7 @@ def draw_table(benchmark: Benchmark, table: Table, path: Path) -> None:
     shown: set[str] = set()
     for line in table.lines:
         images = benchmark.images(line, seed)
-        if images.set_id in shown:
+        if images.set_id in shown or line.denoiser == UNTOUCHED:
             continue
         shown.add(images.set_id)
         columns.append((_title(benchmark, line, seed), images.images[chosen]))
@@ -112,12 +112,12 @@ def typical_slice(denoised: np.ndarray, target: np.ndarray, window: Window) -> i
 
 
 def _best_line(benchmark: Benchmark, rows: TableRows) -> TableLine | None:
-    """The line of denoised images with the best mean over seeds of the error to the truth, or of the main distance."""
+    """The line of a trained denoiser, no oracle, with the best mean over seeds of the error to the truth, or of the distance."""
     candidates = [
         (line, of_line)
         for table in benchmark.tables
         for line, of_line in zip(table.lines, rows[table.key], strict=True)
-        if line.denoiser and of_line
+        if line.denoiser and of_line and not line.is_bound
     ]
     if not candidates:
         return None

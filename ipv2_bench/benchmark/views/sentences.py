@@ -9,6 +9,7 @@ from ipv2_bench.benchmark.rows.lines import Line
 from ipv2_bench.benchmark.views.line_pairs import LinePair, baseline_pairs
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.metrics.base import Column
+from ipv2_bench.purification.strategy import ORACLE
 
 COPYING = (
     "These distances reward copying: the NDCT itself would score 0 here, although it is not aligned with the uLDCT. The"
@@ -58,12 +59,13 @@ def certainty(view: TableView, where: str = "in parentheses") -> str:
 def bounds(view: TableView) -> list[str]:
     """What stands between floor and ceiling: the marks of lines that a filter beats, and what the way to the oracle is."""
     texts = []
+    if any(line.strategy == ORACLE for line in view.lines):
+        texts.append("oracle: trained on the uLDCT and the truth aligned with it; a filter's strength is chosen on such pairs.")
     if view.beats_any:
-        texts.append("†: a classical filter, whose strength was chosen on training patients, has a smaller RMSE.")
+        texts.append("†: a classical filter has a smaller RMSE.")
     if view.ways:
         texts.append(
-            "The way to the oracle goes from the RMSE of the untouched uLDCT (0 %) to that of the same denoiser trained on the "
-            "uLDCT and the truth aligned with it (100 %)."
+            "The way to the oracle goes from the RMSE of the untouched uLDCT (0 %) to that of the same denoiser's oracle (100 %)."
         )
     return texts
 

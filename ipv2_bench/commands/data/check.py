@@ -26,7 +26,7 @@ def run(given: argparse.Namespace) -> int:
     """Print the report; 2 when something is wrong with the folder."""
     from ipv2_bench.benchmark.config import default_config
     from ipv2_bench.errors import InputError
-    from ipv2_bench.metrics.weights import weights_folder
+    from ipv2_bench.weights import weights_folder
 
     folders = [word for word in given.settings if "=" not in word or Path(word).exists()]
     settings = [word for word in given.settings if word not in folders]

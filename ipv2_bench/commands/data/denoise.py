@@ -10,6 +10,8 @@ from ipv2_bench.commands.arguments import add_quiet
 
 HELP = "denoise a folder of PNG or DICOM slices into a new one; not a medical device"
 EXAMPLES = """\
+ipv2-bench denoise IN OUT                                               the weights in the package (fm-native)
+ipv2-bench denoise IN OUT --checkpoint unet-native                      in one pass, three times as fast
 ipv2-bench denoise IN OUT --checkpoint model.safetensors                weights of ipv2-bench train
 ipv2-bench denoise IN OUT --checkpoint nl_means                         a denoiser that needs no training"""
 
@@ -18,7 +20,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
     parser.add_argument("source", metavar="IN", help="folder of PNG or DICOM slices")
     parser.add_argument("out", metavar="OUT", help="new folder")
-    parser.add_argument("--checkpoint", required=True, metavar="FILE", help="of ipv2-bench train; or nl_means, identity")
+    parser.add_argument(
+        "--checkpoint",
+        default="fm-native",
+        metavar="FILE",
+        help="trained denoiser by its name, file of ipv2-bench train, or nl_means or identity (default: %(default)s)",
+    )
     parser.add_argument("--batch", type=int, default=2, metavar="N", help="slices at once (default: %(default)s)")
     parser.add_argument(
         "--outside",

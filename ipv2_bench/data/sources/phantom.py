@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, assemble, in_parallel
-from ipv2_bench.data.thorax import Patient, draw_section
+from ipv2_bench.data.thorax import Patient, Section, draw_section
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.seeding import numpy_generator
@@ -84,9 +84,13 @@ def _patient(seed: int, p: int) -> Patient:
 def _scan(scanner: SecondScan, seed: int, levels: int, size: int, job: tuple[int, int]) -> ScannedSlice:
     """The section of ``job``, the numbers of patient and section, scanned twice at [size, size]."""
     p, j = job
-    patient = _patient(seed, p)
-    level = float((j + numpy_generator(seed, "level", p, j).uniform(0.1, 0.9)) / levels)
     # Drawn finer than it is scanned, so that deforming it costs no sharpness.
     fine = 2 * size
-    section = draw_section(patient, level, fine, FIELD_MM / fine)
+    section = section_of(seed, p, j, levels, fine)
     return scanner.scan(section.hu, FIELD_MM / fine, size, seed, "phantom", p, j, nodules=section.nodules)
+
+
+def section_of(seed: int, p: int, j: int, levels: int, size: int) -> Section:
+    """Section number ``j`` of ``levels`` of patient number ``p``, drawn at [size, size] over the field of view."""
+    level = float((j + numpy_generator(seed, "level", p, j).uniform(0.1, 0.9)) / levels)
+    return draw_section(_patient(seed, p), level, size, FIELD_MM / size)

@@ -110,25 +110,7 @@ class VirtualScan(Source):
 
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
         """See :meth:`ipv2_bench.data.source.Source.make`."""
-        from ipv2_bench.data.dicom.decoded import DecodedCache
-
-        jobs, patient, stack, key = [], [], [], []
-        decoded = None if self.cache is None else DecodedCache(self.cache)
-        for number, series in enumerate(read_tree(self.root, progress, self.patients_by, decoded, self.derived)):
-            lung = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, self.min_lung))
-            runs = np.cumsum(np.diff(lung, prepend=-2) > 1)  # of consecutive slices
-            for i, run in zip(lung, runs, strict=True):
-                jobs.append(self.job(series, int(i)))
-                patient.append(series.patient)
-                stack.append(f"{number}-{run}")
-                key.append(f"{series.key}-{i:04d}")
-        kept = evenly_spaced(patient, self.slices_per_patient or len(patient))
-        jobs, (patient, stack, key) = [jobs[i] for i in kept], ([each[i] for i in kept] for each in (patient, stack, key))
-        if not jobs:
-            raise InputError(
-                f"no slice under {self.root} shows lung over {self.min_lung:.0%} of the body: expected chest CT in HU; "
-                "check the rescale tags or lower data.min_lung"
-            )
+        jobs, patient, stack, key = (list(each) for each in zip(*lung_jobs(self, progress), strict=True))
         scan = partial(scan_slice, self.scanner, self.seed, size)
         scanned = in_parallel(scan, jobs, progress, "virtual scan", os.cpu_count() or 1)
         return assemble(scanned, patient, key, stack)
@@ -159,6 +141,31 @@ class ScanJob(NamedTuple):
     series: str
     slice_index: int
     position_mm: float | None
+
+
+def lung_jobs(source: VirtualScan, progress: bool) -> list[tuple[ScanJob, str, str, str]]:
+    """Job, patient, run of consecutive slices and key of every slice that takes part.
+
+    Raises
+    ------
+    InputError
+        When no slice shows lung.
+    """
+    from ipv2_bench.data.dicom.decoded import DecodedCache
+
+    found: list[tuple[ScanJob, str, str, str]] = []
+    decoded = None if source.cache is None else DecodedCache(source.cache)
+    for number, series in enumerate(read_tree(source.root, progress, source.patients_by, decoded, source.derived)):
+        lung = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, source.min_lung))
+        runs = np.cumsum(np.diff(lung, prepend=-2) > 1)  # of consecutive slices
+        for i, run in zip(lung, runs, strict=True):
+            found.append((source.job(series, int(i)), series.patient, f"{number}-{run}", f"{series.key}-{i:04d}"))
+    if not found:
+        raise InputError(
+            f"no slice under {source.root} shows lung over {source.min_lung:.0%} of the body: expected chest CT in HU; "
+            "check the rescale tags or lower data.min_lung"
+        )
+    return [found[i] for i in evenly_spaced([one[1] for one in found], source.slices_per_patient or len(found))]
 
 
 KNOT_MM = 40.0

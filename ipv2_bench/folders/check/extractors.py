@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.measures.randconv import RandConv
-from ipv2_bench.metrics.weights import CLIP, INCEPTION, VARIABLE, cache_folder
+from ipv2_bench.metrics.weights import CLIP, INCEPTION
+from ipv2_bench.weights import VARIABLE, cache_folder
 
 
 def check_extractors(folder: Path | None, download: bool = False) -> str:

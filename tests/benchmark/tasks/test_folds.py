@@ -12,6 +12,7 @@ from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.errors import InputError
+from ipv2_bench.folders.purify import purify_pairs
 from tests.program import run, table
 
 TABLE = """title: folds
@@ -88,6 +89,7 @@ def test_a_second_run_has_nothing_to_do(done: Path) -> None:
 def test_folds_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.folds deals out patients, and data.split is slice"):
         load_config("smoke", ["data.folds=2", "data.split=slice"])
-    for words in (("split", "--write", "split.json", "--config", "smoke"), ("purify", str(tmp_path), "out")):
-        refused = run(tmp_path, *words, "data.folds=2", "data.split=patient", code=2)
-        assert "takes one split, and data.folds is 2: set data.folds=null" in refused.stderr
+    refused = run(tmp_path, "split", "--write", "split.json", "--config", "smoke", "data.folds=2", code=2)
+    assert "ipv2-bench split takes one split, and data.folds is 2: set data.folds=null" in refused.stderr
+    with pytest.raises(InputError, match="ipv2-bench purify takes one split"):
+        purify_pairs(load_config("smoke", ["data.folds=2", f"run.work={tmp_path}"]), tmp_path / "out", "IPv2", "flood_fill")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipv2_bench.benchmark.rows.bounds import FILTERS
+from ipv2_bench.benchmark.tables import FILTERS
 from ipv2_bench.data.thorax import Patient, draw_section
 from tests.conftest import Smoke
 from tests.dicom_files import MARKER, MARKER_DATE, MARKER_UID, write_series

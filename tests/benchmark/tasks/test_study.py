@@ -95,7 +95,7 @@ def test_the_study_follows_from_the_cells_of_the_tables(
     }
     assert all(-1.0 <= float(x["rho"]) <= 1.0 and float(x["low"]) <= float(x["high"]) for x in correlations)
     sets = {x["images"]: x for x in table(out / "study_sets.csv")}
-    assert sum(int(x["trained"]) for x in sets.values()) == 19  # the cells of the tables but filters and identity, the weak denoiser among them
+    assert sum(int(x["trained"]) for x in sets.values()) == 19  # with the weak denoiser, without filters
     assert float(sets["NDCT"]["fd_randconv to NDCT"]) < 1e-6 < float(sets["NDCT"]["rmse_hu"])
     assert float(sets["aligned truth"]["rmse_hu"]) == 0.0 < float(sets["aligned truth"]["fd_randconv to NDCT"])
     with Image.open(out / "study.png") as picture:

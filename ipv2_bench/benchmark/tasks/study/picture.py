@@ -49,7 +49,7 @@ def draw_study(
         axis.set_ylabel(f"{catalogue.columns[name].heading} to {label}")
     for d, colour in colours.items():
         axes[0][0].scatter([], [], color=colour, label=d)
-    axes[0][0].scatter([], [], marker="X", color="black", label="not denoised")
+    axes[0][0].scatter([], [], marker="X", color="black", label="nothing trained")
     axes[0][0].legend(fontsize=8, frameon=False)
     if first is not None:
         _by_number(axes[0][-1], [line for line in by_number if line["extractor"] == first], colours)

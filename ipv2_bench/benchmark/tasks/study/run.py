@@ -12,7 +12,7 @@ from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import measure_test_set
 from ipv2_bench.benchmark.rows.make import Rows
-from ipv2_bench.benchmark.tables import LABELS, load_tables
+from ipv2_bench.benchmark.tables import LABELS, UNTOUCHED, load_tables
 from ipv2_bench.benchmark.tasks.study.picture import draw_study
 from ipv2_bench.benchmark.tasks.study.report import ByNumber, Correlation, Point, cost_of, study_markdown
 from ipv2_bench.benchmark.views.html.page import try_page
@@ -96,7 +96,7 @@ def _has_weak_denoiser(benchmark: Benchmark) -> bool:
 
 
 def _points(rows: Rows, labels: Sequence[str], progress: bool) -> list[Point]:
-    """Every cell of the tables (one point for all of its seeds), then image sets that nobody trained; nor are filters."""
+    """Cells of the tables (one point for all of its seeds), of which filters are not trained, then image sets of no denoiser."""
     benchmark = rows.benchmark
     prepared, seeds = benchmark.prepared, benchmark.config.seeds
     references = {
@@ -106,6 +106,8 @@ def _points(rows: Rows, labels: Sequence[str], progress: bool) -> list[Point]:
     }
     by_training: dict[tuple[str, str], list[CellSpec]] = {}
     for key, spec in benchmark.cells.items():
+        if key.denoiser == UNTOUCHED:  # the uLDCT below
+            continue
         by_training.setdefault((key.denoiser, key.training), []).append(spec)
     points = []
     for specs in track(list(by_training.values()), "cells", unit="cell", enabled=progress):

@@ -141,7 +141,7 @@ def _against_error(sets: Sequence[RowText], distance: str, catalogue: Catalogue)
             shown.append(ChartPoint(s["images"], x, y, tone=1, label=label, hollow=s["trained"] != "1"))
     title = "The distance beside the true error"
     across, up = f"{_heading(catalogue, distance)} to the NDCT", f"{_heading(catalogue, TRUE_ERROR)} to the aligned truth"
-    caption = f"{title}: filled, trained denoisers; hollow, images that were not denoised"
+    caption = f"{title}: filled, trained denoisers; hollow, images that nothing trained made"
     return points("study-error", title, across, up, shown, caption=caption) if shown else None
 
 

@@ -1,0 +1,138 @@
+"""Files of weights: where they are searched, their hashes, and their download."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ipv2_bench.errors import InputError
+from ipv2_bench.files import sha256_of
+
+VARIABLE = "IPV2_BENCH_WEIGHTS"
+"""Environment variable that names a folder with weights; ``run.weights`` of a configuration has precedence."""
+
+
+def weights_folder(setting: str | None) -> Path | None:
+    """The user's folder with weights: the setting ``run.weights``, or the environment variable; ``None`` without either.
+
+    Raises
+    ------
+    InputError
+        When ``run.weights`` names no folder.
+    """
+    if setting:
+        if not Path(setting).is_dir():
+            raise InputError(f"run.weights is '{setting}': there is no such folder; name the one that holds the weights")
+        return Path(setting).resolve()
+    return Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file of weights.
+
+    Attributes
+    ----------
+    name
+        What they are of: a feature space, or a trained denoiser.
+    file
+        Name of the file.
+    sha256
+        SHA-256 of its bytes, 64 hex digits.
+    url
+        Address at which its authors publish it; empty where there is none.
+    elsewhere
+        Folders in which other tools keep the same file.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    url: str
+    elsewhere: tuple[str, ...] = ()
+
+    def places(self, folder: Path | None = None) -> list[Path]:
+        """Paths at which the file is searched, in this order; ``folder`` is the user's."""
+        folders = [folder] if folder is not None else []
+        folders += [cache_folder(), *(Path(e).expanduser() for e in self.elsewhere)]
+        return [f / self.file for f in folders]
+
+    def find(self, folder: Path | None = None) -> Path | None:
+        """Path of the file, its hash verified; ``None`` where it is absent.
+
+        Raises
+        ------
+        InputError
+            When a file of this name has another hash: it is damaged, cut off, or something else.
+        """
+        path = next((p for p in self.places(folder) if p.is_file()), None)
+        if path is not None:
+            stat = path.stat()
+            actual = _sha256(path, stat.st_size, stat.st_mtime_ns)
+            if actual != self.sha256:
+                raise InputError(
+                    f"{path} is not the {self.name} file: its SHA-256 is {actual[:12]}…, expected {self.sha256[:12]}…; "
+                    f"remove it, and get it again with ipv2-bench check --download or from {self.url}"
+                )
+        return path
+
+    def need(self, folder: Path | None = None) -> Path:
+        """Path of the file, its hash verified.
+
+        Raises
+        ------
+        InputError
+            When it is absent, or a file of this name has another hash.
+        """
+        path = self.find(folder)
+        if path is None:
+            raise InputError(f"the weights {self.file} are absent: get them with ipv2-bench check --download")
+        return path
+
+    def download(self, downloader: Callable[..., Any] | None = None) -> Path:
+        """Download the file into the cache by pooch and return its path; it appears whole and verified, or not at all.
+
+        Parameters
+        ----------
+        downloader
+            Called with address, path to write and ``None`` (see pooch); its own by HTTPS for ``None``.
+
+        Raises
+        ------
+        InputError
+            When the network fails, or the downloaded file has another hash.
+        """
+        import pooch
+
+        pooch.get_logger().setLevel("ERROR")
+        try:
+            path = pooch.retrieve(
+                self.url, f"sha256:{self.sha256}", self.file, cache_folder(), downloader=downloader, progressbar=False
+            )
+        except ValueError as error:  # pooch raises it for another hash
+            raise InputError(
+                f"{self.url} gave another file than the one with SHA-256 {self.sha256[:12]}…: the download was cut off or "
+                "altered, and is not kept; try again"
+            ) from error
+        except Exception as error:  # a network fails with exceptions of several libraries
+            raise InputError(
+                f"{self.file} cannot be downloaded from {self.url} ({type(error).__name__}): download it on a machine with "
+                f"network and put it into a folder that {VARIABLE} names"
+            ) from error
+        Path(path).chmod(0o644)  # pooch's temporary files can be read by their owner alone
+        return Path(path)
+
+
+def cache_folder() -> Path:
+    """Folder of downloads: ``ipv2-bench`` in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ipv2-bench"
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, size: int, changed: int) -> str:
+    """SHA-256 of a file, computed again when its size or time of change differs."""
+    return sha256_of(path)
