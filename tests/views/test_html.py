@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -113,7 +114,7 @@ def test_it_is_well_formed_and_small(written: Written, parsed: Page) -> None:
 
 
 def test_its_sections_are_in_the_order_in_which_a_reader_asks(parsed: Page) -> None:
-    order = ["outcome", "pictures", "table1", "table2", "table3", "cost", "study"]
+    order = ["ranking", "outcome", "pictures", "table1", "table2", "table3", "cost", "study"]
     assert [e.at["id"] for e in parsed.of("section")] == order
     assert [e.at["href"] for e in parsed.of("a") if "nav" in e.within] == [f"#{key}" for key in order]
 
@@ -172,6 +173,25 @@ def values_of(page: Page, key: str) -> list[list[float]]:
             rows[-1].append(float(e.at["value"]))
             assert float(e.text.replace("−", "-")) == pytest.approx(rows[-1][-1], rel=0.006, abs=6e-4)
     return [row for row in rows if row]
+
+
+def test_the_ranking_has_the_numbers_of_the_csv_in_their_order(written: Written, parsed: Page) -> None:
+    expected = {}
+    for view in (view for view in written.views if not view.table.of_labels):
+        for text in csv.DictReader(io.StringIO(table_csv(view))):
+            if text["label"] == NDCT:
+                names = ("rmse_hu", "noise_hu_lung", "edge_mtf50", "seconds_per_slice")
+                expected.setdefault(f"{text['denoiser']} + {text['strategy']}", [float(text[n]) for n in names if text[n]])
+    start = next(i for i, e in enumerate(parsed.all) if e.at.get("id") == "ranking-values")
+    end = next(i for i, e in enumerate(parsed.all) if e.at.get("id") == "outcome")
+    names = [e.text for e in parsed.all[start:end] if e.at.get("scope") == "row"]
+    # IPv1+1+2 is IPv2 against the NDCT, and is not shown again.
+    assert set(expected) - set(names) == {"FM + IPv1+1+2"} and set(names) <= set(expected)
+    values = values_of(parsed, "ranking-values")
+    assert values == [expected[name] for name in names]
+    errors = [row[0] for row in values]
+    assert errors == sorted(errors) and len(errors) == 5
+    assert [e.text for e in parsed.all[start:end] if e.tag == "td" and e.text.isdigit()] == list("12345")
 
 
 def test_every_number_is_that_of_the_csv(written: Written, parsed: Page) -> None:
@@ -351,6 +371,43 @@ TOO_WIDE = """[...document.querySelectorAll('body *')]
   .map(e => e.outerHTML.slice(0, 80))"""
 
 
+def _try_the_ranking(browser: chromium.Chromium) -> None:
+    """Rows sort, filter, show their image and are saved; the link holds the slider's state."""
+    names = "[...document.querySelectorAll('.ranking tbody tr')].filter(r => !r.hidden).map(r => r.cells[1].textContent)"
+    before = browser.run(names)
+    heads = "document.querySelectorAll('.ranking thead th')"
+    browser.run(f"{heads}[2].click()")
+    assert browser.run(names) == before and browser.run(f"{heads}[2].getAttribute('aria-sort')") == "ascending"
+    browser.run(f"{heads}[2].click()")
+    assert browser.run(names) == before[::-1]
+    browser.run(f"{heads}[1].click()")
+    assert browser.run(names) == sorted(before, key=str.lower)
+    browser.run("const f = document.getElementById('filter'); f.value = 'coreDIFF'; f.dispatchEvent(new Event('input'))")
+    found = browser.run(names)
+    assert len(found) == 2 and all("CoreDiff" in name for name in found)
+    browser.run("window.saved = []; URL.createObjectURL = blob => { saved.push(blob); return 'blob:x' }")
+    browser.run("URL.revokeObjectURL = () => {}")
+    browser.run("HTMLAnchorElement.prototype.click = function () {}")
+    browser.run("document.getElementById('csv').click(); document.getElementById('json').click()")
+    text, data = browser.run("Promise.all(saved.map(blob => blob.text()))")
+    rows, records = list(csv.DictReader(io.StringIO(text))), json.loads(data)
+    assert [row["name"] for row in rows] == [record["name"] for record in records] == found
+    for row, record in zip(rows, records, strict=True):
+        assert float(row["rmse_hu"]) == record["rmse_hu"] and record["rmse_hu_low"] < record["rmse_hu"] < record["rmse_hu_high"]
+    browser.run("document.querySelector('.ranking tbody tr:not([hidden]) button').click()")
+    shown = "document.querySelector('.stage .right figcaption').textContent"
+    assert browser.run(shown) == found[0]
+    lung = browser.run("document.querySelector('.stage .right img').src")
+    browser.run("const w = document.getElementById('window'); w.value = 'mediastinum'; w.dispatchEvent(new Event('change'))")
+    soft = browser.run("document.querySelector('.stage .right img').src")
+    assert soft != lung and soft.startswith("data:image/webp")
+    link = browser.run("location.hash")
+    assert "window=mediastinum" in link and "CoreDiff" in link
+    browser.run(f"location.hash = {link.replace('mediastinum', 'lung')!r}")
+    browser.run("new Promise(done => setTimeout(done, 100))")
+    assert browser.run("document.querySelector('.stage .right img').src") == lung
+
+
 @pytest.mark.skipif(chromium.find() is None, reason="there is no Chromium here")
 def test_in_a_browser(written: Written, tmp_path: Path) -> None:
     page = written.path
@@ -375,6 +432,7 @@ def test_in_a_browser(written: Written, tmp_path: Path) -> None:
         browser.run(f"right.value = {last}; right.dispatchEvent(new Event('change'))")
         same = f"document.querySelector('.stage .right img').src === document.getElementById('s1i{last}').src"
         assert browser.run(same)
+        _try_the_ranking(browser)
         tree = browser.send("Accessibility.getFullAXTree")["nodes"]
         named = [node for node in tree if node.get("role", {}).get("value") == "image"]
         assert len(named) > 30 and all(node["name"]["value"] for node in named if not node["ignored"])

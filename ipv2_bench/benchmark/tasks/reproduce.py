@@ -17,8 +17,9 @@ from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.rows.set_aside import set_aside
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.benchmark.views.earlier import earlier_files
-from ipv2_bench.benchmark.views.html.page import INDEX, page_name, try_page
-from ipv2_bench.benchmark.views.panels import draw_one_slice, draw_table
+from ipv2_bench.benchmark.views.html.page import HERO, INDEX, page_name, try_page
+from ipv2_bench.benchmark.views.one_slice import draw_one_slice
+from ipv2_bench.benchmark.views.panels import draw_table
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.tables import table_views, write_tables
 from ipv2_bench.benchmark.views.wandb.publish import publish
@@ -99,14 +100,14 @@ def _draw(benchmark: Benchmark, rows: TableRows) -> Path | None:
     for table in tables:
         draw_table(benchmark, table, config.out / f"{table.key}.png")
     if page_name(config, tables) == INDEX:
-        draw_one_slice(benchmark, rows, config.out / "slice.png")
+        draw_one_slice(benchmark, rows, config.out / HERO)
     return try_page(benchmark, rows, config.out)
 
 
 def _report_earlier_pictures(config: Config, tables: Sequence[Table]) -> None:
     """Say which page and pictures are still of earlier results, since none are drawn while cells fail."""
     name = page_name(config, tables)
-    names = [name, *(f"{table.key}.png" for table in tables), *(["slice.png"] if name == INDEX else [])]
+    names = [name, *(f"{table.key}.png" for table in tables), *([HERO] if name == INDEX else [])]
     if kept := earlier_files(config.out / name for name in names):
         print(f"ipv2-bench: page and pictures are not drawn while cells fail; {kept}", file=sys.stderr)
 

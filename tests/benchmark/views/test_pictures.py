@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ipv2_bench.benchmark.views.figures import ACROSS, GAP, LEAST_SIDE, panel
-from ipv2_bench.benchmark.views.panels import typical_slice
+from ipv2_bench.benchmark.views.one_slice import DIFFERENCE_HU, draw_slices, richest_part, typical_slice
 from ipv2_bench.benchmark.views.strategy_options import RULES, option_words
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.errors import InputError
@@ -76,3 +76,30 @@ def test_the_large_slice_shows_lung_and_is_as_hard_as_others(phantom: SliceSet) 
     errors[1], errors[3] = 0.10, 0.08
     assert typical_slice(target + errors[:, None, None], target, WINDOW) in (2, 3)
     assert typical_slice(empty, empty, WINDOW) == 0  # where none shows lung
+
+
+def test_the_magnified_part_is_where_the_lung_has_structure() -> None:
+    lung = np.zeros((64, 64), dtype=bool)
+    lung[10:50, 5:60] = True
+    truth = np.where(lung, -850.0, 40.0)
+    truth[40:44, 50:54] = 0.0  # a vessel
+    truth[2:8, 2:8] = 900.0  # structure outside of the lung does not count
+    top, left = richest_part(truth, lung, 16)
+    assert top <= 40 and top + 16 >= 44 and left <= 50 and left + 16 >= 54
+    assert richest_part(truth, np.zeros_like(lung), 16) == richest_part(truth, np.zeros_like(lung), 16)
+    assert all(0 <= x <= 64 - 16 for x in richest_part(truth, np.ones_like(lung), 16))
+
+
+def test_one_slice_stands_beside_the_truth_with_its_difference(tmp_path: Path) -> None:
+    truth = np.full((64, 64), -600.0)
+    low = truth + DIFFERENCE_HU  # the difference is white
+    draw_slices({"uLDCT": low, "denoised": truth + 10, "aligned truth": truth}, WINDOW, True, [], tmp_path / "s.png")
+    shown = pixels(tmp_path / "s.png")
+    wide = (shown.shape[1] + GAP) // 3 - GAP
+    # Whole slices at grey 128 of −1350 to 150 HU, the differences below.
+    assert abs(float(np.median(shown[wide // 2 : wide, 2 * (wide + GAP) :])) - 127.5) < 1
+    below = shown[-wide // 2 + 20 : -60]
+    assert np.median(below[:, wide // 2 + 20 : wide - 20]) > 250
+    assert abs(float(np.median(below[:, wide + GAP + wide // 2 + 20 : 2 * wide - 20])) - 127.5 * (1 + 10 / DIFFERENCE_HU)) < 2
+    draw_slices({"uLDCT": low, "NDCT": truth}, WINDOW, False, [], tmp_path / "n.png")
+    assert pixels(tmp_path / "n.png").shape[1] == 2 * (wide + GAP) - GAP

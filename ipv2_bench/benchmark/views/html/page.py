@@ -22,6 +22,7 @@ from ipv2_bench.benchmark.views.html.sections.cost import CostSection, cost_sect
 from ipv2_bench.benchmark.views.html.sections.outcome import OutcomeSection, outcome_section
 from ipv2_bench.benchmark.views.html.sections.pictures import PicturesSection, pictures_section
 from ipv2_bench.benchmark.views.html.sections.provenance import provenance_facts
+from ipv2_bench.benchmark.views.html.sections.ranking import RankingSection, ranking_section
 from ipv2_bench.benchmark.views.html.sections.study import StudySection, study_section
 from ipv2_bench.benchmark.views.html.sections.tables import TableSection, table_section
 from ipv2_bench.benchmark.views.strategy_options import option_words
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 INDEX = "index.html"
+HERO = "slice.png"
+"""Picture of one slice, large, that the page of all tables opens with."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Page:
         Options of strategies, which their names have in brackets, and what they mean.
     links
         To the sections.
-    outcome, pictures, tables, cost, study
+    ranking, outcome, pictures, tables, cost, study
         The sections in their order.
     provenance
         Facts of the page's foot by their names.
@@ -69,6 +72,7 @@ class Page:
     options: dict[str, str]
     meaningful: bool
     links: tuple[Link, ...]
+    ranking: RankingSection | None
     outcome: OutcomeSection
     pictures: PicturesSection | None
     tables: tuple[TableSection, ...]
@@ -107,7 +111,9 @@ def page(
     palette = Palette.of(views)
     cost = cost_section(views, rows, palette)
     study = study_section(folder, views, _truth_known(every_row[0], config)) if whole else None  # it is one of all tables
+    ranking = ranking_section(views, pictures)
     links = [
+        *([Link("ranking", "Ranking" if ranking else "Slider")] if ranking or pictures else []),
         Link("outcome", "Results"),
         *([Link("pictures", "Pictures")] if pictures else []),
         *(Link(view.table.key, view.heading) for view in views),
@@ -121,6 +127,7 @@ def page(
         options=option_words(line.strategy for table in tables for line in table.lines),
         meaningful=every_row[0].provenance.meaningful,
         links=tuple(links),
+        ranking=ranking,
         outcome=outcome_section(views),
         pictures=pictures_section(pictures) if pictures else None,
         tables=tuple(table_section(view, palette) for view in views),
@@ -175,8 +182,9 @@ def write_page(
 
 def draw_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path:
     """Write the page of complete cells and the file of its pictures, which are drawn first; the page's path."""
-    pictures = draw_pictures(benchmark, rows)
-    write_pictures(picture_path(folder, page_name(benchmark.config, benchmark.tables)), pictures)
+    name = page_name(benchmark.config, benchmark.tables)
+    pictures = draw_pictures(benchmark, rows, folder / HERO if name == INDEX else None)
+    write_pictures(picture_path(folder, name), pictures)
     return write_page(benchmark.config, benchmark.tables, rows, pictures, folder)
 
 

@@ -51,12 +51,16 @@ class Spot(PicturePart):
 
 
 class Picture(PicturePart):
-    """An image set's slice: its group and title, the whole slice and the part of each spot as WebP in base64."""
+    """An image set's slice: its group and title, the whole slice and the part of each spot as WebP in base64.
+
+    ``mediastinum``: the whole slice in that window, of scans and outputs.
+    """
 
     group: Group
     title: str
     whole: Base64
     parts: tuple[Base64, ...]
+    mediastinum: Base64 | None = None
 
 
 class PictureSlice(PicturePart):
@@ -99,6 +103,8 @@ class PictureFile(PicturePart):
         Index of the picture that is beside the uLDCT at first.
     slices
         The example slices, at least one.
+    hero
+        One slice, large, as WebP in base64; ``None`` where the board has none.
     """
 
     schema_version: Annotated[Literal[1], Field(alias="schema")] = 1
@@ -109,6 +115,7 @@ class PictureFile(PicturePart):
     seed: int | None
     shown_first: int
     slices: Annotated[tuple[PictureSlice, ...], Field(min_length=1)]
+    hero: Base64 | None = None
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 

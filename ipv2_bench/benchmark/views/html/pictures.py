@@ -21,11 +21,14 @@ from ipv2_bench.benchmark.views.html.picture_file import (
     read_pictures,
 )
 from ipv2_bench.benchmark.views.html.spots import find_spots
+from ipv2_bench.benchmark.views.one_slice import best_line
+from ipv2_bench.benchmark.views.panels import image_title
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.intensity import Window, to_8bit
-from ipv2_bench.purification.strategy import Strategy
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from ipv2_bench.benchmark.cells.benchmark import Benchmark
     from ipv2_bench.benchmark.rows.make import TableRows
 
@@ -38,8 +41,11 @@ SIZES = ((3, 85), (2, 85), (1, 85), (1, 60), (1, 30))
 SHOWN = WINDOWS["lung"]
 """Lowest and highest HU of the pictures."""
 
+WINDOWED = ("scan", "output")
+"""Groups of image sets that the slider also shows in the window of the mediastinum."""
 
-def draw_pictures(benchmark: Benchmark, rows: TableRows) -> PictureFile:
+
+def draw_pictures(benchmark: Benchmark, rows: TableRows, hero: Path | None = None) -> PictureFile:
     """The pictures of complete cells.
 
     Parameters
@@ -48,6 +54,8 @@ def draw_pictures(benchmark: Benchmark, rows: TableRows) -> PictureFile:
         With complete cells; the first seed's images are shown.
     rows
         Of its tables, by the table's key: they name what the pictures show.
+    hero
+        PNG of one slice, large; ``None`` for none.
     """
     prepared, seeds = benchmark.prepared, benchmark.config.seeds
     chosen = example_slices(len(prepared.split.test))
@@ -62,8 +70,9 @@ def draw_pictures(benchmark: Benchmark, rows: TableRows) -> PictureFile:
         hu=SHOWN,
         quality=quality,
         seed=seeds[0] if len(seeds) > 1 else None,
-        shown_first=_shown_first(sets, [key for table in benchmark.tables for key in table.newcomers]),
+        shown_first=_shown_first(sets, _wanted(benchmark, rows)),
         slices=slices,
+        hero=None if hero is None or not hero.is_file() else _webp_of(hero),
     )
 
 
@@ -103,7 +112,7 @@ def encode(
         # Slices from the middle of the list first: the first one of a patient often shows little lung.
         kept = sorted(sorted(range(len(chosen)), key=lambda i: abs(2 * i - len(chosen) + 1))[:most])
         slices = tuple(_slice(sets, i, chosen[i], pixel_mm[i], spots[i], window, quality) for i in kept)
-        if sum(len(p.whole) + sum(map(len, p.parts)) for s in slices for p in s.pictures) <= MOST_BYTES:
+        if sum(len(x) for s in slices for p in s.pictures for x in (p.whole, p.mediastinum or "", *p.parts)) <= MOST_BYTES:
             break
     return slices, quality
 
@@ -122,25 +131,46 @@ def _slice(
         image = shown.images[i]
         parts = [image[s.top : s.top + s.side, s.left : s.left + s.side] for s in spots]
         whole, *encoded = (webp(x, window, quality) for x in (image, *parts))
-        pictures.append(Picture(group=shown.group, title=shown.title, whole=whole, parts=tuple(encoded)))
+        soft = webp(image, window, quality, "mediastinum") if shown.group in WINDOWED else None
+        picture = Picture(group=shown.group, title=shown.title, whole=whole, parts=tuple(encoded), mediastinum=soft)
+        pictures.append(picture)
     field_cm = sets[0].images.shape[-1] * pixel_mm / 10.0
     return PictureSlice(test_index=test_index, field_cm=field_cm, spots=spots, pictures=tuple(pictures))
 
 
-def webp(image: np.ndarray, window: Window, quality: int) -> str:
-    """A slice [H, W] in [0, 1] of ``window`` as WebP in the lung window, pixel for pixel, in base64."""
+def webp(image: np.ndarray, window: Window, quality: int, show: str = "lung") -> str:
+    """A slice [H, W] in [0, 1] of ``window`` as WebP in a window of radiology, pixel for pixel, in base64."""
     from PIL import Image
 
-    low, high = SHOWN
+    low, high = WINDOWS[show]
     grey = to_8bit((window.hu(np.asarray(image, dtype=np.float64)) - low) / (high - low))
+    return _encoded(Image.fromarray(grey), quality)
+
+
+def _webp_of(path: Path) -> str:
+    """A picture as WebP in base64."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return _encoded(image, SIZES[0][1])
+
+
+def _encoded(image: Image.Image, quality: int) -> str:
     out = io.BytesIO()
-    Image.fromarray(grey).save(out, format="WEBP", quality=quality, method=4)
+    image.save(out, format="WEBP", quality=quality, method=4)
     return base64.b64encode(out.getvalue()).decode()
 
 
-def _shown_first(sets: Sequence[ShownSet], newcomers: Sequence[str]) -> int:
-    """Index of the output beside the uLDCT at first: a newcomer's, else one of IPv2, else the last output."""
+def _wanted(benchmark: Benchmark, rows: TableRows) -> list[str]:
+    """Titles of the outputs that are to be seen first: newcomers, else the best line."""
+    lines = [line for table in benchmark.tables for line in table.lines if line.denoiser in table.newcomers]
+    if not lines and (best := best_line(benchmark, rows)) is not None:
+        lines = [best]
+    return [image_title(benchmark, line, benchmark.config.seeds[0]) for line in lines]
+
+
+def _shown_first(sets: Sequence[ShownSet], wanted: Sequence[str]) -> int:
+    """Index of the output beside the uLDCT at first: one that is wanted, else the last output."""
     outputs = [i for i, shown in enumerate(sets) if shown.group == "output"]
-    new = [i for i in outputs if sets[i].denoiser in newcomers]
-    whole = [i for i in outputs if sets[i].strategy == Strategy.from_name("IPv2")]
-    return (new or whole or outputs[-1:] or [len(sets) - 1])[0]
+    found = [i for i in outputs if sets[i].title in wanted]
+    return (found or outputs[-1:] or [len(sets) - 1])[0]

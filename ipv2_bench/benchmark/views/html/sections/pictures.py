@@ -49,6 +49,10 @@ class PicturesSection:
         What the slider shows at first.
     slices
         The gallery.
+    hero
+        One slice, large, as WebP in base64; ``None`` where there is none.
+    has_mediastinum
+        Whether the slider has the window of the mediastinum, too.
     """
 
     window: str
@@ -58,6 +62,8 @@ class PicturesSection:
     left: Card
     right: Card
     slices: tuple[GallerySlice, ...]
+    hero: str | None = None
+    has_mediastinum: bool = False
 
 
 def pictures_section(file: PictureFile) -> PicturesSection:
@@ -71,6 +77,8 @@ def pictures_section(file: PictureFile) -> PicturesSection:
         left=Card(0, first[0]),
         right=Card(file.shown_first, first[file.shown_first]),
         slices=tuple(_gallery_slice(number, one) for number, one in enumerate(file.slices, 1)),
+        hero=file.hero,
+        has_mediastinum=first[0].mediastinum is not None,
     )
 
 
