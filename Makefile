@@ -6,17 +6,17 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan native study test lint bench-physics bench-metrics bench-denoisers what-matters tuned \
+.PHONY: help setup reproduce virtual-scan native pretrained study test lint bench-physics bench-metrics bench-denoisers what-matters tuned \
 	notebooks docs docs-serve clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
 	@echo "make native         the same on real chest CT at 512×512 (sized for four hours): IPV2_BENCH_CT=FOLDER of DICOM series"
 	@echo "make virtual-scan   the same at 128×128"
+	@echo "make pretrained     the weights in the package, and their measures on held-out patients (hours): IPV2_BENCH_CT"
 	@echo "make bench-physics  speed and accuracy of module 2's physics beside the published script"
 	@echo "make bench-metrics  speed of the distances beside clean-fid, and the share of measuring in CONFIG's run"
 	@echo "make bench-denoisers  speed and memory of the denoisers beside literal networks of the same size"
-	@echo "make  what simple filters reach on the test slices of CONFIG, the floor for every denoiser"
 	@echo "make what-matters   variants of the denoisers at equal budget on real chest CT (data.root as for virtual-scan)"
 	@echo "make tuned          the denoisers as published and tuned, with CONFIG's data"
 	@echo "make study          whether the distances of CONFIG's tables order results as the truth does"
@@ -61,6 +61,12 @@ what-matters: setup
 
 tuned: setup
 	$(BIN)/ipv2-bench reproduce --config $(CONFIG) tables=[table_tuned.yaml] $(ARGS)
+
+# The weights in the package, and what they reach on patients that they have not seen: hours.
+pretrained: setup
+	$(BIN)/ipv2-bench train --config pretrained --denoiser fm --strategy oracle $(ARGS)
+	$(BIN)/ipv2-bench train --config pretrained --denoiser unet --strategy oracle $(ARGS)
+	$(BIN)/ipv2-bench reproduce --config pretrained data.split=patient data.folds=2 data.phantoms=0 data.test_slices=12 $(ARGS)
 
 study: setup
 	$(BIN)/ipv2-bench study --config $(CONFIG) $(ARGS)

@@ -43,7 +43,7 @@ def test_every_experiment_loads_and_names_what_exists(name: str) -> None:
     papers = ["table1", "table2", "table3"]
     own = {"what_matters": ["table_what_matters"], "paper": [*papers, "table_own_rates"]}
     own |= {key: ["table_variants"] for key in ("variants", "variants_ct")}
-    own["native"] = [*papers, "table_tuned"]
+    own |= {key: [*papers, "table_tuned"] for key in ("native", "gpu")} | {"pretrained": ["table_pretrained"]}
     assert [t.key for t in tables] == own.get(name, papers)
     used = {line.denoiser for t in tables for line in t.lines if line.denoiser}
     assert used | {loaded.weak_denoiser} <= {*loaded.denoisers, "identity", *FILTERS}
@@ -65,7 +65,7 @@ def test_a_configuration_is_found_by_name_and_by_path_from_any_folder(
     assert load_config("smoke").name == "smoke"
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     assert load_config("mine.yaml").name == load_config("./mine.yaml").name == "mine"
-    with pytest.raises(InputError, match="the configuration 'smok' is unknown: did you mean smoke\\? use one of native, paper"):
+    with pytest.raises(InputError, match="the configuration 'smok' is unknown: did you mean smoke\\? use one of gpu, native, paper"):
         load_config("smok")
     with pytest.raises(InputError, match=r"the configuration near/by.yaml does not exist: give the path of a YAML file"):
         load_config("near/by.yaml")
@@ -136,7 +136,7 @@ def test_unknown_keys_at_the_top_are_refused_with_the_valid_ones(config: Load) -
 def test_unknown_sources_and_options_of_a_source_are_refused_with_the_valid_ones(config: Load) -> None:
     with pytest.raises(InputError, match=r"data source phantom has no option 'patientz': did you mean patients\? use one of "):
         check_names(config("data: {source: phantom, patientz: 3}\n"), [])
-    known = "paired_dicom, paired_png, phantom, virtual_scan"
+    known = "paired_dicom, paired_png, phantom, varied_scan, virtual_scan"
     with pytest.raises(InputError, match=rf"source 'fantom' is unknown: did you mean phantom\? use one of {known}"):
         check_names(config("data: {source: fantom}\n"), [])
 

@@ -18,7 +18,7 @@ from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 
 LIGHT = [
-    *(f"data.sources.{name}" for name in ("phantom", "virtual_scan", "paired_png", "paired_dicom")),
+    *(f"data.sources.{name}" for name in ("phantom", "virtual_scan", "varied_scan", "paired_png", "paired_dicom")),
     *(
         f"data.dicom.{name}"
         for name in ("tree", "ct_slice", "tags", "pixels", "output", "decoded", "pairing", "patients")

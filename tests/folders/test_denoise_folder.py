@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,46 @@ def test_padding_stays_padding(tmp_path: Path) -> None:
     assert (made[:5] == 0).all() and (made[5:] != stored[5:]).mean() > 0.5
 
 
+def noisy_chest(folder: Path, sigma: float, spacing_mm: float = 0.7) -> Path:
+    """A series of nine slices that are soft tissue with some noise."""
+    noise = sigma * np.random.default_rng(5).normal(size=(9, 48, 48))
+    write_series(folder, np.rint(40.0 + noise), spacing_mm)
+    return folder
+
+
+@pytest.mark.parametrize(("sigma", "inside"), [(60.0, True), (8.0, False)])
+def test_it_tells_the_noise_and_whether_it_was_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sigma: float, inside: bool
+) -> None:
+    source = noisy_chest(tmp_path / "in", sigma)
+    assert run(source, tmp_path / "out", "--checkpoint", checkpoint(tmp_path, noise_hu="40 300", pixel_mm="0.5 1")) == 0
+    said = capsys.readouterr().out
+    words = re.search(r"noise of the input in soft tissue: (\d+) HU \(median of 2 slices\), (.*)", said)
+    assert words is not None, said
+    assert float(words[1]) == pytest.approx(sigma, rel=0.15)
+    end = "outside of what FM + IPv2 was trained on (40 to 300 HU): look at the result before you use it"
+    assert words[2] == ("within what FM + IPv2 was trained on (40 to 300 HU)" if inside else end)
+    assert "pixels of the input" not in said
+
+
+def test_it_tells_pixels_that_it_was_not_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = noisy_chest(tmp_path / "in", 60.0, spacing_mm=0.3)
+    file = checkpoint(tmp_path, noise_hu="40 300", pixel_mm="0.5 1")
+    assert run(source, tmp_path / "out", "--checkpoint", file) == 0
+    assert "pixels of the input: 0.3 mm, outside of what FM + IPv2 was trained on (0.5 to 1 mm)" in capsys.readouterr().out
+    assert run(source, tmp_path / "other", "--checkpoint", "identity") == 0
+    assert re.search(r"in soft tissue: \d+ HU \(median of 2 slices\)\n", capsys.readouterr().out)  # of no range
+
+
+def test_without_a_checkpoint_it_takes_the_weights_in_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = noisy_chest(tmp_path / "in", 120.0)
+    assert run(source, tmp_path / "out") == 0
+    assert "within what fm-native was trained on" in capsys.readouterr().out
+    before, after = (np.stack([pixels(p) for p in sorted(folder.glob("*.dcm"))]) for folder in (source, tmp_path / "out"))
+    assert after.std() < 0.5 * before.std()
+    assert "fm-native" in dcmread(next((tmp_path / "out").glob("*.dcm"))).DerivationDescription
+
+
 def test_batches_and_order_do_not_change_a_pixel(tmp_path: Path) -> None:
     write_series(tmp_path / "in", hu(5), 0.7)
     file = str(checkpoint(tmp_path))
@@ -222,7 +263,6 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_done(tmp_path: Path, capsy
         (("in", "out", "--checkpoint", "fm"), "denoiser fm has to be trained"),
         (("in", "out", "--checkpoint", "denoise_it"), "denoiser 'denoise_it' is unknown"),
         (("in", "out", "--checkpoint", "nl_mean"), "did you mean nl_means?"),
-        (("in", "out"), "the following arguments are required: --checkpoint"),
         (("in", "out", "--checkpoint", "identity", "--batch", "0"), "--batch is 0"),
         (("in", "out", "train.steps=3", "--checkpoint", "identity"), "unrecognized arguments: train.steps=3"),
     ],

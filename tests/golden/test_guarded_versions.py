@@ -14,7 +14,9 @@ from tests.golden.golden import parts
 
 GUARDED = {part.version_name for part in parts().values()}
 PACKAGE = Path(ipv2_bench.__file__).parent
-PICTURES = {"ipv2_bench.benchmark.views.panels.VERSION", "ipv2_bench.benchmark.views.wandb.cell_run.VERSION"}
+PICTURES = {
+    *(f"ipv2_bench.benchmark.views.{name}.VERSION" for name in ("panels", "one_slice", "wandb.cell_run")),
+}
 """They name pictures and runs for the eye, and no numbers."""
 
 

@@ -18,10 +18,11 @@ from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.second_scan import SecondScan
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
-from ipv2_bench.data.sources import paired_dicom, paired_png, phantom, virtual_scan
+from ipv2_bench.data.sources import paired_dicom, paired_png, phantom, varied_scan, virtual_scan
 from ipv2_bench.data.sources.paired_dicom import PairedDicom
 from ipv2_bench.data.sources.paired_png import PairedPng
 from ipv2_bench.data.sources.phantom import Phantom
+from ipv2_bench.data.sources.varied_scan import VariedScan
 from ipv2_bench.data.sources.virtual_scan import VirtualScan
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
@@ -83,6 +84,13 @@ def _virtual_scan() -> dict[str, Any]:
             source = VirtualScan(str(root), breathe_by=breathe_by, **SCAN)
             numbers |= {f"{k}, breathing by {breathe_by}": v for k, v in _statistics(source, 64).items()}
     return numbers
+
+
+def _varied_scan() -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        write_series(Path(folder) / "ct", hu()[:2], PIXEL_MM, PatientID="1")
+        given = {"photons": 4000.0, "views": 24, "dose": (0.01, 0.1), "pixel_mm": (3.0, 5.0), "cutoff": (0.05, 0.1)}
+        return _statistics(VariedScan(scans=2, phantoms=1, levels=1, root=folder, **given), 64)
 
 
 def _paired_png() -> dict[str, Any]:
@@ -187,6 +195,7 @@ PARTS = [
         _virtual_scan,
         {"dose": _dose, "motion of a series": _times(virtual_scan, "series_motion")},
     ),
+    _source("varied_scan", VariedScan, _varied_scan, {"pixel size": _times(varied_scan, "resampled")}),
     _source("paired_png", PairedPng, _paired_png, {"grey value": _png_value}),
     _source("paired_dicom", PairedDicom, _paired_dicom, {"resampling": _times(paired_dicom, "onto_grid")}),
     Part(
