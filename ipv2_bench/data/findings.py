@@ -81,6 +81,27 @@ class Findings:
         return [Finding(kind, names[0], text, len(names) - 1) for (_, kind, text), names in self._files.items()]
 
 
+class LeftOut:
+    """Files that are no slices, counted by reason, with an example of each."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, list[str]] = defaultdict(list)
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def __getitem__(self, reason: str) -> int:
+        return len(self._names.get(reason, ()))
+
+    def add(self, reason: str, name: str) -> None:
+        """Count the file ``name`` (relative, with ``/``) under a reason."""
+        self._names[reason].append(name)
+
+    def __str__(self) -> str:
+        """Number, reason and an example, such as ``3 localizer (such as a/b.dcm)``."""
+        return ", ".join(f"{len(names)} {reason} (such as {shown(names[0])})" for reason, names in sorted(self._names.items()))
+
+
 def shown(name: str) -> str:
     """A file's name with ``?`` for what cannot be printed, since a line break or an undecodable byte would break a message."""
     return "".join(c if c.isprintable() else "?" for c in name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydicom import dcmread
 
-from ipv2_bench.data.dicom.ct_slice import CTSlice, read_bytes, read_slice
+from ipv2_bench.data.dicom.ct_slice import CTSlice, read_slice
 from ipv2_bench.data.dicom.output import derive, write_dicom
 from ipv2_bench.data.dicom.pixels import decode_stored, padding
+from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
 from ipv2_bench.data.dicom.series import positions
 from ipv2_bench.data.dicom.tags import numbers, quiet_pydicom, rescale, rescale_findings
-from ipv2_bench.data.dicom.tree import count, dicom_files
-from ipv2_bench.data.findings import Finding, Findings, Unusable
-from ipv2_bench.data.png import png_files, read_png, write_png
+from ipv2_bench.data.findings import Finding, Findings, LeftOut, Unusable
+from ipv2_bench.data.formats.listing import files_below
+from ipv2_bench.data.formats.png import read_png, write_png
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output, sha256_of
 from ipv2_bench.folders.model import Model
@@ -39,7 +39,7 @@ class Summary:
     written, present
         Slices written, and those that had been written before.
     left_out
-        Number of files that are no slices, by reason.
+        Files that are no slices, by reason.
     findings
         What is wrong with files.
     seconds
@@ -50,7 +50,7 @@ class Summary:
 
     written: int = 0
     present: int = 0
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=LeftOut)
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Summary:
         speed = f" at {self.written / self.seconds:.3g} slices per second" if self.written and self.seconds else ""
         lines = [f"{self.written} slices denoised{speed}, {self.present} had been before: {out}"]
         if self.left_out:
-            lines.append(f"left out: {count(self.left_out)}")
+            lines.append(f"left out: {self.left_out}")
         return "\n".join([*lines, *self.notes])
 
 
@@ -93,7 +93,10 @@ def denoise_tree(source: Path, out: Path, model: Model, batch: int = 2, progress
         raise InputError(f"--batch is {batch}: expected at least 1")
     findings, summary = Findings(), Summary()
     context = model.denoiser.context
-    stacks = [*_png_stacks(source), *_dicom_stacks(source, findings, summary.left_out, context > 1)]
+    listing = files_below(source, findings, summary.left_out)
+    for name in listing.volumes:
+        summary.left_out.add("no PNG or DICOM", name)
+    stacks = [*_png_stacks(listing.png), *_dicom_stacks(source, listing.dicom, findings, summary.left_out, context > 1)]
     if context > 1 and not all(stack[0].dicom for stack in stacks):
         raise InputError(
             f"{model.title} sees {context} neighbouring slices, and PNG files do not state their order: use DICOM"
@@ -137,10 +140,10 @@ class _File:
     dicom: bool
 
 
-def _png_stacks(source: Path) -> Iterator[list[_File]]:
-    folders: dict[Path, list[_File]] = defaultdict(list)
-    for path in png_files(source, recursive=True):
-        folders[path.parent].append(_File(path.relative_to(source).as_posix(), False))
+def _png_stacks(names: Iterable[str]) -> Iterator[list[_File]]:
+    folders: dict[str, list[_File]] = defaultdict(list)
+    for name in names:
+        folders[name.rpartition("/")[0]].append(_File(name, False))
     yield from folders.values()
 
 
@@ -156,11 +159,13 @@ def _contents(source: Path, files: Iterable[_File]) -> dict[str, str | None]:
     return {file.name: content(source / file.name) for file in files}
 
 
-def _dicom_stacks(source: Path, findings: Findings, left_out: Counter[str], in_order: bool) -> Iterator[list[_File]]:
+def _dicom_stacks(
+    source: Path, names: Iterable[str], findings: Findings, left_out: LeftOut, in_order: bool
+) -> Iterator[list[_File]]:
     """Series, their slices from below; where that is not told, and not needed, as they are called."""
     groups: dict[tuple[str, str], list[CTSlice]] = defaultdict(list)
     with quiet_pydicom():
-        for name in dicom_files(source, findings):
+        for name in names:
             part = read_slice(source / name, name, findings, left_out, derived=True, pixels=False)
             if part is not None:
                 groups[Path(name).parent.as_posix(), part.uid].append(part)
@@ -248,9 +253,9 @@ def _load(path: Path, dicom: bool, window: Window) -> _Loaded:
     if not dicom:
         png = read_png(path)
         return _Loaded(png.unit, png.bits, None, None)
-    read_bytes(path)  # refuses what is too large to be read
+    raw = read_bytes(path)
     try:
-        data = dcmread(path)
+        data = open_dicom(raw)
     except Exception as error:  # damaged since its header was read
         raise Unusable(
             "unreadable", f"cannot be read ({type(error).__name__}); expected a complete DICOM file"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipv2_bench.benchmark.config import Config, default_config, load_config
-from ipv2_bench.data.png import png_files
+from ipv2_bench.data.formats.png import png_files
 from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError
 
@@ -51,15 +51,14 @@ def _png_data(root: Path, first: Path) -> dict[str, object]:
 
 def _dicom_data(root: Path) -> dict[str, object]:
     """Pairs of series at the size of the first slice; split by slice, since a folder may hold one patient."""
+    from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
     from ipv2_bench.data.dicom.tags import quiet_pydicom
-    from ipv2_bench.data.dicom.tree import dicom_files
-    from ipv2_bench.data.findings import Findings
+    from ipv2_bench.data.findings import Findings, LeftOut
+    from ipv2_bench.data.formats.listing import files_below
 
     with quiet_pydicom():
-        from pydicom import dcmread
-
-        for file in dicom_files(root / "lq", Findings()):
-            rows = dcmread(root / "lq" / file, stop_before_pixels=True, specific_tags=["Rows"]).get("Rows")
+        for file in files_below(root / "lq", Findings(), LeftOut()).dicom:
+            rows = open_dicom(read_bytes(root / "lq" / file), stop_before_pixels=True, specific_tags=["Rows"]).get("Rows")
             if rows:
                 return {"source": "paired_dicom", "root": str(root), "size": int(rows), "split": "slice"}
     raise InputError(f"no DICOM slice under {root / 'lq'}: expected uLDCT series there and NDCT series in gt")

@@ -11,9 +11,9 @@ import torch
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import Prepared, refuse_folds
 from ipv2_bench.data.datamodule import PairedCTDataModule
+from ipv2_bench.data.formats.png import check_grey, write_png
 from ipv2_bench.data.hu_images import STEPS_PER_HU
 from ipv2_bench.data.pair import Pair, PairDataset
-from ipv2_bench.data.png import check_grey, write_png
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError
@@ -55,8 +55,8 @@ def purify_pairs(
         Weak denoiser that module 3 needs, as :func:`~ipv2_bench.folders.model.load_model` takes it; for ``None`` such labels
         are left out, which the result says.
     bits, grey
-        8 or 16, and ``round`` or ``truncate``: see :func:`~ipv2_bench.data.png.write_png`. Slices are kept in steps of 1/8 HU,
-        finer than a level of 8 bit and coarser than one of 16 bit.
+        8 or 16, and ``round`` or ``truncate``: see :func:`~ipv2_bench.data.formats.png.write_png`. Slices are kept in steps of
+        1/8 HU, finer than a level of 8 bit and coarser than one of 16 bit.
     progress
         Show bars.
 

@@ -13,8 +13,8 @@ from ipv2_bench import registry
 from ipv2_bench.data.dicom.output import make_slice, write_dicom
 from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import read_tree
+from ipv2_bench.data.formats.png import check_grey, write_png
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.png import check_grey, write_png
 from ipv2_bench.data.second_scan import ScannedSlice
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.sources.virtual_scan import VirtualScan, scan_slice
@@ -83,7 +83,7 @@ def simulate_tree(
     size
         Pixels along a side; 0 for the scanner's own.
     grey
-        ``round`` or ``truncate``, of PNG: see :func:`~ipv2_bench.data.png.write_png`.
+        ``round`` or ``truncate``, of PNG: see :func:`~ipv2_bench.data.formats.png.write_png`.
     progress
         Show bars.
 

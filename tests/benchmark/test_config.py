@@ -65,7 +65,7 @@ def test_a_configuration_is_found_by_name_and_by_path_from_any_folder(
     assert load_config("smoke").name == "smoke"
     (tmp_path / "mine.yaml").write_text("name: mine\n")
     assert load_config("mine.yaml").name == load_config("./mine.yaml").name == "mine"
-    with pytest.raises(InputError, match="the configuration 'smok' is unknown: did you mean smoke\\? use one of gpu, native, paper"):
+    with pytest.raises(InputError, match="the configuration 'smok' is unknown: did you mean smoke\\? use one of gpu, native"):
         load_config("smok")
     with pytest.raises(InputError, match=r"the configuration near/by.yaml does not exist: give the path of a YAML file"):
         load_config("near/by.yaml")

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from ipv2_bench.data.findings import Unusable
+from ipv2_bench.data.formats.png import read_png, write_png
 from ipv2_bench.data.hu_images import STEPS_PER_HU, rounded_hu
-from ipv2_bench.data.png import read_png, write_png
 from ipv2_bench.data.sources.paired_png import PairedPng
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window, from_8bit, from_16bit, from_network, to_8bit, to_16bit, to_network

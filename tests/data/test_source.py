@@ -23,7 +23,8 @@ LIGHT = [
         f"data.dicom.{name}"
         for name in ("tree", "ct_slice", "tags", "pixels", "output", "decoded", "pairing", "patients")
     ),
-    *(f"data.{name}" for name in ("source", "slices", "split", "png", "integrity", "findings", "thorax")),
+    *(f"data.formats.{name}" for name in ("png", "listing")),
+    *(f"data.{name}" for name in ("source", "slices", "split", "integrity", "findings", "thorax")),
 ]
 
 

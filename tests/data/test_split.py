@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ipv2_bench.data.png import write_png
+from ipv2_bench.data.formats.png import write_png
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.sources.paired_png import PairedPng
 from ipv2_bench.data.split import Split, deal_out, evenly_spaced, split_slices, write_split

@@ -10,7 +10,7 @@ import pytest
 from pydicom import dcmread
 
 from ipv2_bench.cli import main
-from ipv2_bench.data.png import read_png, write_png
+from ipv2_bench.data.formats.png import read_png, write_png
 from ipv2_bench.data.thorax import Patient, draw_section
 from tests.dicom_files import MARKER, write_series
 
@@ -138,7 +138,7 @@ def test_check_counts_what_is_left_out(ct_tree: Path, tmp_path: Path, capsys: Ca
         data.ImageType = ["DERIVED", "SECONDARY", "MPR"]
         data.save_as(tmp_path / path.name)
     assert check(tmp_path) == 2
-    assert "3 derived left out" in capsys.readouterr().out
+    assert "left out: 3 derived (such as slice000.dcm)" in capsys.readouterr().out
     assert check(tmp_path / "nowhere") == 2
     assert "does not exist: name a tree of DICOM series, or of PNG pairs" in capsys.readouterr().err
 

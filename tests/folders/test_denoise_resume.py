@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ipv2_bench.cli import main
-from ipv2_bench.data.png import read_png, write_png
+from ipv2_bench.data.formats.png import read_png, write_png
 
 Capture = pytest.CaptureFixture[str]
 

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, RLELossless
 
 from ipv2_bench.cli import main
-from ipv2_bench.data.png import write_png
+from ipv2_bench.data.formats.png import write_png
 from tests.data.dicom.ct_series import MARKER, image, save, series, slice_of
 
 SECONDS = 1200

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ipv2_bench.cli import main
-from ipv2_bench.data.png import read_png, write_png
+from ipv2_bench.data.formats.png import read_png, write_png
 from ipv2_bench.denoisers.checkpoint import save_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching

@@ -10,7 +10,7 @@ from pydicom import dcmread
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.dicom.tree import read_tree
-from ipv2_bench.data.png import read_png
+from ipv2_bench.data.formats.png import read_png
 from ipv2_bench.data.sources.virtual_scan import VirtualScan
 from ipv2_bench.physics.intensity import Window
 from tests.dicom_files import MARKER

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import zlib
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
-from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from ipv2_bench.data.dicom.decoded import DecodedCache
 from ipv2_bench.data.dicom.pixels import decode_hu
+from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
 from ipv2_bench.data.dicom.tags import TAGS, geometry_findings, hashed, numbers, rescale_findings, why_left_out
-from ipv2_bench.data.findings import Findings, Unusable
-
-LARGEST_FILE = 128 * 2**20
-"""Most bytes that a file may have, and that a deflated file may inflate to."""
+from ipv2_bench.data.findings import Findings, LeftOut, Unusable
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ def read_slice(
     path: Path,
     name: str,
     findings: Findings,
-    left_out: Counter[str],
+    left_out: LeftOut,
     cache: DecodedCache | None = None,
     derived: bool = False,
     pixels: bool = True,
@@ -86,7 +78,7 @@ def read_slice(
     """
     try:
         raw = read_bytes(path)
-        data = dcmread(io.BytesIO(raw), specific_tags=TAGS, stop_before_pixels=not pixels)
+        data = open_dicom(raw, specific_tags=TAGS, stop_before_pixels=not pixels)
         reason = why_left_out(data, derived)
     except Unusable as unusable:
         findings.add(name, *unusable.problem)
@@ -96,7 +88,7 @@ def read_slice(
         findings.add(name, "unreadable", text)
         return None
     if reason is not None:
-        left_out[reason] += 1
+        left_out.add(reason, name)
         return None
     problems = [*rescale_findings(data), *(geometry_findings(data) if pixels else ())]
     hu = None if pixels else np.zeros((0, 0), np.int16)
@@ -121,29 +113,3 @@ def read_slice(
         numbers(data, "ImageOrientationPatient", 6),
         numbers(data, "SliceLocation", 1),
     )
-
-
-def read_bytes(path: Path) -> bytes:
-    """The bytes of a file.
-
-    Raises
-    ------
-    Unusable
-        When there are more than :data:`LARGEST_FILE`, or a deflated file would inflate to more.
-    """
-    size = path.stat().st_size
-    if size > LARGEST_FILE:
-        raise Unusable("unreadable", f"a file of {size / 2**20:.0f} MB; expected a slice; remove the file")
-    raw = path.read_bytes()
-    try:
-        meta = read_file_meta_info(path)
-    except Exception:  # dcmread of these bytes reports what is wrong
-        return raw
-    if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
-        start = 132 + 12 + int(meta.get("FileMetaInformationGroupLength", 0))
-        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        inflate.decompress(raw[start:], LARGEST_FILE)
-        if inflate.unconsumed_tail:
-            text = f"inflates to more than {LARGEST_FILE / 2**20:.0f} MB; expected one CT slice; remove the file"
-            raise Unusable("unreadable", text)
-    return raw

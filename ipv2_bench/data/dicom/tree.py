@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from ipv2_bench.data.dicom.patients import group_patients
 from ipv2_bench.data.dicom.series import FileProblem, Series, build_series
 from ipv2_bench.data.dicom.tags import quiet_pydicom
-from ipv2_bench.data.findings import Finding, Findings, shown
+from ipv2_bench.data.findings import Finding, Findings, LeftOut, shown
+from ipv2_bench.data.formats.listing import files_below
 from ipv2_bench.errors import refuse
 from ipv2_bench.files import sha256_of
 from ipv2_bench.progress import track
@@ -39,14 +40,14 @@ class Tree:
     findings
         Problems.
     left_out
-        Number of files that are no slices of a scan, by reason.
+        Files that are no slices of a scan, by reason.
     files
         Number of DICOM files.
     """
 
     series: list[Series]
     findings: list[Finding]
-    left_out: Counter[str]
+    left_out: LeftOut
     files: int
 
 
@@ -59,8 +60,8 @@ def read_tree(
 ) -> list[Series]:
     """Read every CT series below a folder.
 
-    Files count as DICOM by their marker or by the suffix ``.dcm``; others are ignored, and so are links to folders.
-    Localizers, derived images and images other than CT are left out, with one warning in the log.
+    Files count as DICOM by their content or ending, see :func:`~ipv2_bench.data.formats.listing.files_below`; links are followed.
+    What is no slice of a CT scan is left out, with one warning in the log that counts it by reason.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def read_tree(
     """
     tree = scan_tree(root, progress, cache, derived)
     if tree.left_out:
-        logger.warning("left out of the data set: %s", count(tree.left_out))
+        logger.warning("left out of the data set: %s", tree.left_out)
     refuse([str(finding) for finding in tree.findings], "data set")
     patient = group_patients({s.key: s.belonging for s in tree.series}, patients_by)
     return [replace(one, patient=patient[one.key]) for one in tree.series]
@@ -105,10 +106,13 @@ def scan_tree(
         fact = "is a file" if base.exists() else "does not exist"
         refuse([f"{base_name}: {fact}; expected a folder of CT DICOM files; correct the path"], "data set")
     findings = Findings()
-    left_out: Counter[str] = Counter()
+    left_out = LeftOut()
     groups: dict[tuple[str, str], list[CTSlice]] = defaultdict(list)
     with quiet_pydicom():
-        names = dicom_files(base, findings)
+        listing = files_below(base, findings, left_out)
+        for name in (*listing.png, *listing.volumes):
+            left_out.add("no DICOM", name)
+        names = listing.dicom
         for name in track(names, "reading CT", unit="file", enabled=progress):
             part = read_slice(base / name, name, findings, left_out, cache, derived)
             if part is not None:
@@ -124,52 +128,18 @@ def scan_tree(
         for problem in problems:
             findings.add(*problem)
     if not series and not findings.list():
-        fact = f"no CT slice ({count(left_out)} left out)" if left_out else "no DICOM file"
-        remedy = "correct the path, unpack archives, use real folders for links to folders"
+        fact = "no CT slice" if listing.dicom else "no DICOM file"
+        remedy = "correct the path, unpack archives"
         if left_out["derived"]:
             remedy = "set data.derived=true to use derived images too"
-        text = f"{fact} in this folder; expected chest CT as DICOM files; {remedy}"
+        others = f" (left out: {left_out})" if left_out else ""
+        text = f"{fact} in this folder{others}; expected chest CT as DICOM files; {remedy}"
         findings.add(base_name, "unreadable", text)
     return Tree([series[key] for key in sorted(series)], findings.list(), left_out, len(names))
 
 
 def content_of(root: Path, names: bool = False) -> str:
-    """SHA-256 over the content of all files below a folder; their names count only with ``names``."""
-    files = []
-    for folder, _, file_names in os.walk(root):
-        for path in (Path(folder, name) for name in file_names):
-            if path.is_file():
-                files.append(sha256_of(path) + (path.relative_to(root).as_posix() if names else ""))
+    """SHA-256 over the content of the DICOM files below a folder; their names count only with ``names``."""
+    listing = files_below(root, Findings(), LeftOut())
+    files = [sha256_of(root / name) + (name if names else "") for name in listing.dicom if (root / name).is_file()]
     return hashlib.sha256("".join(sorted(files)).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def count(left_out: Counter[str]) -> str:
-    """The files that were left out, in words: number and reason."""
-    return ", ".join(f"{n} {what}" for what, n in sorted(left_out.items()))
-
-
-def dicom_files(base: Path, findings: Findings) -> list[str]:
-    """Names of the DICOM files below a folder, relative, sorted by folder and name; unreadable ones go into ``findings``."""
-
-    def unreadable(error: OSError) -> None:
-        name = Path(error.filename).relative_to(base).as_posix()
-        findings.add(name, "unreadable", "cannot be opened; expected a readable folder; check its permissions")
-
-    names = []
-    for folder, subfolders, files in os.walk(base, onerror=unreadable):
-        subfolders.sort()
-        for path in (Path(folder, file) for file in sorted(files)):
-            name = path.relative_to(base).as_posix()
-            has_suffix = path.suffix.lower() == ".dcm"
-            try:
-                # Only regular files: opening a pipe would block.
-                if path.is_file():
-                    with path.open("rb") as stream:
-                        if has_suffix or stream.read(132)[128:] == b"DICM":
-                            names.append(name)
-                elif has_suffix:
-                    raise FileNotFoundError
-            except OSError:
-                text = "cannot be opened; expected a readable file; check link and permissions"
-                findings.add(name, "unreadable", text)
-    return names

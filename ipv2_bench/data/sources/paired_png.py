@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ipv2_bench.data.findings import Findings, Unusable
-from ipv2_bench.data.png import png_files, read_png
+from ipv2_bench.data.formats.png import png_files, read_png
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, scratch
 from ipv2_bench.data.split import PARTS

@@ -11,7 +11,7 @@ import numpy as np
 
 from ipv2_bench.data.dicom.pairing import SeriesPair, match
 from ipv2_bench.data.dicom.patients import group_patients
-from ipv2_bench.data.dicom.tree import Tree, count, scan_tree
+from ipv2_bench.data.dicom.tree import Tree, scan_tree
 from ipv2_bench.data.findings import Finding, Findings
 from ipv2_bench.data.integrity import Copy, check_copies, check_series, content_hash
 from ipv2_bench.data.sources.paired_dicom import onto_grid
@@ -29,7 +29,7 @@ def check_tree(root: Path, window: Window, progress: bool) -> Checked:
 
 def _heading(tree: Tree, what: str = "") -> str:
     slices = sum(len(s.hu) for s in tree.series)
-    left = f"; left out: {count(tree.left_out)}" if tree.left_out else ""
+    left = f"; left out: {tree.left_out}" if tree.left_out else ""
     return f"{what}{tree.files} DICOM files: {slices} slices in {len(tree.series)} series without a problem{left}"
 
 

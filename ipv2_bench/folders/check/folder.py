@@ -8,7 +8,7 @@ from typing import Any
 
 from ipv2_bench.benchmark.views.figures import panel
 from ipv2_bench.data.findings import KINDS, Finding
-from ipv2_bench.data.png import png_files
+from ipv2_bench.data.formats.png import png_files
 from ipv2_bench.errors import InputError
 from ipv2_bench.folders.check.dicom import check_dicom_pairs, check_tree
 from ipv2_bench.folders.check.png import check_png_pairs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ipv2_bench.data.findings import Findings, Unusable
+from ipv2_bench.data.formats.png import read_png
 from ipv2_bench.data.integrity import Copy, check_copies, content_hash
-from ipv2_bench.data.png import read_png
 from ipv2_bench.data.sources.paired_png import PairedPng
 from ipv2_bench.folders.check.report import MEASURED, Checked, measure_pairs, spread
 from ipv2_bench.physics.intensity import Window

@@ -14,9 +14,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from ipv2_bench.data.dicom import ct_slice, tags, tree
+from ipv2_bench.data.dicom import reading, tags, tree
 from ipv2_bench.data.dicom.series import Series
-from ipv2_bench.data.dicom.tree import read_tree
+from ipv2_bench.data.dicom.tree import read_tree, scan_tree
 from ipv2_bench.data.lung import lung_slices
 from tests.data.dicom.ct_series import MARKED_UID, MARKER, image, refusal, save, series, slice_of
 
@@ -70,12 +70,23 @@ def test_slice_location_is_the_fallback(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
-    root = series(tmp_path / "root")
+def test_links_are_followed_once(tmp_path: Path) -> None:
+    root = series(tmp_path / "root" / "one").parent
+    other = tmp_path / "elsewhere" / "two"
+    for i in range(20, 23):
+        save(slice_of(i, SeriesInstanceUID="1.2.3"), other / f"{i}.dcm")
     os.symlink(root, root / "loop", target_is_directory=True)
+    os.symlink(other, root / "linked", target_is_directory=True)
+    os.symlink(other, root / "linked again", target_is_directory=True)
+    os.symlink(root / "one", root / "inside", target_is_directory=True)
+    os.symlink(tmp_path / "elsewhere", other / "up", target_is_directory=True)
     if hasattr(os, "mkfifo"):
         os.mkfifo(root / "pipe")
-    assert len(read_tree(root)) == 1
+    found = scan_tree(root)
+    assert sorted(s.folder for s in found.series) == ["linked", "one"] and not found.findings
+    # What lies above what was read already is entered, but not read again.
+    said = str(found.left_out)
+    assert "a link to a folder that is read elsewhere" in said and "1 no regular file (such as pipe)" in said
 
 
 def test_localizer_and_other_modalities_are_left_out_with_one_warning(
@@ -88,14 +99,16 @@ def test_localizer_and_other_modalities_are_left_out_with_one_warning(
     with caplog.at_level(logging.DEBUG):
         (only,) = read_tree(tmp_path)
     assert len(only.hu) == 4
-    assert [r.getMessage() for r in caplog.records] == ["left out of the data set: 1 localizer, 2 not CT"]
+    assert [r.getMessage() for r in caplog.records] == [
+        "left out of the data set: 1 localizer (such as l.dcm), 2 not CT (such as r.dcm)"
+    ]
     assert caplog.records[0].levelno == logging.WARNING
     assert caplog.records[0].name == "ipv2_bench"
 
 
 def test_only_left_out_files_is_a_problem(tmp_path: Path) -> None:
     save(slice_of(8, Modality="MR"), tmp_path / "r.dcm")
-    assert "no CT slice (1 not CT left out)" in refusal(tmp_path)
+    assert "no CT slice in this folder (left out: 1 not CT (such as r.dcm))" in refusal(tmp_path)
 
 
 def test_root_missing_file_or_empty(tmp_path: Path) -> None:
@@ -105,7 +118,7 @@ def test_root_missing_file_or_empty(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "empty: no DICOM file" in refusal(tmp_path / "empty")
     (tmp_path / "empty" / "README").write_text("x")
-    assert "empty: no DICOM file" in refusal(tmp_path / "empty")
+    assert "empty: no DICOM file in this folder (left out: 1 no image (such as README))" in refusal(tmp_path / "empty")
 
 
 def constant() -> Dataset:
@@ -233,8 +246,8 @@ def test_no_identity_in_messages_logs_and_warnings(
 
 def test_identity_is_never_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed = []
-    real = ct_slice.dcmread
-    monkeypatch.setattr(ct_slice, "dcmread", lambda *a, **k: parsed.append(real(*a, **k)) or parsed[-1])
+    real = reading.dcmread
+    monkeypatch.setattr(reading, "dcmread", lambda *a, **k: parsed.append(real(*a, **k)) or parsed[-1])
     read_tree(series(tmp_path))
     assert len(parsed) == 4
     for keyword in ("PatientName", "PatientBirthDate", "InstitutionName"):

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from ipv2_bench.data import lung, png, second_scan
+from ipv2_bench.data import lung, second_scan
 from ipv2_bench.data.breathing import Breathing, deform
 from ipv2_bench.data.dicom import pixels
 from ipv2_bench.data.dicom.tree import read_tree
+from ipv2_bench.data.formats import png
 from ipv2_bench.data.second_scan import SecondScan
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.source import Source
