@@ -16,7 +16,7 @@ from ipv2_bench.data.dicom.ct_slice import CTSlice, read_slice
 from ipv2_bench.data.dicom.output import derive, write_dicom
 from ipv2_bench.data.dicom.pixels import decode_stored, padding
 from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
-from ipv2_bench.data.dicom.series import positions
+from ipv2_bench.data.dicom.series import grouped, positions
 from ipv2_bench.data.dicom.tags import numbers, quiet_pydicom, rescale, rescale_findings
 from ipv2_bench.data.findings import Finding, Findings, LeftOut, Unusable
 from ipv2_bench.data.formats.listing import files_below
@@ -163,13 +163,13 @@ def _dicom_stacks(
     source: Path, names: Iterable[str], findings: Findings, left_out: LeftOut, in_order: bool
 ) -> Iterator[list[_File]]:
     """Series, their slices from below; where that is not told, and not needed, as they are called."""
-    groups: dict[tuple[str, str], list[CTSlice]] = defaultdict(list)
+    parts: list[CTSlice] = []
     with quiet_pydicom():
         for name in names:
             part = read_slice(source / name, name, findings, left_out, derived=True, pixels=False)
             if part is not None:
-                groups[Path(name).parent.as_posix(), part.uid].append(part)
-    for slices in groups.values():
+                parts.append(part)
+    for _, slices in grouped(parts):
         where, wrong = positions(slices)
         if in_order and wrong:
             for finding in wrong:

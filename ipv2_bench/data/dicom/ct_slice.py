@@ -10,7 +10,7 @@ import numpy as np
 from ipv2_bench.data.dicom.decoded import DecodedCache
 from ipv2_bench.data.dicom.pixels import decode_hu
 from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
-from ipv2_bench.data.dicom.tags import TAGS, geometry_findings, hashed, numbers, rescale_findings, why_left_out
+from ipv2_bench.data.dicom.tags import TAGS, geometry_findings, hashed, numbers, rescale_findings, why_left_out, word
 from ipv2_bench.data.findings import Findings, LeftOut, Unusable
 
 
@@ -32,6 +32,8 @@ class CTSlice:
         Side of a pixel in mm; 0 where only the tags were read and do not hold it.
     corner, axes, location
         Position of the first pixel [3] in mm, directions of rows and columns [6], SliceLocation [1]; or ``None``.
+    kernel, acquisition
+        ConvolutionKernel and AcquisitionNumber as text, empty where the tags do not hold them.
     """
 
     name: str
@@ -43,6 +45,8 @@ class CTSlice:
     corner: np.ndarray | None
     axes: np.ndarray | None
     location: np.ndarray | None
+    kernel: str = ""
+    acquisition: str = ""
 
 
 def read_slice(
@@ -112,4 +116,6 @@ def read_slice(
         numbers(data, "ImagePositionPatient", 3),
         numbers(data, "ImageOrientationPatient", 6),
         numbers(data, "SliceLocation", 1),
+        word(data, "ConvolutionKernel"),
+        word(data, "AcquisitionNumber"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +50,8 @@ class Series:
         Directions of rows and columns in the patient, [6]; ``None`` where the tags do not hold them.
     names
         File of each slice, relative to the root; for local use only, like ``folder``.
+    kernel, acquisition
+        ConvolutionKernel and AcquisitionNumber of its slices as text, empty where they differ or are not told.
     """
 
     folder: str
@@ -62,6 +64,8 @@ class Series:
     corner_mm: np.ndarray | None = None
     axes: np.ndarray | None = None
     names: tuple[str, ...] = ()
+    kernel: str = ""
+    acquisition: str = ""
 
 
 class FileProblem(NamedTuple):
@@ -113,7 +117,60 @@ def build_series(folder: str, slices: list[CTSlice]) -> tuple[Series | None, lis
     if first.corner is not None and first.axes is not None:
         corner = first.axes.reshape(2, 3) @ first.corner
     names = tuple(slices[i].name for i in order)
-    return Series(folder, hu, position[order], slices[0].spacing, key, key, belonging, corner, first.axes, names), []
+    same = [(words.pop() if len(words) == 1 else "") for words in ({s.kernel for s in slices}, {s.acquisition for s in slices})]
+    one = Series(folder, hu, position[order], slices[0].spacing, key, key, belonging, corner, first.axes, names, *same)
+    return one, []
+
+
+def grouped(slices: Sequence[CTSlice]) -> list[tuple[str, list[CTSlice]]]:
+    """The series that slices belong to: folder and slices of each.
+
+    A series is what carries one SeriesInstanceUID of one patient and study, be it in one folder or in several. Folders that
+    hold the same positions are series of their own, and so are kernels or acquisitions that do within one folder.
+    """
+    by_uid: dict[tuple[str, ...], list[CTSlice]] = {}
+    for one in slices:
+        own = (one.uid, one.patient_id, one.study) if one.uid else ("", _folder(one))
+        by_uid.setdefault(own, []).append(one)
+    found = []
+    for of_uid in by_uid.values():
+        for group in [of_uid] if _distinct(of_uid) else _split(of_uid, _folder):
+            parts = [group] if _distinct(group) else _told_apart(group)
+            found += [(_common(part), part) for part in parts]
+    return found
+
+
+def _folder(one: CTSlice) -> str:
+    return one.name.rpartition("/")[0] or "."
+
+
+def _common(slices: Sequence[CTSlice]) -> str:
+    """The folder that holds all of the slices."""
+    folders = [_folder(one).split("/") for one in slices]
+    same = [parts[0] for parts in itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))]
+    return "/".join(same) or "."
+
+
+def _split(slices: Sequence[CTSlice], by: Callable[[CTSlice], Hashable]) -> list[list[CTSlice]]:
+    groups: dict[Hashable, list[CTSlice]] = {}
+    for one in slices:
+        groups.setdefault(by(one), []).append(one)
+    return list(groups.values())
+
+
+def _distinct(slices: Sequence[CTSlice]) -> bool:
+    """Whether no two slices are at one position; true where positions are not known, which is a problem of its own."""
+    position, problems = positions(slices)
+    return position is None or bool(problems) or bool((np.diff(np.sort(position)) >= SAME_POSITION_MM).all())
+
+
+def _told_apart(slices: list[CTSlice]) -> list[list[CTSlice]]:
+    """Slices of several kernels or acquisitions at the same positions, each on its own; as they are where neither helps."""
+    for by in (lambda s: s.kernel, lambda s: s.acquisition, lambda s: (s.kernel, s.acquisition)):
+        parts = _split(slices, by)
+        if len(parts) > 1 and all(_distinct(part) for part in parts):
+            return parts
+    return [slices]
 
 
 def positions(slices: Sequence[CTSlice]) -> tuple[np.ndarray | None, list[FileProblem]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ipv2_bench.data.findings import Problem
+from ipv2_bench.data.findings import Problem, shown
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -49,6 +49,8 @@ TAGS = [
     "ImageOrientationPatient",
     "SliceLocation",
     "GantryDetectorTilt",
+    "ConvolutionKernel",
+    "AcquisitionNumber",
     "PatientID",
     "StudyInstanceUID",
     "PixelData",
@@ -72,6 +74,16 @@ def numbers(data: Dataset, keyword: str, count: int, finite: bool = True) -> np.
     except Exception:  # pydicom raises many types on malformed values
         return None
     return array if array.shape == (count,) and (np.isfinite(array).all() or not finite) else None
+
+
+def word(data: Dataset, keyword: str) -> str:
+    """A tag's value as one line of at most 32 characters; several values are joined by ``/``, and empty stands for none."""
+    try:
+        value = data.get(keyword)
+    except Exception:  # pydicom raises many types on malformed values
+        return ""
+    values = [value] if isinstance(value, str | int | float) or value is None else list(value)
+    return shown("/".join(str(v).strip() for v in values if v is not None))[:32]
 
 
 def rescale(data: Dataset) -> tuple[float, float]:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipv2_bench.data.dicom.patients import group_patients
-from ipv2_bench.data.dicom.series import FileProblem, Series, build_series
+from ipv2_bench.data.dicom.series import FileProblem, Series, build_series, grouped
 from ipv2_bench.data.dicom.tags import quiet_pydicom
 from ipv2_bench.data.findings import Finding, Findings, LeftOut, shown
 from ipv2_bench.data.formats.listing import files_below
@@ -107,7 +106,7 @@ def scan_tree(
         refuse([f"{base_name}: {fact}; expected a folder of CT DICOM files; correct the path"], "data set")
     findings = Findings()
     left_out = LeftOut()
-    groups: dict[tuple[str, str], list[CTSlice]] = defaultdict(list)
+    parts: list[CTSlice] = []
     with quiet_pydicom():
         listing = files_below(base, findings, left_out)
         for name in (*listing.png, *listing.volumes):
@@ -116,10 +115,12 @@ def scan_tree(
         for name in track(names, "reading CT", unit="file", enabled=progress):
             part = read_slice(base / name, name, findings, left_out, cache, derived)
             if part is not None:
-                groups[Path(name).parent.as_posix(), part.uid].append(part)
+                parts.append(part)
     series: dict[str, Series] = {}
-    for folder, uid in list(groups):
-        slices = groups.pop((folder, uid))
+    groups = grouped(parts)
+    parts.clear()
+    while groups:  # what is stacked into a series is let go
+        folder, slices = groups.pop(0)
         built, problems = build_series(folder, slices)
         if built is not None and series.setdefault(built.key, built) is not built:
             twin = shown(series[built.key].folder)

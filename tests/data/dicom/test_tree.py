@@ -41,10 +41,10 @@ def test_series_is_read_in_hu_and_sorted_by_position(tmp_path: Path) -> None:
 def test_file_names_and_identity_change_neither_order_nor_key(tmp_path: Path) -> None:
     for i in range(4):
         save(slice_of(i), tmp_path / "one" / "p" / f"{i}.dcm")
-        save(slice_of(9 - i), tmp_path / "one" / "q" / f"{i}.dcm")
+        save(slice_of(9 - i, SeriesInstanceUID="1.2.9"), tmp_path / "one" / "q" / f"{i}.dcm")
         other = {"PatientName": "B", "SeriesInstanceUID": "1.2.3", "StudyInstanceUID": "1.2.4"}
         save(slice_of(i, **other), tmp_path / "two" / "z" / f"{(i * 3) % 4}_x.dcm")
-        save(slice_of(9 - i), tmp_path / "two" / "a" / f"{7 - i}.dcm")
+        save(slice_of(9 - i, SeriesInstanceUID="1.2.9"), tmp_path / "two" / "a" / f"{7 - i}.dcm")
     one, two = read_tree(tmp_path / "one"), read_tree(str(tmp_path / "two"), progress=True)
     assert [s.key for s in one] == [s.key for s in two] == sorted(s.key for s in one)
     for a, b in zip(one, two, strict=True):
@@ -59,6 +59,32 @@ def test_two_series_in_one_folder_are_kept_apart(tmp_path: Path) -> None:
     both = read_tree(tmp_path)
     assert [s.hu.shape for s in both] == [(3, 16, 16)] * 2
     assert [s.folder for s in both] == [".", "."]
+
+
+def test_one_series_over_several_folders_is_one(tmp_path: Path) -> None:
+    for i in range(6):
+        save(slice_of(i), tmp_path / "exam" / f"disc {i % 2}" / "a" / f"{i}.dcm")
+    (only,) = read_tree(tmp_path)
+    assert only.hu.shape == (6, 16, 16) and np.allclose(np.diff(only.position_mm), 2.5) and only.folder == "exam"
+    # The same positions again, with other pixels: an export of two scans under one number.
+    for i in range(6):
+        save(slice_of(i, image(70 + i)), tmp_path / "again" / f"{i}.dcm")
+    found = {s.folder: s for s in read_tree(tmp_path)}
+    assert {k: len(s.hu) for k, s in found.items()} == {"exam/disc 0/a": 3, "exam/disc 1/a": 3, "again": 6}
+
+
+@pytest.mark.parametrize("tag", [{"ConvolutionKernel": "B70f"}, {"AcquisitionNumber": 2}], ids=lambda tag: next(iter(tag)))
+def test_kernels_and_acquisitions_of_one_series_are_told_apart(tmp_path: Path, tag: dict[str, object]) -> None:
+    for i in range(4):
+        save(slice_of(i, ConvolutionKernel="B30f", AcquisitionNumber=1), tmp_path / f"a{i}.dcm")
+        save(slice_of(i, image(40 + i), **{"ConvolutionKernel": "B30f", "AcquisitionNumber": 1, **tag}), tmp_path / f"b{i}.dcm")
+    both = read_tree(tmp_path)
+    assert [len(s.hu) for s in both] == [4, 4]
+    assert {(s.kernel, s.acquisition) for s in both} == {("B30f", "1"), tuple(str(x) for x in {
+        "ConvolutionKernel": "B30f", "AcquisitionNumber": 1, **tag}.values())}
+    # Where neither tells them apart, the same position twice is a problem.
+    save(slice_of(2, image(90), ConvolutionKernel="B30f", AcquisitionNumber=1), tmp_path / "c.dcm")
+    assert "same position (5 mm)" in refusal(tmp_path)
 
 
 def test_slice_location_is_the_fallback(tmp_path: Path) -> None:
