@@ -7,14 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from ipv2_bench.data.dicom.ct_slice import CTSlice, read_slice
-from ipv2_bench.data.dicom.output import derive, write_dicom
-from ipv2_bench.data.dicom.pixels import decode_stored, padding
+from ipv2_bench.data.dicom.output import derive
+from ipv2_bench.data.dicom.pixels import StoredBits, decode_words, padding
 from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
 from ipv2_bench.data.dicom.series import grouped, positions
 from ipv2_bench.data.dicom.tags import numbers, quiet_pydicom, rescale, rescale_findings
@@ -22,7 +21,7 @@ from ipv2_bench.data.findings import Finding, Findings, LeftOut, Unusable
 from ipv2_bench.data.formats.listing import files_below
 from ipv2_bench.data.formats.png import read_png, write_png
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import prepare_output, sha256_of
+from ipv2_bench.files import prepare_output, sha256_of, write_whole
 from ipv2_bench.folders.model import Model
 from ipv2_bench.folders.training_range import Seen
 from ipv2_bench.physics.intensity import AIR_HU, Window
@@ -129,8 +128,8 @@ class _Loaded:
 
     unit: np.ndarray
     bits: int
-    data: Any
-    stored: np.ndarray | None
+    raw: bytes = b""
+    words: np.ndarray | None = None
     pixel_mm: float | None = None
 
 
@@ -241,18 +240,19 @@ class _Work:
                 self._write(self.out / stack[p].name, loaded[p], image)
 
     def _write(self, path: Path, one: _Loaded, image: np.ndarray) -> None:
-        if one.stored is None:
+        if one.words is None:
             write_png(path, image, one.bits)
         else:
             change = (image - one.unit) * self.model.window.width
-            write_dicom(path, derive(one.data, one.stored, change, self.model.title, self.model.sha256))
+            made = derive(one.raw, one.words, change, self.model.title, self.model.sha256)
+            write_whole(path, lambda file: file.write(made))
         self.summary.written += 1
 
 
 def _load(path: Path, dicom: bool, window: Window) -> _Loaded:
     if not dicom:
         png = read_png(path)
-        return _Loaded(png.unit, png.bits, None, None)
+        return _Loaded(png.unit, png.bits)
     raw = read_bytes(path)
     try:
         data = open_dicom(raw)
@@ -260,7 +260,8 @@ def _load(path: Path, dicom: bool, window: Window) -> _Loaded:
         raise Unusable(
             "unreadable", f"cannot be read ({type(error).__name__}); expected a complete DICOM file"
         ) from None
-    stored = decode_stored(data)
+    words = decode_words(data)
+    stored = StoredBits.of(data, 8 * words.dtype.itemsize).values(words)
     for finding in rescale_findings(data):
         raise Unusable(*finding)
     slope, intercept = rescale(data)
@@ -269,4 +270,4 @@ def _load(path: Path, dicom: bool, window: Window) -> _Loaded:
         raise Unusable("NaN", "NaN or infinite HU after rescale; expected finite HU; check the rescale tags")
     hu[padding(data, stored)] = AIR_HU
     spacing = numbers(data, "PixelSpacing", 2)
-    return _Loaded(window.unit(hu), 16, data, stored, None if spacing is None else float(spacing[0]))
+    return _Loaded(window.unit(hu), 16, raw, words, None if spacing is None else float(spacing[0]))

@@ -10,7 +10,16 @@ import numpy as np
 from ipv2_bench.data.dicom.decoded import DecodedCache
 from ipv2_bench.data.dicom.pixels import decode_hu
 from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
-from ipv2_bench.data.dicom.tags import TAGS, geometry_findings, hashed, numbers, rescale_findings, why_left_out, word
+from ipv2_bench.data.dicom.tags import (
+    TAGS,
+    geometry_findings,
+    hashed,
+    numbers,
+    rescale_findings,
+    value_text,
+    why_left_out,
+    word,
+)
 from ipv2_bench.data.findings import Findings, LeftOut, Unusable
 
 
@@ -108,7 +117,7 @@ def read_slice(
         return None
     return CTSlice(
         name,
-        str(data.get("SeriesInstanceUID") or ""),
+        value_text(data, "SeriesInstanceUID"),
         hashed(data, "PatientID"),
         hashed(data, "StudyInstanceUID"),
         hu,

@@ -7,77 +7,106 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import dcmwrite
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_data_element, write_file_meta_info
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 
 from ipv2_bench import __version__
-from ipv2_bench.data.dicom.pixels import padding
-from ipv2_bench.data.dicom.tags import numbers, quiet_pydicom, rescale
+from ipv2_bench.data.dicom.pixels import StoredBits, padding
+from ipv2_bench.data.dicom.reading import CHARACTER_SET, character_set, open_dicom
+from ipv2_bench.data.dicom.tags import quiet_pydicom, rescale, value_text
 from ipv2_bench.files import write_whole
 
 OUTDATED = ("SmallestImagePixelValue", "LargestImagePixelValue", "IconImageSequence", "PixelDataProviderURL")
-"""Tags that describe the pixels of the original, and are removed with them."""
+"""Elements that describe the pixels of the original, and are removed with them."""
 
 LONGEST = 64
 """Most characters of a SeriesDescription."""
 
 
-def derive(data: FileDataset, stored: np.ndarray, change_hu: np.ndarray, title: str, made_by: str) -> FileDataset:
-    """The slice with other pixels and everything else unchanged, uncompressed.
+def derive(raw: bytes, words: np.ndarray, change_hu: np.ndarray, title: str, made_by: str) -> bytes:
+    """The file of the slice with other pixels, uncompressed, and everything else as the bytes that it was.
 
-    Geometry, patient, rescale tags and padding are kept. SOP instance and series get new UIDs, which are the same whenever
-    the same slice is processed in the same way, so that an interrupted run continues one series.
+    Elements that the change does not concern are never decoded, so that odd ones pass. The encoding of the elements is kept.
+    SOP instance and series get new UIDs, which are the same whenever the same slice is processed in the same way, so that an
+    interrupted run continues one series. Group lengths, which are retired, are left out.
 
     Parameters
     ----------
-    data
-        The whole file as pydicom read it; it is changed in place and returned.
-    stored
-        Its stored values [H, W].
+    raw
+        The whole file.
+    words
+        Words of its pixels as they stand in the file, [H, W]; see :func:`~ipv2_bench.data.dicom.pixels.decode_words`.
     change_hu
         Change of each pixel, [H, W] in HU; the sum is rounded to the nearest stored value and clipped to what the stored
-        bits hold; 0 keeps a pixel exactly.
+        bits hold; 0 keeps a pixel exactly, and padding stays what it is.
     title
         Name of the denoiser, for the descriptions.
     made_by
         What determines the result besides the slice, such as the hash of a checkpoint.
     """
     with quiet_pydicom():
-        for _ in data.iterall():  # values that were never read are still in the bytes of the old encoding
-            pass
-        slope, _ = rescale(data)
-        bits = numbers(data, "BitsStored", 1)
-        signed = int(data.get("PixelRepresentation") or 0)
-        depth = int(bits[0]) if bits is not None else 8 * stored.dtype.itemsize
-        low, high = (-(1 << (depth - 1)), (1 << (depth - 1)) - 1) if signed else (0, (1 << depth) - 1)
-        change = np.rint(change_hu.astype(np.float64) / slope).astype(np.int64)
-        changed = (stored.astype(np.int64) + change).clip(low, high)
-        unchanged = padding(data, stored) | (change_hu == 0)
-        changed[unchanged] = stored[unchanged]
+        told = open_dicom(raw)  # to be read; what is read would be encoded anew
+        made = open_dicom(raw)
+        slope, _ = rescale(told)
+        bits = StoredBits.of(told, 8 * words.dtype.itemsize)
+        stored = bits.values(words)
+        changed = (stored + np.rint(change_hu.astype(np.float64) / slope).astype(np.int64)).clip(*bits.range)
+        kept = padding(told, stored) | (change_hu == 0)
+        changed[kept] = stored[kept]
         source = Dataset()
-        source.ReferencedSOPClassUID = data.get("SOPClassUID") or CTImageStorage
-        source.ReferencedSOPInstanceUID = str(data.get("SOPInstanceUID") or "")
+        source.ReferencedSOPClassUID = value_text(told, "SOPClassUID") or CTImageStorage
+        source.ReferencedSOPInstanceUID = value_text(told, "SOPInstanceUID")
         if source.ReferencedSOPInstanceUID:
-            data.SourceImageSequence = [source]
+            made.SourceImageSequence = [source]
         content = hashlib.sha256(stored.tobytes()).hexdigest()
-        own = [str(data.get(k) or "") for k in ("SOPInstanceUID", "ImagePositionPatient", "SliceLocation")]
-        series = [str(data.get(k) or "") for k in ("StudyInstanceUID", "SeriesInstanceUID")]
-        data.SOPInstanceUID = generate_uid(entropy_srcs=["slice", made_by, content, *own])
-        data.SeriesInstanceUID = generate_uid(entropy_srcs=["series", made_by, *series])
-        data.ImageType = ["DERIVED", *[str(word) for word in (data.get("ImageType") or ["", "PRIMARY"])][1:]]
-        data.DerivationDescription = f"noise reduced by {title} (ipv2-bench {__version__}, {made_by[:16]})"
-        description = str(data.get("SeriesDescription") or "")
-        data.SeriesDescription = f"{description} {title}".strip()[-LONGEST:]
+        own = [value_text(told, k) for k in ("SOPInstanceUID", "ImagePositionPatient", "SliceLocation")]
+        series = [value_text(told, k) for k in ("StudyInstanceUID", "SeriesInstanceUID")]
+        made.SOPInstanceUID = generate_uid(entropy_srcs=["slice", made_by, content, *own])
+        made.SeriesInstanceUID = generate_uid(entropy_srcs=["series", made_by, *series])
+        made.ImageType = ["DERIVED", *(value_text(told, "ImageType").split("\\") if "ImageType" in told else ["", "PRIMARY"])[1:]]
+        made.DerivationDescription = f"noise reduced by {title} (ipv2-bench {__version__}, {made_by[:16]})"
+        description = value_text(told, "SeriesDescription")
+        made.SeriesDescription = f"{description if description.isascii() else ''} {title}".strip()[-LONGEST:]
         for keyword in OUTDATED:
-            if keyword in data:
-                delattr(data, keyword)
-        _set_pixels(data, changed.astype(stored.dtype))
-        meta = FileMetaDataset()
-        meta.MediaStorageSOPClassUID = data.get("SOPClassUID") or CTImageStorage
-        meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        data.file_meta = meta
-    return data
+            if keyword in made:
+                del made[keyword]
+        # Encapsulated and deflated elements are explicit little endian.
+        before = UID(str(made.file_meta.TransferSyntaxUID))
+        syntax: UID = ExplicitVRLittleEndian if before.is_encapsulated or before.is_deflated else before
+        pixels = bits.words(changed, words)
+        made.PixelData = pixels.astype(pixels.dtype.newbyteorder(">" if syntax == ExplicitVRBigEndian else "<")).tobytes()
+        made["PixelData"].VR = "OW" if pixels.dtype.itemsize > 1 or syntax == ImplicitVRLittleEndian else "OB"
+        made["PixelData"].is_undefined_length = False
+        made.file_meta.MediaStorageSOPClassUID = UID(value_text(told, "SOPClassUID") or CTImageStorage)
+        made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+        made.file_meta.TransferSyntaxUID = syntax
+        return _encoded(made, character_set(raw, told))
+
+
+def _encoded(data: FileDataset, charset: RawDataElement | None) -> bytes:
+    """A file's bytes; elements that were never decoded are the bytes that they were, and so is the character set."""
+    syntax = UID(str(data.file_meta.TransferSyntaxUID))
+    out = DicomBytesIO()
+    out.write((data.preamble or bytes(128)) + b"DICM")
+    write_file_meta_info(out, data.file_meta, enforce_standard=True)
+    out.is_implicit_VR, out.is_little_endian = syntax.is_implicit_VR, syntax.is_little_endian
+    for tag in sorted(data.keys()):
+        element = charset if charset is not None and tag == CHARACTER_SET else data.get_item(tag)
+        if isinstance(element, RawDataElement) and element.value is None:
+            element = element._replace(value=b"")
+        if tag.element:  # without the retired lengths of groups, which are no longer right
+            write_data_element(out, element)
+    return out.getvalue()
 
 
 def make_slice(
@@ -133,6 +162,6 @@ def _set_pixels(data: FileDataset, stored: np.ndarray) -> None:
 
 
 def write_dicom(path: Path, data: FileDataset) -> None:
-    """Write a slice, whole or not at all; its folder is created."""
+    """Write a slice of :func:`make_slice`, whole or not at all; its folder is created."""
     with quiet_pydicom():
         write_whole(path, lambda file: dcmwrite(file, data, enforce_file_format=True))

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import data_element_generator, read_file_meta_info
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
@@ -32,6 +33,12 @@ VALUE_TYPES = frozenset(
 """DICOM's value representations, which an explicit encoding writes behind each tag."""
 
 
+LONG_VALUES = (b"OB", b"OW", b"SQ", b"UN", b"UT")
+"""Those of them that may stand in the meta information or at the beginning, and have their length in four bytes."""
+
+CHARACTER_SET = 0x00080005
+
+
 def is_marked(head: bytes) -> bool:
     """Whether bytes begin with a preamble and DICOM's marker."""
     return head[128:132] == b"DICM"
@@ -47,7 +54,7 @@ def looks_like_dataset(head: bytes, size: int) -> bool:
         if group not in (0x0002, 0x0008) or element > 0x00FF or len(head) < 16:
             continue
         if head[4:6] in VALUE_TYPES:
-            long = head[4:6] in (b"OB", b"OW", b"SQ", b"UN", b"UT")
+            long = head[4:6] in LONG_VALUES
             start = 12 if long else 8
             length = int.from_bytes(head[8:12] if long else head[6:8], order)  # type: ignore[arg-type]
         elif order == "little":
@@ -105,3 +112,29 @@ def open_dicom(raw: bytes, **options: Any) -> FileDataset:
         explicit = ExplicitVRLittleEndian if little in (True, None) else ExplicitVRBigEndian
         data.file_meta.TransferSyntaxUID = explicit if implicit is False else ImplicitVRLittleEndian
     return data
+
+
+def character_set(raw: bytes, data: FileDataset) -> RawDataElement | None:
+    """SpecificCharacterSet of a file as the bytes that it is, which pydicom decodes while it reads; ``None`` where it is missing.
+
+    Parameters
+    ----------
+    raw, data
+        The file, and what :func:`open_dicom` made of it.
+    """
+    at = 132 if is_marked(raw) else 0
+    while raw[at : at + 2] == b"\x02\x00":  # the meta information, explicit and little endian
+        long = raw[at + 4 : at + 6] in LONG_VALUES
+        head, size = (12, raw[at + 8 : at + 12]) if long else (8, raw[at + 6 : at + 8])
+        at += head + int.from_bytes(size, "little")
+    body = raw[at:]
+    if data.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian:
+        body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, BEGINNING)
+    implicit, little = data.original_encoding
+    elements = data_element_generator(
+        io.BytesIO(body), bool(implicit), little is not False, stop_when=lambda tag, *_: tag > CHARACTER_SET
+    )
+    try:
+        return next((e for e in elements if e.tag == CHARACTER_SET and isinstance(e, RawDataElement)), None)
+    except Exception:  # of elements before it that are damaged; then it is as pydicom understood it
+        return None

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydicom.multival import MultiValue
+from pydicom.uid import UID
 
 from ipv2_bench.data.findings import Problem, shown
 
@@ -62,7 +64,7 @@ TAGS = [
 
 def hashed(data: Dataset, keyword: str) -> str:
     """Salted hash of a tag's value, 16 hex digits: equal for equal values of one run; empty where the tag is missing or blank."""
-    value = str(data.get(keyword) or "").strip()
+    value = value_text(data, keyword)
     return hashlib.sha256(_SALT + value.encode()).hexdigest()[:16] if value else ""
 
 
@@ -76,14 +78,19 @@ def numbers(data: Dataset, keyword: str, count: int, finite: bool = True) -> np.
     return array if array.shape == (count,) and (np.isfinite(array).all() or not finite) else None
 
 
-def word(data: Dataset, keyword: str) -> str:
-    """A tag's value as one line of at most 32 characters; several values are joined by ``/``, and empty stands for none."""
+def value_text(data: Dataset, keyword: str) -> str:
+    """A tag's value as text, several values joined by a backslash; empty where it is missing, blank or cannot be decoded."""
     try:
         value = data.get(keyword)
+        several = isinstance(value, list | tuple | MultiValue)
+        return "\\".join(str(v).strip() for v in value) if several else str("" if value is None else value).strip()
     except Exception:  # pydicom raises many types on malformed values
         return ""
-    values = [value] if isinstance(value, str | int | float) or value is None else list(value)
-    return shown("/".join(str(v).strip() for v in values if v is not None))[:32]
+
+
+def word(data: Dataset, keyword: str) -> str:
+    """A tag's value as one line of at most 32 characters; several values are joined by ``/``, and empty stands for none."""
+    return shown(value_text(data, keyword).replace("\\", "/"))[:32]
 
 
 def rescale(data: Dataset) -> tuple[float, float]:
@@ -98,15 +105,13 @@ def why_left_out(data: FileDataset, derived: bool = False) -> str | None:
 
     Derived images (ImageType DERIVED) count as slices only with ``derived``.
     """
-    from pydicom.uid import UID
-
-    modality = str(data.get("Modality") or "")
-    sop = UID(str(data.get("SOPClassUID") or data.file_meta.get("MediaStorageSOPClassUID") or "")).name
+    modality = value_text(data, "Modality")
+    sop = UID(value_text(data, "SOPClassUID") or value_text(data.file_meta, "MediaStorageSOPClassUID")).name
     # Scanners store screen shots such as dose reports under modality CT. A damaged file may have lost its
     # modality: where nothing speaks against CT it is kept, so that the damage gets reported.
     if modality not in ("", "CT") or "Secondary Capture" in sop or not (modality or not sop or "CT" in sop):
         return "not CT"
-    kinds = [str(word) for word in (data.get("ImageType") or [])]
+    kinds = value_text(data, "ImageType").split("\\")
     if "LOCALIZER" in kinds:
         return "localizer"
     return "derived" if kinds[:1] == ["DERIVED"] and not derived else None

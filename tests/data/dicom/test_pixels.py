@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
@@ -14,6 +15,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from ipv2_bench.cli import main
 from ipv2_bench.data.dicom import pixels
 from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.errors import InputError
@@ -130,3 +132,65 @@ def test_unknown_transfer_syntax_is_not_quoted(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"1\.dcm: ") as caught:
         read_tree(tmp_path)
     assert "98765432" not in str(caught.value)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(("stored_bits", "high"), [(8, 7), (10, 9), (12, 11), (12, 13), (12, 15), (15, 15), (16, 15)])
+def test_hu_are_exact_for_any_bits(tmp_path: Path, signed: bool, stored_bits: int, high: int) -> None:
+    """The stored value is the field that the tags say; bits beside it, such as an overlay, are not part of it."""
+    rng = np.random.default_rng(stored_bits + high)
+    half = 1 << (stored_bits - 1)
+    values = rng.integers(-half if signed else 0, half if signed else 2 * half, (16, 16))
+    values[0, :2] = (-half, half - 1) if signed else (0, 2 * half - 1)
+    shift = high - stored_bits + 1
+    mask = (1 << stored_bits) - 1
+    noise = rng.integers(0, 1 << 16, values.shape) & ~(mask << shift)
+    words = ((values & mask) << shift) | noise
+    tags = {"BitsStored": stored_bits, "HighBit": high, "PixelRepresentation": int(signed), "RescaleSlope": "0.01"}
+    save(slice_of(0, words, RescaleIntercept="-300", **tags), tmp_path / "in" / "1.dcm")
+    (only,) = read_tree(tmp_path / "in")
+    assert np.array_equal(only.hu[0], (values * 0.01 - 300).astype(np.float32))
+    # Denoised by nothing, the words with what stands beside the values are as they were.
+    assert main(["denoise", "--quiet", str(tmp_path / "in"), str(tmp_path / "out"), "--checkpoint", "identity"]) == 0
+    made = dcmread(tmp_path / "out" / "1.dcm")
+    assert np.array_equal(np.frombuffer(made.PixelData, "<u2").reshape(16, 16), words)
+
+
+def test_other_values_leave_the_bits_beside_them(tmp_path: Path) -> None:
+    bits = pixels.StoredBits(12, 13, True)
+    words = np.random.default_rng(0).integers(0, 1 << 16, (64,)).astype(np.uint16)
+    values = np.random.default_rng(1).integers(-2048, 2048, 64)
+    made = bits.words(values, words)
+    assert made.dtype == words.dtype and np.array_equal(bits.values(made), values)
+    beside = np.uint16(~(0xFFF << 2) & 0xFFFF)
+    assert np.array_equal(made & beside, words & beside)
+
+
+@pytest.mark.parametrize(("stored", "high"), [(12, 10), (17, 16), (0, 0), (12, 16)])
+def test_bits_that_cannot_be_are_named(tmp_path: Path, stored: int, high: int) -> None:
+    save(slice_of(0, BitsStored=stored, HighBit=high), tmp_path / "1.dcm")
+    assert f"BitsStored {stored} and HighBit {high} in 16 bits" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("tagged", [True, False], ids=["tagged", "usual"])
+def test_padding_is_air_to_us_and_stays_what_it_was(tmp_path: Path, tagged: bool) -> None:
+    stored = image(0, 32) - 1024
+    stored[:3] = -2000
+    tags = {"PixelPaddingValue": -2000} if tagged else {}
+    data = slice_of(0, stored, signed=True, RescaleIntercept="0")
+    if tagged:
+        data.add_new("PixelPaddingValue", "SS", tags["PixelPaddingValue"])
+    save(data, tmp_path / "in" / "1.dcm")
+    (only,) = read_tree(tmp_path / "in")
+    assert (only.hu[0, :3] == -1000).all() and np.array_equal(only.hu[0, 3:], stored[3:])
+    assert main(["denoise", "--quiet", str(tmp_path / "in"), str(tmp_path / "out"), "--checkpoint", "gaussian"]) == 0
+    made = np.frombuffer(dcmread(tmp_path / "out" / "1.dcm").PixelData, "<i2").reshape(32, 32)
+    assert (made[:3] == -2000).all() and (made[3:] != stored[3:]).mean() > 0.9
+
+
+def test_a_few_dark_pixels_are_no_padding(tmp_path: Path) -> None:
+    stored = image(0, 64) - 1024
+    stored[5, 5] = -2000  # one pixel of noise
+    save(slice_of(0, stored, signed=True, RescaleIntercept="0"), tmp_path / "1.dcm")
+    (only,) = read_tree(tmp_path)
+    assert only.hu[0, 5, 5] == -1024  # the floor of HU
