@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench import registry
-from ipv2_bench.data.dicom.output import make_slice, write_dicom
+from ipv2_bench.data.dicom.output import NewSeries, Place, make_slice, write_dicom
 from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.formats.png import check_grey, write_png
@@ -26,6 +26,10 @@ from ipv2_bench.progress import track
 
 SIDES = {"lq": "low", "gt": "normal", "truth": "truth"}
 """Folder → image: the uLDCT, the NDCT, and the noise-free slice that the uLDCT shows."""
+
+
+UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""Directions of rows and columns where the tags do not hold them: to the left and to the back of a patient."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,9 @@ def simulate_tree(
             if form == "dicom":
                 scanned = f"virtual scan, {scan.scanner.low_dose.photons:g} photons per mm of the detector"
                 title = {"lq": scanned, "gt": "NDCT", "truth": "aligned truth"}[side]
-                _write_dicom(path, hu, one.pixel_mm, series, i, f"{side}-{series.key}", title)
+                number = list(SIDES).index(side) + 1
+                new = NewSeries(series.patient, f"{side}-{series.key}", number, title, scan.scanner.low_dose.kilovolt)
+                write_dicom(path, make_slice(hu, place_of(series, i, one.pixel_mm), new))
             else:
                 write_png(path, window.unit(hu), 8 if form == "png8" else 16, grey)
         written += 1
@@ -140,7 +146,15 @@ def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
     return [[noise_level(x, region) for x in (one.low, one.normal)]] if region.sum() >= LEAST_PIXELS else []
 
 
-def _write_dicom(path: Path, hu: np.ndarray, pixel_mm: float, series: Series, i: int, name: str, title: str) -> None:
-    corner = series.corner_mm if series.corner_mm is not None else (0.0, 0.0)
-    where = (float(corner[0]), float(corner[1]), float(series.position_mm[i]))
-    write_dicom(path, make_slice(hu, pixel_mm, where, series.patient, name, title))
+def place_of(series: Series, i: int, pixel_mm: float) -> Place:
+    """Where slice ``i`` of a series lies when its pixels are averaged to a side of ``pixel_mm``.
+
+    The middle of the first pixel is then further in: by half of what the pixel has grown, along rows and columns.
+    """
+    axes = np.asarray(UPRIGHT if series.axes is None else series.axes, dtype=np.float64)
+    rows, columns = axes.reshape(2, 3)
+    corner = (0.0, 0.0) if series.corner_mm is None else series.corner_mm
+    further = (pixel_mm - series.spacing_mm) / 2.0
+    across, down = float(corner[0]) + further, float(corner[1]) + further
+    middle = across * rows + down * columns + float(series.position_mm[i]) * np.cross(rows, columns)
+    return Place(middle, axes, pixel_mm, i + 1)

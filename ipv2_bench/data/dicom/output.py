@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     generate_uid,
 )
+from pydicom.valuerep import DSfloat
 
 from ipv2_bench import __version__
 from ipv2_bench.data.dicom.pixels import StoredBits, padding
@@ -109,56 +111,105 @@ def _encoded(data: FileDataset, charset: RawDataElement | None) -> bytes:
     return out.getvalue()
 
 
-def make_slice(
-    hu: np.ndarray, spacing_mm: float, corner_mm: tuple[float, float, float], patient: str, series: str, title: str
-) -> FileDataset:
+@dataclass(frozen=True)
+class Place:
+    """Where a slice lies in the patient, and which one of its series it is.
+
+    Attributes
+    ----------
+    corner_mm
+        Position of the middle of the first pixel, [3].
+    axes
+        Directions of rows and columns, [6].
+    spacing_mm
+        Side of a pixel.
+    number
+        Its place in the series, from 1.
+    """
+
+    corner_mm: np.ndarray
+    axes: np.ndarray
+    spacing_mm: float
+    number: int
+
+
+@dataclass(frozen=True)
+class NewSeries:
+    """A series that does not come from a scanner.
+
+    Attributes
+    ----------
+    patient
+        Pseudonym, for PatientID and PatientName; one patient has one study and one frame of reference.
+    name
+        Distinguishes the series from others of all patients; it determines the UID.
+    number
+        Its number in the study.
+    title
+        Its description.
+    kilovolt
+        Tube voltage.
+    """
+
+    patient: str
+    name: str
+    number: int
+    title: str
+    kilovolt: int
+
+
+EMPTY = (
+    *("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+    *("PositionReferenceIndicator", "Manufacturer", "AcquisitionNumber", "SliceThickness", "PatientPosition", "Laterality"),
+)
+"""Elements that a CT slice has to have, and that nothing is known of (type 2 of PS3.3)."""
+
+
+def make_slice(hu: np.ndarray, place: Place, series: NewSeries) -> FileDataset:
     """A new slice that holds nothing but its geometry and a pseudonym; 16 bit signed, 1 HU for each step.
 
     Parameters
     ----------
     hu
         [H, W] in HU, rounded and clipped to 16 bit.
-    spacing_mm, corner_mm
-        Side of a pixel, and position of the first pixel, in mm.
-    patient
-        Pseudonym, for PatientID and PatientName.
-    series
-        Name that distinguishes this series from others; it determines the UID.
-    title
-        Description of the series.
+    place, series
+        Where it lies, and what it belongs to.
     """
     stored = np.rint(hu).clip(-32768, 32767).astype("<i2")
     meta = FileMetaDataset()
     meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, CTImageStorage
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    for keyword in EMPTY:
+        setattr(data, keyword, None)
     data.SOPClassUID, data.Modality, data.ImageType = CTImageStorage, "CT", ["DERIVED", "SECONDARY", "AXIAL"]
+    corner = [float(x) for x in place.corner_mm]
     data.SOPInstanceUID = generate_uid(
-        entropy_srcs=["slice", series, repr(corner_mm), hashlib.sha256(stored.tobytes()).hexdigest()]
+        entropy_srcs=["slice", series.name, repr(corner), hashlib.sha256(stored.tobytes()).hexdigest()]
     )
     meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID
-    data.SeriesInstanceUID = generate_uid(entropy_srcs=["series", series])
-    data.StudyInstanceUID = generate_uid(entropy_srcs=["study", patient])
-    data.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame", patient])
-    data.PatientName = data.PatientID = patient
-    data.PatientIdentityRemoved = "YES"
-    data.SeriesDescription, data.DerivationDescription = title[:LONGEST], f"{title} (ipv2-bench {__version__})"
-    data.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    data.ImagePositionPatient = [float(f"{x:.6g}") for x in corner_mm]
-    data.PixelSpacing = [float(f"{spacing_mm:.8g}")] * 2
+    data.SeriesInstanceUID = generate_uid(entropy_srcs=["series", series.name])
+    data.StudyInstanceUID = generate_uid(entropy_srcs=["study", series.patient])
+    data.FrameOfReferenceUID = generate_uid(entropy_srcs=["frame", series.patient])
+    data.PatientName = data.PatientID = series.patient
+    data.PatientIdentityRemoved, data.DeidentificationMethod = "YES", "written anew without any identity"
+    data.SeriesNumber, data.InstanceNumber, data.KVP = series.number, place.number, series.kilovolt
+    data.SeriesDescription = series.title[:LONGEST]
+    data.DerivationDescription = f"{series.title} (ipv2-bench {__version__})"
+    data.ImageOrientationPatient = [_decimal(x) for x in place.axes]
+    data.ImagePositionPatient = [_decimal(x) for x in corner]
+    data.PixelSpacing = [_decimal(place.spacing_mm)] * 2
     data.Rows, data.Columns = stored.shape
     data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"
     data.BitsAllocated, data.BitsStored, data.HighBit, data.PixelRepresentation = 16, 16, 15, 1
     data.RescaleSlope, data.RescaleIntercept, data.RescaleType = 1, 0, "HU"
-    _set_pixels(data, stored)
+    data.PixelData = stored.tobytes()
+    data["PixelData"].VR = "OW"
     return data
 
 
-def _set_pixels(data: FileDataset, stored: np.ndarray) -> None:
-    """Set PixelData to stored values [H, W], little endian and uncompressed."""
-    data.BitsAllocated = 8 * stored.dtype.itemsize
-    data.PixelData = stored.astype(stored.dtype.newbyteorder("<")).tobytes()
-    data["PixelData"].VR = "OW" if stored.dtype.itemsize > 1 else "OB"
-    data["PixelData"].is_undefined_length = False
+def _decimal(value: float) -> DSfloat:
+    """A number in the 16 characters that a decimal string has."""
+    return DSfloat(float(value), auto_format=True)
 
 
 def write_dicom(path: Path, data: FileDataset) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -100,10 +100,11 @@ def match(
             remedy = "set data.match_by=folder" if by == "patient_id" else "give each series a folder of its own"
             findings.add(name, "duplicate", f"{text}; remove the others, or {remedy}")
             continue
-        indices = _nearest_pairs(lows[0].position_mm, normals[0].position_mm, tolerance_mm)
-        pair = SeriesPair(lows[0], normals[0], indices)
+        other = turned(normals[0], lows[0].axes)
+        indices = _nearest_pairs(lows[0].position_mm, other.position_mm, tolerance_mm)
+        pair = SeriesPair(lows[0], other, indices)
         if not pair.same_orientation:
-            text = f"ImageOrientationPatient differs from that of {shown(normals[0].folder)}; expected one orientation for both"
+            text = f"ImageOrientationPatient is oblique to that of {shown(normals[0].folder)}; expected one orientation for both"
             findings.add(name, "orientation", f"{text}; reformat one of the series or remove both")
         elif not len(indices):
             text = f"no slice is within {tolerance_mm:g} mm of one of {shown(normals[0].folder)}; expected common positions"
@@ -111,6 +112,49 @@ def match(
         else:
             pairs.append(pair)
     return pairs
+
+
+def turned(series: Series, axes: np.ndarray | None) -> Series:
+    """A series in another orientation, its pixels exchanged and not interpolated.
+
+    Rows and columns are exchanged or reversed, and the order of slices is reversed, as the directions say; so that a prone,
+    mirrored or feet-first scan shows the patient as the other one does. Where no exchange brings it there, it stays as it is.
+
+    Parameters
+    ----------
+    series
+        A series.
+    axes
+        Directions of rows and columns to turn to, [6]; ``None`` where they are not known.
+    """
+    if axes is None or series.axes is None or series.corner_mm is None:
+        return series
+    own, wanted = series.axes.reshape(2, 3), axes.reshape(2, 3)
+    across = wanted @ own.T  # how far each wanted direction goes along each own one: 1, −1 or 0
+    exact = np.rint(across)
+    if np.abs(across - exact).max() > SAME_AXES or (np.abs(exact).sum(axis=1) != 1).any() or np.array_equal(exact, np.eye(2)):
+        return series
+    height, width = series.hu.shape[1:]
+    # Where the pixel lies that is first after the exchange, in the own plane: the far end of a direction that is reversed.
+    ends = np.array([width - 1, height - 1]) * series.spacing_mm
+    first = series.corner_mm + np.where(exact.sum(axis=0) < 0, ends, 0.0)
+    hu = series.hu
+    for direction, axis in ((0, 2), (1, 1)):  # the own rows run along the last axis of the array
+        if exact[:, direction].sum() < 0:
+            hu = np.flip(hu, axis)
+    if exact[0, 0] == 0:
+        hu = hu.transpose(0, 2, 1)
+    # The slice normal keeps its line; it is reversed by a mirror.
+    side = round(float(np.linalg.det(exact)))
+    order = slice(None) if side > 0 else slice(None, None, -1)
+    return replace(
+        series,
+        hu=hu[order],
+        position_mm=(side * series.position_mm)[order],
+        corner_mm=exact @ first,
+        axes=(exact @ own).reshape(6),
+        names=series.names[order],
+    )
 
 
 def _grouped(series: Sequence[Series], by: str) -> dict[str, list[Series]]:

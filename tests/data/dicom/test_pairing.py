@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
+from ipv2_bench.data.dicom.pairing import turned
+from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.sources.paired_dicom import PairedDicom
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
@@ -92,12 +95,84 @@ def test_another_grid_is_refused_and_resampled_only_when_asked(
 
 
 @pytest.mark.parametrize("rule", ["patient_id", "folder"])
-def test_another_orientation_is_refused(tmp_path: Path, rule: str) -> None:
-    for side, axes in (("lq", [1, 0, 0, 0, 1, 0]), ("gt", [-1, 0, 0, 0, -1, 0])):
+def test_an_oblique_orientation_is_refused(tmp_path: Path, rule: str) -> None:
+    for side, axes in (("lq", [1, 0, 0, 0, 1, 0]), ("gt", [0.8, 0.6, 0, -0.6, 0.8, 0])):
         write_series(tmp_path / "ct" / side / "a", scans(3, noise=5.0), SPACING, ImageOrientationPatient=axes)
-    with pytest.raises(InputError, match="ImageOrientationPatient differs from that of a; expected one orientation") as caught:
+    with pytest.raises(InputError, match="ImageOrientationPatient is oblique to that of a; expected one orientation") as caught:
         slices_of(PairedDicom(str(tmp_path / "ct"), match_by=rule, resample=True), tmp_path)
     assert "\n" not in str(caught.value)
+
+
+TURNS = {
+    "prone": [-1, 0, 0, 0, -1, 0],
+    "mirrored": [-1, 0, 0, 0, 1, 0],
+    "upside down": [1, 0, 0, 0, -1, 0],
+    "left decubitus": [0, 1, 0, -1, 0, 0],
+    "right decubitus": [0, -1, 0, 1, 0, 0],
+    "transposed": [0, 1, 0, 1, 0, 0],
+    "a little oblique": [-0.99999, 0.003, 0.003, -0.003, -0.99999, 0],
+}
+
+
+def anatomy(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """HU at points of a patient in mm, like nothing of their mirror images."""
+    return np.rint(40.0 + 3.0 * x + 0.7 * y + 5.0 * z + 200.0 * np.exp(-((x - 20) ** 2 + (y + 12) ** 2) / 200.0))
+
+
+def scanned(folder: Path, axes: list[float], height: int, width: int, corner: np.ndarray) -> None:
+    """A series of four slices of the anatomy on a grid."""
+    rows, columns = np.reshape(np.rint(axes), (2, 3))
+    normal = np.cross(rows, columns)
+    i, j = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    for k in range(4):
+        first = corner + 2.0 * k * normal
+        x, y, z = (first[d] + SPACING * (j * rows[d] + i * columns[d]) for d in range(3))
+        (path,) = write_series(
+            folder / str(k), anatomy(x, y, z)[None], SPACING, ImageOrientationPatient=axes, PatientID="P",
+            SeriesInstanceUID="1.2.3", StudyInstanceUID="1.2",
+        )  # fmt: skip
+        data = dcmread(path)
+        data.ImagePositionPatient = [float(x) for x in first]
+        data.save_as(path)
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_a_turned_series_shows_the_patient_as_the_other_does(tmp_path: Path, name: str) -> None:
+    upright, axes = [1, 0, 0, 0, 1, 0], TURNS[name]
+    height, width = 20, 28
+    scanned(tmp_path / "upright", upright, height, width, np.array([-15.0, -20.0, 7.0]))
+    rows, columns = np.reshape(np.rint(axes), (2, 3))
+    turned_size = (height, width) if abs(rows[0]) == 1 else (width, height)
+    # The corner from which the same pixels are met in the other directions, and the slices too.
+    far = np.array([-15.0, -20.0, 7.0]) + np.array([width - 1, height - 1, 0.0]) * SPACING
+    corner = np.array([-15.0, -20.0, 7.0])
+    for direction in (rows, columns):
+        corner = np.where(direction < 0, far, corner)
+    if np.cross(rows, columns)[2] < 0:
+        corner[2] = 7.0 + 3 * 2.0
+    scanned(tmp_path / "turned", axes, *turned_size, corner)
+    (wanted,), (other,) = read_tree(tmp_path / "upright"), read_tree(tmp_path / "turned")
+    assert other.hu.shape != wanted.hu.shape or not np.array_equal(other.hu, wanted.hu)
+    made = turned(other, wanted.axes)
+    assert np.array_equal(made.hu, wanted.hu)
+    assert np.allclose(made.position_mm, wanted.position_mm, atol=0.3) and np.allclose(made.corner_mm, wanted.corner_mm, atol=0.3)
+    assert np.abs(made.axes - wanted.axes).max() < 0.01
+    assert np.array_equal(turned(made, other.axes).hu, other.hu)  # and back
+
+
+def test_pairs_of_other_orientations_are_pairs(tmp_path: Path) -> None:
+    hu = scans(3, noise=5.0)
+    write_series(tmp_path / "ct" / "lq" / "a", hu, SPACING)
+    prone = write_series(tmp_path / "ct" / "gt" / "a", hu[:, ::-1, ::-1], SPACING, ImageOrientationPatient=[-1, 0, 0, 0, -1, 0])
+    first = dcmread(next((tmp_path / "ct" / "lq" / "a").glob("*.dcm"))).ImagePositionPatient
+    for path in prone:
+        data = dcmread(path)
+        far = [float(first[d]) + 255 * SPACING for d in (0, 1)]
+        data.ImagePositionPatient = [*far, data.ImagePositionPatient[2]]
+        data.save_as(path)
+    slices = slices_of(PairedDicom(str(tmp_path / "ct"), match_by="folder"), tmp_path)
+    assert len(slices) == 3
+    assert all(np.array_equal(slices.low.hu(i), slices.normal.hu(i)) for i in range(3))
 
 
 def test_a_hardly_turned_patient_is_no_other_orientation(tmp_path: Path) -> None:

@@ -1,0 +1,120 @@
+"""Geometry is carried: an independent reader finds the same HU at the same point of the patient, whatever the orientation."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from ipv2_bench.cli import main
+from ipv2_bench.data.sources.phantom import section_of
+from tests.dicom_files import write_series
+
+sitk = pytest.importorskip("SimpleITK")
+
+SIDE, PIXEL_MM, STEP_MM = 96, 4.0, 5.0
+
+ORIENTATIONS = {
+    "supine": (1, 0, 0, 0, 1, 0),
+    "prone": (-1, 0, 0, 0, -1, 0),
+    "decubitus": (0, 1, 0, -1, 0, 0),
+    "mirrored": (-1, 0, 0, 0, 1, 0),
+    "a little turned": (0.9986295, 0.052336, 0, -0.052336, 0.9986295, 0),
+}
+
+
+def chest(folder: Path, axes: tuple[float, ...]) -> np.ndarray:
+    """A series of four sections of a thorax, which no mirror maps onto itself; HU [4, N, N]."""
+    hu = np.stack([np.rint(section_of(11, 0, level, 9, SIDE).hu) for level in range(3, 7)])
+    normal = np.cross(axes[:3], axes[3:])
+    start = np.array([-150.0, -120.0, 33.0])
+    for i, path in enumerate(write_series(folder, hu, PIXEL_MM, ImageOrientationPatient=list(axes), PatientID="1")):
+        data = dcmread(path)
+        data.ImagePositionPatient = [round(float(x), 6) for x in start + i * STEP_MM * normal]
+        data.save_as(path)
+    return hu
+
+
+def volume(folder: Path) -> object:
+    """A series as ITK's reader sees it."""
+    reader = sitk.ImageSeriesReader()
+    (series,) = reader.GetGDCMSeriesIDs(str(folder))
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), series))
+    return reader.Execute()
+
+
+def same_points(made: object, source: object, block: int) -> float:
+    """Largest difference in HU between pixels of one volume and the mean of the other's around the same points."""
+    image, before = (sitk.GetArrayFromImage(v).astype(float) for v in (made, source))
+    worst = 0.0
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        i, j, k = (int(rng.integers(n)) for n in image.shape[::-1])
+        point = made.TransformIndexToPhysicalPoint((i, j, k))  # type: ignore[attr-defined]
+        x, y, z = source.TransformPhysicalPointToContinuousIndex(point)  # type: ignore[attr-defined]
+        left, top, level = x - (block - 1) / 2, y - (block - 1) / 2, round(z)
+        assert abs(left - round(left)) < 0.01 and abs(top - round(top)) < 0.01 and abs(z - level) < 0.01
+        part = before[level, round(top) : round(top) + block, round(left) : round(left) + block]
+        assert part.shape == (block, block)
+        worst = max(worst, abs(part.mean() - image[k, j, i]))
+    return worst
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+@pytest.mark.parametrize("block", [1, 2], ids=["native", "half the size"])
+def test_simulated_voxels_stay_where_they_were(tmp_path: Path, name: str, block: int) -> None:
+    chest(tmp_path / "in", ORIENTATIONS[name])
+    words = ["--format", "dicom", "--size", str(SIDE // block), "data.views=30", "data.min_lung=0.01"]
+    assert main(["simulate", str(tmp_path / "in"), str(tmp_path / "out"), "--quiet", *words]) == 0
+    source = volume(tmp_path / "in")
+    (gt,) = (tmp_path / "out" / "gt").iterdir()
+    made = volume(gt)
+    assert made.GetSize()[2] == 4
+    assert same_points(made, source, block) <= 0.501
+    (lq,) = (tmp_path / "out" / "lq").iterdir()
+    low = volume(lq)
+    assert np.allclose(low.GetOrigin(), made.GetOrigin()) and np.allclose(low.GetDirection(), made.GetDirection())
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+def test_denoised_voxels_stay_where_they_were(tmp_path: Path, name: str) -> None:
+    chest(tmp_path / "in", ORIENTATIONS[name])
+    assert main(["denoise", str(tmp_path / "in"), str(tmp_path / "out"), "--checkpoint", "identity", "--quiet"]) == 0
+    assert same_points(volume(tmp_path / "out"), volume(tmp_path / "in"), 1) == 0
+
+
+def errors_of(path: Path) -> set[str]:
+    done = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    return {line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")}
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dicom3tools is not installed")
+def test_what_is_written_is_valid_dicom(tmp_path: Path) -> None:
+    chest(tmp_path / "in", ORIENTATIONS["supine"])
+    words = ["--format", "dicom", "--size", "48", "data.views=30", "data.min_lung=0.01"]
+    assert main(["simulate", str(tmp_path / "in"), str(tmp_path / "sim"), "--quiet", *words]) == 0
+    assert main(["denoise", str(tmp_path / "in"), str(tmp_path / "den"), "--checkpoint", "identity", "--quiet"]) == 0
+    for path in (tmp_path / "sim").rglob("*.dcm"):
+        assert errors_of(path) == set()
+    for path in (tmp_path / "den").rglob("*.dcm"):
+        assert errors_of(path) <= errors_of(tmp_path / "in" / path.name)
+
+
+def test_numbers_and_uids_of_simulated_series(tmp_path: Path) -> None:
+    chest(tmp_path / "in", ORIENTATIONS["prone"])
+    words = ["--format", "dicom", "--size", "48", "data.views=30", "data.min_lung=0.01"]
+    assert main(["simulate", str(tmp_path / "in"), str(tmp_path / "sim"), "--quiet", *words]) == 0
+    slices = [dcmread(path) for path in (tmp_path / "sim").rglob("*.dcm")]
+    assert len({d.SOPInstanceUID for d in slices}) == len(slices) == 12
+    assert len({d.StudyInstanceUID for d in slices}) == len({d.FrameOfReferenceUID for d in slices}) == 1
+    series = {uid: [d for d in slices if d.SeriesInstanceUID == uid] for uid in {d.SeriesInstanceUID for d in slices}}
+    assert sorted(own[0].SeriesNumber for own in series.values()) == [1, 2, 3]
+    for own in series.values():
+        normal = np.cross(*np.reshape([float(x) for x in own[0].ImageOrientationPatient], (2, 3)))
+        position = [float(np.dot(normal, [float(x) for x in d.ImagePositionPatient])) for d in own]
+        numbers = [d.InstanceNumber for d in own]
+        assert [numbers[i] for i in np.argsort(position)] == sorted(set(numbers)) and len(set(numbers)) == 4
