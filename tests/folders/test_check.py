@@ -140,7 +140,7 @@ def test_check_counts_what_is_left_out(ct_tree: Path, tmp_path: Path, capsys: Ca
     assert check(tmp_path) == 2
     assert "left out: 3 derived (such as slice000.dcm)" in capsys.readouterr().out
     assert check(tmp_path / "nowhere") == 2
-    assert "does not exist: name a tree of DICOM series, or of PNG pairs" in capsys.readouterr().err
+    assert "does not exist: name a folder, a file of one slice or volume" in capsys.readouterr().err
 
 
 def test_without_a_folder_it_says_what_can_be_measured(

@@ -152,7 +152,7 @@ def test_it_tells_the_noise_and_whether_it_was_trained_on(
     source = noisy_chest(tmp_path / "in", sigma)
     assert run(source, tmp_path / "out", "--checkpoint", checkpoint(tmp_path, noise_hu="40 300", pixel_mm="0.5 1")) == 0
     said = capsys.readouterr().out
-    words = re.search(r"noise of the input in soft tissue: (\d+) HU \(median of 2 slices\), (.*)", said)
+    words = re.search(r"noise of the input in soft tissue: (\d+) HU \(median of 8 slices\), (.*)", said)
     assert words is not None, said
     assert float(words[1]) == pytest.approx(sigma, rel=0.15)
     end = "outside of what FM + IPv2 was trained on (40 to 300 HU): look at the result before you use it"
@@ -166,7 +166,7 @@ def test_it_tells_pixels_that_it_was_not_trained_on(tmp_path: Path, capsys: pyte
     assert run(source, tmp_path / "out", "--checkpoint", file) == 0
     assert "pixels of the input: 0.3 mm, outside of what FM + IPv2 was trained on (0.5 to 1 mm)" in capsys.readouterr().out
     assert run(source, tmp_path / "other", "--checkpoint", "identity") == 0
-    assert re.search(r"in soft tissue: \d+ HU \(median of 2 slices\)\n", capsys.readouterr().out)  # of no range
+    assert re.search(r"in soft tissue: \d+ HU \(median of 8 slices\)\n", capsys.readouterr().out)  # of no range
 
 
 def test_without_a_checkpoint_it_takes_the_weights_in_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,6 +176,19 @@ def test_without_a_checkpoint_it_takes_the_weights_in_the_package(tmp_path: Path
     before, after = (np.stack([pixels(p) for p in sorted(folder.glob("*.dcm"))]) for folder in (source, tmp_path / "out"))
     assert after.std() < 0.5 * before.std()
     assert "fm-native" in dcmread(next((tmp_path / "out").glob("*.dcm"))).DerivationDescription
+
+
+def test_it_tells_what_is_unlike_its_training_before_the_work(tmp_path: Path) -> None:
+    source, told = noisy_chest(tmp_path / "in", 60.0), []
+    model = load_model(str(checkpoint(tmp_path, noise_hu="40 300", pixel_mm="0.9 1")))
+
+    def tell(note: str) -> None:
+        assert not list((tmp_path / "out").glob("*.dcm"))
+        told.append(note)
+
+    denoise_tree(source, tmp_path / "out", model, progress=False, tell=tell)
+    assert (len(told) == 3 and "60 HU" in told[0]) or "59 HU" in told[0]
+    assert "0.7 mm, outside" in told[1] and "trained at 32×32, used at 48×48" in told[2]
 
 
 def test_batches_and_order_do_not_change_a_pixel(tmp_path: Path) -> None:
@@ -256,7 +269,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_done(tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("nowhere", "out", "--checkpoint", "identity"), "the folder nowhere does not exist"),
+        (("nowhere", "out", "--checkpoint", "identity"), "nowhere does not exist: name a folder, a file of one slice or volume"),
         (("empty", "out", "--checkpoint", "identity"), "no slice under"),
         (("empty", "--checkpoint", "identity"), "the following arguments are required: OUT"),
         (("in", "out", "--checkpoint", "gone.safetensors"), "the checkpoint gone.safetensors does not exist"),

@@ -44,8 +44,10 @@ def run(given: argparse.Namespace) -> int:
     check_source(config.data.model_copy(update={"source": "paired_dicom"}), "check")
     window = window_of(config)
     from ipv2_bench.folders.check.folder import check_folder
+    from ipv2_bench.folders.opened import opened
 
     picture = Path(given.picture) if given.picture else None
-    text, well = check_folder(Path(folders[0]), window, config.data.options, picture, progress=not given.quiet)
+    with opened(Path(folders[0])) as folder:
+        text, well = check_folder(folder, window, config.data.options, picture, progress=not given.quiet)
     print(text)
     return 0 if well else 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ipv2_bench.commands.arguments import add_quiet
 
-HELP = "denoise a folder of PNG or DICOM slices into a new one; not a medical device"
+HELP = "denoise DICOM, PNG, NIfTI or NumPy into a new folder; not a medical device"
 EXAMPLES = """\
 ipv2-bench denoise IN OUT                                               the weights in the package (fm-native)
 ipv2-bench denoise IN OUT --checkpoint unet-native                      in one pass, three times as fast
@@ -18,7 +18,7 @@ ipv2-bench denoise IN OUT --checkpoint nl_means                         a denois
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("source", metavar="IN", help="folder of PNG or DICOM slices")
+    parser.add_argument("source", metavar="IN", help="folder of slices or volumes, one file, or a zip archive")
     parser.add_argument("out", metavar="OUT", help="new folder")
     parser.add_argument(
         "--checkpoint",
@@ -43,10 +43,12 @@ def run(given: argparse.Namespace) -> int:
 
     check_checkpoint(given.checkpoint)
     from ipv2_bench.folders.denoise import denoise_tree
+    from ipv2_bench.folders.opened import opened
 
     print(f"ipv2-bench denoise: {NO_DEVICE}", file=sys.stderr)
     model, out = load_model(given.checkpoint, given.outside), Path(given.out)
-    summary = denoise_tree(Path(given.source), out, model, given.batch, progress=not given.quiet)
+    with opened(Path(given.source)) as source:
+        summary = denoise_tree(source, out, model, given.batch, progress=not given.quiet, tell=print)
     print(summary.text(out))
     for finding in summary.findings:
         print(f"ipv2-bench: {finding}", file=sys.stderr)

@@ -42,12 +42,16 @@ class Tree:
         Files that are no slices of a scan, by reason.
     files
         Number of DICOM files.
+    png, volumes
+        Names of the other images, where they were asked for.
     """
 
     series: list[Series]
     findings: list[Finding]
     left_out: LeftOut
     files: int
+    png: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
 
 
 def read_tree(
@@ -94,9 +98,16 @@ def read_tree(
 
 
 def scan_tree(
-    root: str | os.PathLike[str], progress: bool = False, cache: DecodedCache | None = None, derived: bool = False
+    root: str | os.PathLike[str],
+    progress: bool = False,
+    cache: DecodedCache | None = None,
+    derived: bool = False,
+    alone: bool = True,
 ) -> Tree:
-    """The usable series and the problems of a tree: like :func:`read_tree`, but problems are returned, not raised."""
+    """The usable series and the problems of a tree: like :func:`read_tree`, but problems are returned, not raised.
+
+    ``alone``: other images are left out; otherwise their names are returned, too.
+    """
     from ipv2_bench.data.dicom.ct_slice import read_slice
 
     base = Path(root)
@@ -109,7 +120,8 @@ def scan_tree(
     parts: list[CTSlice] = []
     with quiet_pydicom():
         listing = files_below(base, findings, left_out)
-        for name in (*listing.png, *listing.volumes):
+        others = (*listing.png, *listing.volumes)
+        for name in others if alone else ():
             left_out.add("no DICOM", name)
         names = listing.dicom
         for name in track(names, "reading CT", unit="file", enabled=progress):
@@ -128,15 +140,16 @@ def scan_tree(
             problems = [FileProblem(slices[0].name, "duplicate", text)]
         for problem in problems:
             findings.add(*problem)
-    if not series and not findings.list():
+    if not series and not findings.list() and (alone or not others):
         fact = "no CT slice" if listing.dicom else "no DICOM file"
         remedy = "correct the path, unpack archives"
         if left_out["derived"]:
             remedy = "set data.derived=true to use derived images too"
-        others = f" (left out: {left_out})" if left_out else ""
-        text = f"{fact} in this folder{others}; expected chest CT as DICOM files; {remedy}"
+        why = f" (left out: {left_out})" if left_out else ""
+        text = f"{fact} in this folder{why}; expected chest CT as DICOM files; {remedy}"
         findings.add(base_name, "unreadable", text)
-    return Tree([series[key] for key in sorted(series)], findings.list(), left_out, len(names))
+    found = [series[key] for key in sorted(series)]
+    return Tree(found, findings.list(), left_out, len(names), *(() if alone else (tuple(listing.png), tuple(listing.volumes))))
 
 
 def content_of(root: Path, names: bool = False) -> str:

@@ -15,14 +15,16 @@ from ipv2_bench.data.dicom.tree import Tree, scan_tree
 from ipv2_bench.data.findings import Finding, Findings
 from ipv2_bench.data.integrity import Copy, check_copies, check_series, content_hash
 from ipv2_bench.data.sources.paired_dicom import onto_grid
-from ipv2_bench.folders.check.report import EXAMPLES, MEASURED, Checked, measure_pairs, middle, spread
+from ipv2_bench.folders.check.others import check_others
+from ipv2_bench.folders.check.report import EXAMPLES, MEASURED, Checked, measure_pairs, middle, noise_alone, spread
 from ipv2_bench.physics.intensity import Window
 
 
 def check_tree(root: Path, window: Window, progress: bool) -> Checked:
-    """Check a tree of series."""
-    tree = scan_tree(root, progress)
-    checked = Checked(_heading(tree), [_series_table(tree, window)], _findings(tree))
+    """Check a tree of series, and the volumes and single PNG slices in it, which only ``denoise`` reads."""
+    tree = scan_tree(root, progress, alone=False)
+    checked = Checked(_heading(tree), [_series_table(tree, window)] if tree.files else [], _findings(tree))
+    check_others(checked, root, tree.png, tree.volumes, window)
     checked.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
     return checked
 
@@ -55,7 +57,7 @@ def _series_table(tree: Tree, window: Window) -> str:
     for s in tree.series:
         steps = np.diff(s.position_mm)
         low, high = np.percentile(s.hu[:: max(1, len(s.hu) // 16)], (1, 99))
-        noise = _noise_alone([s.hu[i] for i in spread(len(s.hu), 8)], window)
+        noise = noise_alone([s.hu[i] for i in spread(len(s.hu), 8)], window)
         lines.append(
             f"| {s.key} | {len(s.hu)} | {s.hu.shape[2]}×{s.hu.shape[1]} | {s.spacing_mm:.4g} | "
             f"{middle(steps.tolist())} | {low:.0f} to {high:.0f} | "
@@ -63,22 +65,6 @@ def _series_table(tree: Tree, window: Window) -> str:
             + " |"
         )
     return "\n".join([*lines, ""])
-
-
-def _noise_alone(hu: Sequence[np.ndarray], window: Window) -> dict[str, list[float]]:
-    """Noise of each slice by region in HU, before anything is clipped to the window."""
-    from ipv2_bench.metrics.anatomy import regions
-    from ipv2_bench.purification.noise_level import LEAST_PIXELS, noise_level
-
-    noise: dict[str, list[float]] = {"background": [], "lung": [], "tissue": []}
-    for image in hu:
-        unit = window.unit(image.astype(np.float32))
-        if unit.min() == unit.max():
-            continue
-        for name, region in regions(unit, window).items():
-            if name in noise and region.sum() >= LEAST_PIXELS:
-                noise[name].append(noise_level(image.astype(np.float64), region))
-    return noise
 
 
 def _examples(hu: Sequence[np.ndarray], window: Window) -> list[tuple[str, np.ndarray]]:

@@ -47,6 +47,22 @@ def middle(values: Sequence[float]) -> str:
     return f"{np.median(values):.3g}" if values else "–"
 
 
+def noise_alone(hu: Sequence[np.ndarray], window: Window) -> dict[str, list[float]]:
+    """Noise of each slice by region in HU, before anything is clipped to the window."""
+    from ipv2_bench.metrics.anatomy import regions
+    from ipv2_bench.purification.noise_level import LEAST_PIXELS, noise_level
+
+    noise: dict[str, list[float]] = {"background": [], "lung": [], "tissue": []}
+    for image in hu:
+        unit = window.unit(image.astype(np.float32))
+        if unit.min() == unit.max():
+            continue
+        for name, region in regions(unit, window).items():
+            if name in noise and region.sum() >= LEAST_PIXELS:
+                noise[name].append(noise_level(image.astype(np.float64), region))
+    return noise
+
+
 def measure_pairs(
     checked: Checked,
     findings: Findings,
