@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from yaml import YAMLError
@@ -125,12 +125,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return tree  # type: ignore[return-value]
 
 
+WORDS = ("title", "data.root", "data.low", "data.normal", "run.work", "run.out", "run.weights")
+"""Settings that are text and no YAML: a path may hold ``#``, ``:`` or brackets, or be a number."""
+
+
+def _given(override: str) -> DictConfig:
+    """One override as a tree. What YAML takes for text is the text as it was written."""
+    key, _, text = override.partition("=")
+    given = OmegaConf.from_dotlist([override] if key not in WORDS else [f"{key}=null"])
+    if key in WORDS[1:]:
+        text = text.replace("${", "\\${")  # no interpolation
+    elif key not in WORDS and ("${" in text or not isinstance(OmegaConf.select(given, key), str)):
+        return given
+    OmegaConf.update(given, key, text)
+    return given
+
+
 def _merged(tree: dict[str, Any], overrides: Sequence[str], where: str) -> dict[str, Any]:
     for override in overrides:
         if "=" not in override or override.startswith("="):
             raise InputError(f"'{override}' is no setting: write key=value, for example train.steps=100")
     try:
-        given = OmegaConf.from_dotlist(list(overrides))
+        given: Any = OmegaConf.merge({}, *map(_given, overrides))
         base = OmegaConf.create(tree)
         sections = {k for k, f in Config.model_fields.items() if isinstance(f.default, Settings)} | {"denoisers"}
         for key in given:

@@ -227,3 +227,30 @@ def test_crops_that_cannot_be_are_refused(settings: list[str], message: str) -> 
     with pytest.raises(InputError, match=message):
         config = load_config("quick", settings)
         check_denoisers(config, load_tables(config))
+
+
+PLACES = [
+    "Patient #12", "a = b", "x: y", "$HOME/${data.size}", "{a: 1}", "[1, 2]", "12", "null", "~", "'quoted'", "ä 患者", "a,b",
+    "-x", "true", "1e3", "%s", "back\\slash", "  spaced  ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("key", ["data.root", "run.work", "run.weights"])
+def test_paths_are_taken_as_they_are_written(config: Load, place: str, key: str) -> None:
+    loaded = config("name: a\ndata: {source: virtual_scan}\n", f"{key}={place}")
+    found = {"data.root": loaded.data.options.get("root"), "run.work": loaded.run.work, "run.weights": loaded.run.weights}
+    assert found[key] == place
+
+
+@pytest.mark.parametrize("title", ["a #1", "a: b", "50 % [x]", "# x"])
+def test_words_are_taken_as_they_are_written(config: Load, title: str) -> None:
+    assert config("name: a\n", f"title={title}").title == title
+
+
+def test_numbers_lists_and_references_are_yaml(config: Load) -> None:
+    words = ("seeds=[0, 1]", "train.lr=1e-3", "train.mirror=true", "data.size=64", "denoisers.fm={widths: [8, 16]}")
+    loaded = config("name: a\n", *words)
+    assert loaded.seeds == (0, 1) and loaded.train.lr == 1e-3 and loaded.train.mirror and loaded.data.size == 64
+    assert loaded.denoisers["fm"] == {"widths": [8, 16]}
+    assert config("name: a\n", "title=${name}").title == "a"
