@@ -11,7 +11,7 @@ from ipv2_bench.data.breathing import Breathing, deform
 from ipv2_bench.data.hu_images import rounded_hu
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.acquisition import Acquisition
-from ipv2_bench.physics.intensity import at_kilovolt
+from ipv2_bench.physics.intensity import AIR_HU, at_kilovolt
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 
 if TYPE_CHECKING:
@@ -121,6 +121,23 @@ def area_resize(images: Tensor, size: int) -> Tensor:
     return F.interpolate(images[:, None], size=(size, size), mode="area")[:, 0]
 
 
+def squared(images: np.ndarray) -> np.ndarray:
+    """Images [..., H, W] in HU as squares: with air on both sides, so that the middle stays in the middle."""
+    top, left = margins(images.shape[-2:])
+    height, width = images.shape[-2:]
+    side = max(height, width)
+    if height == width:
+        return images
+    around = [(0, 0)] * (images.ndim - 2) + [(top, side - height - top), (left, side - width - left)]
+    return np.pad(images, around, constant_values=AIR_HU)
+
+
+def margins(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows above and columns at the left that :func:`squared` adds to an image [H, W]."""
+    side = max(shape)
+    return (side - shape[0]) // 2, (side - shape[1]) // 2
+
+
 def check_slice(shape: tuple[int, ...], size: int) -> None:
     """Refuse slices that cannot be averaged to [size, size].
 
@@ -130,4 +147,4 @@ def check_slice(shape: tuple[int, ...], size: int) -> None:
         When they are not square, or smaller.
     """
     if shape[-2] != shape[-1] or shape[-1] < size:
-        raise InputError(f"slices are {shape[-1]}×{shape[-2]}: expected squares of at least {size} (data.size)")
+        raise InputError(f"slices are {shape[-1]}×{shape[-2]}: expected at least {size}×{size} (data.size)")

@@ -15,7 +15,7 @@ from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.formats.png import check_grey, write_png
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.second_scan import ScannedSlice
+from ipv2_bench.data.second_scan import ScannedSlice, margins
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.sources.virtual_scan import VirtualScan, scan_slice
 from ipv2_bench.errors import InputError
@@ -102,7 +102,7 @@ def simulate_tree(
     if size < 0:
         raise InputError(f"--size is {size}: expected pixels along a side, or 0 for the scanner's own")
     scan: Any = registry.build(VirtualScan, Source, {**options, "root": str(source)}, "virtual scan")
-    trees = read_tree(source, progress, scan.patients_by, derived=scan.derived)
+    trees = read_tree(source, progress, scan.patients_by, derived=scan.derived, square=scan.resample)
     jobs = [
         (number, i)
         for number, series in enumerate(trees)
@@ -120,9 +120,9 @@ def simulate_tree(
         if all((out / side / name).exists() for side in SIDES):
             present += 1
             continue
-        one = scan_slice(scan.scanner, scan.seed, size or series.hu.shape[1], scan.job(series, i))
+        one = scan_slice(scan.scanner, scan.seed, size or max(series.hu.shape[1:]), scan.job(series, i))
         for side, attribute in SIDES.items():
-            hu, path = getattr(one, attribute), out / side / name
+            hu, path = cut_back(getattr(one, attribute), series.hu.shape[1:]), out / side / name
             if form == "dicom":
                 scanned = f"virtual scan, {scan.scanner.low_dose.photons:g} photons per mm of the detector"
                 title = {"lq": scanned, "gt": "NDCT", "truth": "aligned truth"}[side]
@@ -146,6 +146,24 @@ def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
     return [[noise_level(x, region) for x in (one.low, one.normal)]] if region.sum() >= LEAST_PIXELS else []
 
 
+def cut_back(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A square slice without the margins that made it square, where pixels end where they did; else as it is.
+
+    ``shape``: of the slice [H, W] before.
+    """
+    cut = _cut_of(len(image), shape)
+    return image[cut] if cut else image
+
+
+def _cut_of(size: int, shape: tuple[int, ...]) -> tuple[slice, slice] | None:
+    """What a slice of a shape fills of a square of ``size`` pixels; ``None`` where pixels straddle its ends."""
+    ratio = max(shape) // size
+    if ratio * size != max(shape) or any(n % ratio for n in (*margins(shape), *shape)):
+        return None
+    top, left = (n // ratio for n in margins(shape))
+    return slice(top, top + shape[0] // ratio), slice(left, left + shape[1] // ratio)
+
+
 def place_of(series: Series, i: int, pixel_mm: float) -> Place:
     """Where slice ``i`` of a series lies when its pixels are averaged to a side of ``pixel_mm``.
 
@@ -155,6 +173,10 @@ def place_of(series: Series, i: int, pixel_mm: float) -> Place:
     rows, columns = axes.reshape(2, 3)
     corner = (0.0, 0.0) if series.corner_mm is None else series.corner_mm
     further = (pixel_mm - series.spacing_mm) / 2.0
-    across, down = float(corner[0]) + further, float(corner[1]) + further
+    size = round(max(series.hu.shape[1:]) * series.spacing_mm / pixel_mm)
+    # Where margins were added and not cut off again, the first pixel is further out.
+    top, left = (0, 0) if _cut_of(size, series.hu.shape[1:]) else margins(series.hu.shape[1:])
+    across = float(corner[0]) + further - left * series.spacing_mm
+    down = float(corner[1]) + further - top * series.spacing_mm
     middle = across * rows + down * columns + float(series.position_mm[i]) * np.cross(rows, columns)
     return Place(middle, axes, pixel_mm, i + 1)

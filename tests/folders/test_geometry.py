@@ -11,7 +11,10 @@ import pytest
 from pydicom import dcmread
 
 from ipv2_bench.cli import main
+from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.sources.phantom import section_of
+from ipv2_bench.data.sources.virtual_scan import VirtualScan
+from ipv2_bench.physics.intensity import Window
 from tests.dicom_files import write_series
 
 sitk = pytest.importorskip("SimpleITK")
@@ -78,6 +81,46 @@ def test_simulated_voxels_stay_where_they_were(tmp_path: Path, name: str, block:
     (lq,) = (tmp_path / "out" / "lq").iterdir()
     low = volume(lq)
     assert np.allclose(low.GetOrigin(), made.GetOrigin()) and np.allclose(low.GetDirection(), made.GetDirection())
+
+
+@pytest.mark.parametrize("rows", [64, 76, 96])
+@pytest.mark.parametrize(("columns", "block"), [(96, 1), (96, 2), (88, 1), (72, 1)])
+def test_slices_that_are_no_squares_are_padded_and_cut_back(tmp_path: Path, rows: int, columns: int, block: int) -> None:
+    axes = ORIENTATIONS["decubitus"]
+    hu = np.stack([np.rint(section_of(11, 0, level, 9, SIDE).hu) for level in range(3, 7)])
+    part = hu[:, (SIDE - rows) // 2 :][:, :rows, (SIDE - columns) // 2 :][:, :, :columns]
+    for i, path in enumerate(write_series(tmp_path / "in", part, PIXEL_MM, ImageOrientationPatient=list(axes))):
+        data = dcmread(path)
+        data.ImagePositionPatient = [3.0, 5.0, STEP_MM * i]
+        data.save_as(path)
+    assert main(["check", str(tmp_path / "in"), "--quiet"]) == 0
+    size = max(rows, columns) // block
+    words = ["--format", "dicom", "--size", str(size), "data.views=30", "data.min_lung=0.01"]
+    assert main(["simulate", str(tmp_path / "in"), str(tmp_path / "out"), "--quiet", *words]) == 0
+    (gt,) = (tmp_path / "out" / "gt").iterdir()
+    made, source = volume(gt), volume(tmp_path / "in")
+    assert made.GetSize()[:2] == (columns // block, rows // block)
+    assert same_points(made, source, block) <= 0.501
+    slices = VirtualScan(str(tmp_path / "in"), min_lung=0.01, views=20).slices(tmp_path / "cache", Window(), 32)
+    assert slices.normal.hu(0).shape == (32, 32)
+
+
+@pytest.mark.parametrize("spacing", [(4.0, 2.5), (2.5, 4.0)])
+def test_oblong_pixels_are_resampled_when_asked_for(
+    tmp_path: Path, spacing: tuple[float, float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    down, across = np.meshgrid(np.arange(SIDE) * spacing[0], np.arange(SIDE) * spacing[1], indexing="ij")
+    slope = np.rint(-1000.0 + 0.5 * down + 0.25 * across)  # linear in mm, so that linear interpolation is right
+    write_series(tmp_path / "in" / "a", np.stack([slope, slope + 1, slope + 2]), 1.0, PixelSpacing=list(spacing))
+    assert main(["check", str(tmp_path / "in"), "--quiet"]) == 2
+    assert "expected square pixels; set data.resample=true" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "in"), "data.resample=true", "--quiet"]) == 0
+    (series,) = read_tree(tmp_path / "in", square=True)
+    finest = min(spacing)
+    rows, columns = series.hu.shape[1:]
+    assert series.spacing_mm == finest and rows == int((SIDE - 1) * spacing[0] / finest + 1e-6) + 1
+    i, j = np.meshgrid(np.arange(rows) * finest, np.arange(columns) * finest, indexing="ij")
+    assert np.abs(series.hu[0] - (-1000.0 + 0.5 * i + 0.25 * j)).max() <= 1.01  # two roundings to whole HU
 
 
 @pytest.mark.parametrize("name", ORIENTATIONS)

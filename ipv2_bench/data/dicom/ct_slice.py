@@ -14,6 +14,7 @@ from ipv2_bench.data.dicom.tags import (
     TAGS,
     geometry_findings,
     hashed,
+    is_square,
     numbers,
     rescale_findings,
     value_text,
@@ -66,6 +67,7 @@ def read_slice(
     cache: DecodedCache | None = None,
     derived: bool = False,
     pixels: bool = True,
+    square: bool = False,
 ) -> CTSlice | None:
     """Read the CT slice of one DICOM file.
 
@@ -83,6 +85,8 @@ def read_slice(
         Whether derived images count as slices too.
     pixels
         Whether to decode the pixels; otherwise ``hu`` is empty, and of the tags only the HU scale must be usable.
+    square
+        Resample oblong pixels to squares of their shorter side, linearly; otherwise they are a problem.
 
     Returns
     -------
@@ -103,7 +107,7 @@ def read_slice(
     if reason is not None:
         left_out.add(reason, name)
         return None
-    problems = [*rescale_findings(data), *(geometry_findings(data) if pixels else ())]
+    problems = [*rescale_findings(data), *(geometry_findings(data, square) if pixels else ())]
     hu = None if pixels else np.zeros((0, 0), np.int16)
     try:
         if pixels:
@@ -115,6 +119,8 @@ def read_slice(
     spacing = numbers(data, "PixelSpacing", 2)
     if problems or hu is None:
         return None
+    if pixels and spacing is not None and not is_square(spacing):
+        hu, spacing = resampled_to_squares(hu, spacing), np.full(2, spacing.min())
     return CTSlice(
         name,
         value_text(data, "SeriesInstanceUID"),
@@ -128,3 +134,24 @@ def read_slice(
         word(data, "ConvolutionKernel"),
         word(data, "AcquisitionNumber"),
     )
+
+
+def resampled_to_squares(hu: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """A slice with square pixels of the shorter side, linear between the middles of its pixels; the first one stays in its place.
+
+    Parameters
+    ----------
+    hu
+        [H, W], whose type is kept; integers are rounded.
+    spacing
+        Distance of rows and of columns in mm, [2].
+    """
+    made = hu.astype(np.float64)
+    for axis, step in enumerate(spacing.min() / spacing):
+        n = hu.shape[axis]
+        at = np.arange(int((n - 1) / step + 1e-6) + 1) * step
+        before = np.minimum(at.astype(int), max(n - 2, 0))
+        share = np.expand_dims(at - before, 1 - axis)
+        after = np.minimum(before + 1, n - 1)
+        made = np.take(made, before, axis) * (1.0 - share) + np.take(made, after, axis) * share
+    return (np.rint(made) if hu.dtype.kind == "i" else made).astype(hu.dtype)

@@ -141,19 +141,24 @@ def rescale_findings(data: Dataset) -> Iterator[Problem]:
             yield Problem("tags", text)
 
 
-def geometry_findings(data: Dataset) -> Iterator[Problem]:
-    """Problems of the pixel spacing and the gantry tilt of a slice."""
+def geometry_findings(data: Dataset, oblong: bool = False) -> Iterator[Problem]:
+    """Problems of the pixel spacing and the gantry tilt of a slice; ``oblong`` pixels are none where they are resampled."""
     pair = numbers(data, "PixelSpacing", 2)
     if pair is None or pair.min() <= 0:
         text = "PixelSpacing is missing or not two positive numbers; expected mm; export the series again"
         yield Problem("tags", text)
-    elif not np.isclose(pair[0], pair[1], rtol=1e-3, atol=0):
-        text = f"pixels of {pair[0]:g} x {pair[1]:g} mm; expected square pixels; resample or remove the series"
+    elif not oblong and not is_square(pair):
+        text = f"pixels of {pair[0]:g} x {pair[1]:g} mm; expected square pixels; set data.resample=true or remove the series"
         yield Problem("spacing", text)
     tilt = numbers(data, "GantryDetectorTilt", 1)
     if tilt is not None and abs(tilt[0]) > LARGEST_TILT_DEG:
         text = f"gantry tilt of {tilt[0]:g} degrees; expected {LARGEST_TILT_DEG} at most; remove the series"
         yield Problem("orientation", text)
+
+
+def is_square(pair: np.ndarray) -> bool:
+    """Whether the two sides of a pixel are the same."""
+    return bool(np.isclose(pair[0], pair[1], rtol=1e-3, atol=0))
 
 
 @contextmanager

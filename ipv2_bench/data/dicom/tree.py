@@ -60,6 +60,7 @@ def read_tree(
     patients_by: str = "auto",
     cache: DecodedCache | None = None,
     derived: bool = False,
+    square: bool = False,
 ) -> list[Series]:
     """Read every CT series below a folder.
 
@@ -78,6 +79,8 @@ def read_tree(
         Cache of decoded slices.
     derived
         Whether derived images count too (ImageType DERIVED: reformats, projections, denoised slices).
+    square
+        Whether oblong pixels are resampled to squares.
 
     Returns
     -------
@@ -89,7 +92,7 @@ def read_tree(
     ipv2_bench.errors.InputError
         All problems of the tree, in one list, with paths relative to ``root``.
     """
-    tree = scan_tree(root, progress, cache, derived)
+    tree = scan_tree(root, progress, cache, derived, square=square)
     if tree.left_out:
         logger.warning("left out of the data set: %s", tree.left_out)
     refuse([str(finding) for finding in tree.findings], "data set")
@@ -103,6 +106,7 @@ def scan_tree(
     cache: DecodedCache | None = None,
     derived: bool = False,
     alone: bool = True,
+    square: bool = False,
 ) -> Tree:
     """The usable series and the problems of a tree: like :func:`read_tree`, but problems are returned, not raised.
 
@@ -125,7 +129,7 @@ def scan_tree(
             left_out.add("no DICOM", name)
         names = listing.dicom
         for name in track(names, "reading CT", unit="file", enabled=progress):
-            part = read_slice(base / name, name, findings, left_out, cache, derived)
+            part = read_slice(base / name, name, findings, left_out, cache, derived, square=square)
             if part is not None:
                 parts.append(part)
     series: dict[str, Series] = {}

@@ -15,7 +15,7 @@ from ipv2_bench.data.dicom.tree import content_of, read_tree
 from ipv2_bench.data.findings import Findings
 from ipv2_bench.data.hu_images import rounded_hu
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.second_scan import area_resize, check_slice
+from ipv2_bench.data.second_scan import area_resize, check_slice, squared
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, scratch
 from ipv2_bench.errors import InputError, refuse
@@ -42,7 +42,8 @@ class PairedDicom(Source):
     tolerance_mm
         Largest distance in mm of two slices that count as one position.
     resample
-        Resample NDCT whose pixels do not coincide with those of the uLDCT, linearly. Otherwise they are refused.
+        Resample oblong pixels to squares, and NDCT whose pixels do not coincide with those of the uLDCT, linearly. Otherwise
+        they are refused.
     min_lung
         Smallest share of the body's area that is lung in the NDCT, for a pair to take part; 0 takes all.
     patients_by
@@ -99,7 +100,8 @@ class PairedDicom(Source):
 
         decoded = None if self.cache is None else DecodedCache(self.cache)
         low, normal = (
-            read_tree(tree, progress, self.patients_by, decoded, self.derived) for tree in (self.low, self.normal)
+            read_tree(tree, progress, self.patients_by, decoded, self.derived, self.resample)
+            for tree in (self.low, self.normal)
         )
         pairs = match(low, normal, self.match_by, self.tolerance_mm, findings)
         for pair in pairs:
@@ -134,7 +136,7 @@ class PairedDicom(Source):
                 index = len(patient)
                 normal = pair.normal.hu[j].astype(np.float32)
                 normal = normal if pair.same_grid else onto_grid(normal, pair.normal, pair.low)
-                both = np.stack([pair.low.hu[i], normal]).astype(np.float64)
+                both = squared(np.stack([pair.low.hu[i], normal]).astype(np.float64))
                 check_slice(both.shape, size)
                 resized = area_resize(torch.from_numpy(both), size)
                 arrays["low"][index], arrays["normal"][index] = rounded_hu(resized.numpy())

@@ -93,8 +93,8 @@ class VariedScan(VirtualScan):
         kilovolt: int = 120,
     ) -> None:
         super().__init__(
-            root, min_lung, patients_by, "slice", seed, derived, slices_per_patient, photons, electronic, bowtie, views,
-            kilovolt=kilovolt,
+            root, min_lung, patients_by, "slice", seed, derived, slices_per_patient,
+            photons=photons, electronic=electronic, bowtie=bowtie, views=views, kilovolt=kilovolt,
         )
         if scans < 1 or phantoms < 0 or levels < 1:
             raise ValueError(f"scans={scans}, phantoms={phantoms}, levels={levels}: expected at least 1, 0 and 1")

@@ -16,7 +16,7 @@ from ipv2_bench.data.dicom.patients import RULES
 from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import content_of, read_tree
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
+from ipv2_bench.data.second_scan import ScannedSlice, SecondScan, squared
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, assemble, in_parallel
 from ipv2_bench.data.split import evenly_spaced
@@ -47,6 +47,8 @@ class VirtualScan(Source):
         Whether derived images (ImageType DERIVED, such as reformats) count as slices.
     slices_per_patient
         Slices of each patient that take part, evenly spaced over those that show lung; 0 for all of them.
+    resample
+        Whether oblong pixels are resampled to squares; otherwise they are refused.
     photons, electronic, bowtie, views, cutoff, kilovolt
         The 2 % acquisition; see :class:`~ipv2_bench.physics.acquisition.Acquisition`.
         IPv2's pairs are 80 kV against 120 kV: with ``kilovolt=80`` bone is brighter in the uLDCT than in the NDCT.
@@ -63,6 +65,7 @@ class VirtualScan(Source):
         seed: int = 0,
         derived: bool = False,
         slices_per_patient: int = 0,
+        resample: bool = False,
         photons: float = 17000.0,
         electronic: float = 6.0,
         bowtie: float = 0.7,
@@ -79,7 +82,7 @@ class VirtualScan(Source):
             raise ValueError(f"breathe_by is '{breathe_by}': use slice or series")
         if slices_per_patient < 0:
             raise ValueError(f"slices_per_patient is {slices_per_patient}: expected 0 for all, or a number of slices")
-        self.breathe_by, self.derived, self.slices_per_patient = breathe_by, derived, slices_per_patient
+        self.breathe_by, self.derived, self.slices_per_patient, self.resample = breathe_by, derived, slices_per_patient, resample
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
             Acquisition(
@@ -106,6 +109,7 @@ class VirtualScan(Source):
             "slices_per_patient": self.slices_per_patient,
             "seed": self.seed,
             "scanner": asdict(self.scanner),
+            **({"resample": True} if self.resample else {}),
         }
 
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
@@ -118,7 +122,7 @@ class VirtualScan(Source):
     def job(self, series: Series, i: int) -> ScanJob:
         """The job of :func:`scan_slice` for slice ``i`` of a series."""
         position = float(series.position_mm[i]) if self.breathe_by == "series" else None
-        return ScanJob(series.hu[i].astype(np.float32), series.spacing_mm, series.key, i, position)
+        return ScanJob(squared(series.hu[i]).astype(np.float32), series.spacing_mm, series.key, i, position)
 
 
 class ScanJob(NamedTuple):
@@ -155,7 +159,8 @@ def lung_jobs(source: VirtualScan, progress: bool) -> list[tuple[ScanJob, str, s
 
     found: list[tuple[ScanJob, str, str, str]] = []
     decoded = None if source.cache is None else DecodedCache(source.cache)
-    for number, series in enumerate(read_tree(source.root, progress, source.patients_by, decoded, source.derived)):
+    trees = read_tree(source.root, progress, source.patients_by, decoded, source.derived, source.resample)
+    for number, series in enumerate(trees):
         lung = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, source.min_lung))
         runs = np.cumsum(np.diff(lung, prepend=-2) > 1)  # of consecutive slices
         for i, run in zip(lung, runs, strict=True):

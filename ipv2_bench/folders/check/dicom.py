@@ -20,9 +20,9 @@ from ipv2_bench.folders.check.report import EXAMPLES, MEASURED, Checked, measure
 from ipv2_bench.physics.intensity import Window
 
 
-def check_tree(root: Path, window: Window, progress: bool) -> Checked:
+def check_tree(root: Path, options: Mapping[str, Any], window: Window, progress: bool) -> Checked:
     """Check a tree of series, and the volumes and single PNG slices in it, which only ``denoise`` reads."""
-    tree = scan_tree(root, progress, alone=False)
+    tree = scan_tree(root, progress, alone=False, square=bool(options.get("resample")))
     checked = Checked(_heading(tree), [_series_table(tree, window)] if tree.files else [], _findings(tree))
     check_others(checked, root, tree.png, tree.volumes, window)
     checked.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
@@ -79,7 +79,7 @@ def _examples(hu: Sequence[np.ndarray], window: Window) -> list[tuple[str, np.nd
 
 def check_dicom_pairs(root: Path, options: Mapping[str, Any], window: Window, progress: bool) -> Checked:
     """Check two trees, ``lq`` and ``gt``, each on its own and as pairs."""
-    trees = {side: scan_tree(root / side, progress, derived=True) for side in ("lq", "gt")}
+    trees = {side: scan_tree(root / side, progress, derived=True, square=bool(options.get("resample"))) for side in ("lq", "gt")}
     checked = Checked("\n".join(_heading(t, f"{side}: ") for side, t in trees.items()))
     findings = Findings()
     for side, tree in trees.items():

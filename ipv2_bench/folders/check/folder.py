@@ -27,7 +27,7 @@ def check_folder(
     window
         HU of its images.
     options
-        Of ``paired_dicom``, for pairs of DICOM.
+        Of ``paired_dicom``; of a tree of series, ``resample`` alone is used.
     picture
         PNG file for examples with their masks; none for ``None``.
     progress
@@ -50,7 +50,7 @@ def check_folder(
     elif (root / "lq").is_dir() and (root / "gt").is_dir():
         checked = check_dicom_pairs(root, options, window, progress)
     else:
-        checked = check_tree(root, window, progress)
+        checked = check_tree(root, options, window, progress)
     report = [checked.heading, "", *checked.tables, _summary(checked.findings)]
     ordered = sorted(checked.findings, key=lambda f: KINDS.index(f.kind))
     report += [f"  {i}. [{f.kind}] {f}" for i, f in enumerate(ordered, 1)]
