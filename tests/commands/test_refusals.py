@@ -44,7 +44,7 @@ WORDS = [
     ("train", "the following arguments are required: --denoiser"),
     ("reproduce --confg smoke", "unrecognized arguments: --confg: did you mean --config?"),
     ("reproduce train.step", "'train.step' is no setting: write key=value"),
-    ("reproduce --config smok", "the configuration 'smok' is unknown: did you mean smoke? use one of native, paper, quick"),
+    ("reproduce --config smok", "the configuration 'smok' is unknown: did you mean smoke? use one of gpu, native, paper"),
     ("reproduce --config near.yaml", "the configuration near.yaml does not exist: give the path of a YAML file"),
     ("reproduce --config broken.yaml", "broken.yaml is not valid YAML"),
     ("reproduce --config mine.yaml", "setting 'train.stepz' is unknown: did you mean steps? use one of train.steps"),

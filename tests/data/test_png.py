@@ -150,3 +150,19 @@ def test_16_bit_pairs_are_read_finer_than_8_bit(tmp_path: Path) -> None:
     assert len(np.unique(np.asarray(slices.low))) > 5000
     first = read_png(tmp_path / "p" / "test" / "lq" / "0.png").unit
     assert np.abs(slices.low[0] - first).max() <= 0.5 / 8 / Window().width * 1.01  # half a stored step
+
+
+@pytest.mark.parametrize("offset", [1024, 32768])
+def test_hu_with_an_offset_is_never_taken_for_a_window(tmp_path: Path, offset: int) -> None:
+    hu = np.random.default_rng(0).integers(-1024, 1800, (32, 32))
+    Image.fromarray((hu + offset).astype(np.uint16)).save(tmp_path / "a.png")
+    with pytest.raises(Unusable) as caught:
+        read_png(tmp_path / "a.png")
+    assert f"look like HU + {offset}; expected grey levels" in caught.value.problem.text
+
+
+def test_a_window_of_16_bit_is_read(tmp_path: Path) -> None:
+    unit = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    for part in (unit, unit * 0.4, 0.3 + 0.6 * unit):
+        write_png(tmp_path / "a.png", part, 16)
+        assert np.abs(read_png(tmp_path / "a.png").unit - part).max() <= 0.51 / 65535

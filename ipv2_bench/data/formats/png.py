@@ -38,7 +38,7 @@ def read_png(path: Path) -> PngSlice:
     Raises
     ------
     Unusable
-        When the file is no complete PNG, too large, in colour, or of 16 bit with more than one channel.
+        When the file is no complete PNG, too large, in colour, of 16 bit with more than one channel, or in HU with an offset.
     """
     from PIL import Image
 
@@ -48,7 +48,9 @@ def read_png(path: Path) -> PngSlice:
             if max(image.size) > LARGEST_SIDE:
                 raise Unusable("shape", f"is {image.width}×{image.height}: expected {LARGEST_SIDE} at most")
             if image.mode in ("I;16", "I;16B", "I"):
-                return PngSlice(from_16bit(np.asarray(image, dtype=np.int64).astype(np.uint16)), 16)
+                stored = np.asarray(image, dtype=np.int64)
+                _refuse_offset(int(stored.min()), int(stored.max()))
+                return PngSlice(from_16bit(stored.astype(np.uint16)), 16)
             if raw[BIT_DEPTH] == 16:
                 # Pillow keeps the upper 8 bits of these, without a warning.
                 text = "is 16 bit with colour or alpha channels: expected one grey channel; export it as grey without alpha"
@@ -61,6 +63,26 @@ def read_png(path: Path) -> PngSlice:
     if (colour != colour[..., :1]).any():
         raise Unusable("shape", "is in colour: expected grey pixels; export the CT image itself, without marks")
     return PngSlice(from_8bit(colour[..., 0]), 8)
+
+
+OFFSETS = {1024: (0, 6000), 32768: (31000, 40000)}
+"""Offsets that turn HU into numbers without a sign, and the range in which the values of a whole slice then lie."""
+
+
+def _refuse_offset(low: int, high: int) -> None:
+    """Refuse a slice of 16 bit whose values are HU with an offset, and no grey levels of a window.
+
+    In a HU window a slice that shows a body has values near both ends of 0 to 65535.
+
+    Raises
+    ------
+    Unusable
+        The offset is named.
+    """
+    for offset, (first, last) in OFFSETS.items():
+        if first <= low < high <= last:
+            text = f"values from {low} to {high} look like HU + {offset}; expected grey levels of the HU window, 0 to 65535"
+            raise Unusable("HU range", f"{text}; subtract {offset} and save HU as .npy or NIfTI, or map the window to 0 to 65535")
 
 
 GREY = ("round", "truncate")
