@@ -21,8 +21,6 @@ from ipv2_bench.benchmark.views.html.picture_file import (
     read_pictures,
 )
 from ipv2_bench.benchmark.views.html.spots import find_spots
-from ipv2_bench.benchmark.views.one_slice import best_line
-from ipv2_bench.benchmark.views.panels import image_title
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.intensity import Window, to_8bit
 
@@ -163,6 +161,9 @@ def _encoded(image: Image.Image, quality: int) -> str:
 
 def _wanted(benchmark: Benchmark, rows: TableRows) -> list[str]:
     """Titles of the outputs that are to be seen first: newcomers, else the best line."""
+    from ipv2_bench.benchmark.views.one_slice import best_line  # a page of rows alone does without cells
+    from ipv2_bench.benchmark.views.panels import image_title
+
     lines = [line for table in benchmark.tables for line in table.lines if line.denoiser in table.newcomers]
     if not lines and (best := best_line(benchmark, rows)) is not None:
         lines = [best]
