@@ -119,7 +119,7 @@ def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
         cls = registry.find(PACKAGE, checkpoint, Denoiser)  # type: ignore[type-abstract]
         untrained = cls()
         if any(True for _ in untrained.parameters()):
-            raise InputError(f"denoiser {checkpoint} has to be trained: name a file of ipv2-bench train, or fm-native")
+            raise InputError(f"denoiser {checkpoint} has to be trained: name a file of ipv2-bench train, or unet-native")
         name_hash = hashlib.sha256(checkpoint.encode()).hexdigest()
         return Model(untrained.eval(), Window(), cls.title or cls.__name__, None, name_hash)
     denoiser, notes = load_denoiser(path, outside)

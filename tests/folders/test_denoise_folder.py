@@ -172,10 +172,10 @@ def test_it_tells_pixels_that_it_was_not_trained_on(tmp_path: Path, capsys: pyte
 def test_without_a_checkpoint_it_takes_the_weights_in_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = noisy_chest(tmp_path / "in", 120.0)
     assert run(source, tmp_path / "out") == 0
-    assert "within what fm-native was trained on" in capsys.readouterr().out
+    assert "within what unet-native was trained on" in capsys.readouterr().out
     before, after = (np.stack([pixels(p) for p in sorted(folder.glob("*.dcm"))]) for folder in (source, tmp_path / "out"))
     assert after.std() < 0.5 * before.std()
-    assert "fm-native" in dcmread(next((tmp_path / "out").glob("*.dcm"))).DerivationDescription
+    assert "unet-native" in dcmread(next((tmp_path / "out").glob("*.dcm"))).DerivationDescription
 
 
 def test_it_tells_what_is_unlike_its_training_before_the_work(tmp_path: Path) -> None:

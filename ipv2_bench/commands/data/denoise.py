@@ -10,8 +10,8 @@ from ipv2_bench.commands.arguments import add_quiet
 
 HELP = "denoise DICOM, PNG, NIfTI or NumPy into a new folder; not a medical device"
 EXAMPLES = """\
-ipv2-bench denoise IN OUT                                               the weights in the package (fm-native)
-ipv2-bench denoise IN OUT --checkpoint unet-native                      in one pass, three times as fast
+ipv2-bench denoise IN OUT                                               the weights in the package (unet-native)
+ipv2-bench denoise IN OUT --checkpoint fm-native                        Flow Matching in three steps
 ipv2-bench denoise IN OUT --checkpoint model.safetensors                weights of ipv2-bench train
 ipv2-bench denoise IN OUT --checkpoint nl_means                         a denoiser that needs no training"""
 
@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", metavar="OUT", help="new folder")
     parser.add_argument(
         "--checkpoint",
-        default="fm-native",
+        default="unet-native",
         metavar="FILE",
         help="trained denoiser by its name, file of ipv2-bench train, or nl_means or identity (default: %(default)s)",
     )

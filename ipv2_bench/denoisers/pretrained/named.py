@@ -16,7 +16,7 @@ VARIABLE = "IPV2_BENCH_MODELS"
 
 REGISTRY = Path(__file__).with_name("registry.json")
 
-DEFAULT = "fm-native"
+DEFAULT = "unet-native"
 """What ``ipv2-bench denoise`` takes when it is given nothing else."""
 
 
