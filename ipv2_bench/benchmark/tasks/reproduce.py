@@ -18,7 +18,6 @@ from ipv2_bench.benchmark.rows.set_aside import set_aside
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.benchmark.views.earlier import earlier_files
 from ipv2_bench.benchmark.views.html.page import HERO, INDEX, page_name, try_page
-from ipv2_bench.benchmark.views.one_slice import draw_one_slice
 from ipv2_bench.benchmark.views.panels import draw_table
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.tables import table_views, write_tables
@@ -99,8 +98,6 @@ def _draw(benchmark: Benchmark, rows: TableRows) -> Path | None:
     config, tables = benchmark.config, benchmark.tables
     for table in tables:
         draw_table(benchmark, table, config.out / f"{table.key}.png")
-    if page_name(config, tables) == INDEX:
-        draw_one_slice(benchmark, rows, config.out / HERO)
     return try_page(benchmark, rows, config.out)
 
 

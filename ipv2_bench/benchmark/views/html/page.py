@@ -183,7 +183,12 @@ def write_page(
 def draw_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path:
     """Write the page of complete cells and the file of its pictures, which are drawn first; the page's path."""
     name = page_name(benchmark.config, benchmark.tables)
-    pictures = draw_pictures(benchmark, rows, folder / HERO if name == INDEX else None)
+    hero = folder / HERO if name == INDEX else None
+    if hero is not None:
+        from ipv2_bench.benchmark.views.one_slice import draw_one_slice  # a page of rows alone does without cells
+
+        draw_one_slice(benchmark, rows, hero)
+    pictures = draw_pictures(benchmark, rows, hero)
     write_pictures(picture_path(folder, name), pictures)
     return write_page(benchmark.config, benchmark.tables, rows, pictures, folder)
 
