@@ -47,6 +47,8 @@ class Weights:
         Address at which its authors publish it; empty where there is none.
     elsewhere
         Folders in which other tools keep the same file.
+    command
+        What gets it; empty where no command does.
     """
 
     name: str
@@ -54,6 +56,14 @@ class Weights:
     sha256: str
     url: str
     elsewhere: tuple[str, ...] = ()
+    command: str = "ipv2-bench check --download"
+
+    @property
+    def remedy(self) -> str:
+        """How to get the file again."""
+        ways = [f"with {self.command}"] if self.command else []
+        ways += [f"from {self.url}"] if self.url else []
+        return f"get it again {' or '.join(ways)}" if ways else "put the right one there, such as by installing the package again"
 
     def places(self, folder: Path | None = None) -> list[Path]:
         """Paths at which the file is searched, in this order; ``folder`` is the user's."""
@@ -76,7 +86,7 @@ class Weights:
             if actual != self.sha256:
                 raise InputError(
                     f"{path} is not the {self.name} file: its SHA-256 is {actual[:12]}…, expected {self.sha256[:12]}…; "
-                    f"remove it, and get it again with ipv2-bench check --download or from {self.url}"
+                    f"remove it, and {self.remedy}"
                 )
         return path
 
@@ -121,7 +131,7 @@ class Weights:
         except Exception as error:  # a network fails with exceptions of several libraries
             raise InputError(
                 f"{self.file} cannot be downloaded from {self.url} ({type(error).__name__}): download it on a machine with "
-                f"network and put it into a folder that {VARIABLE} names"
+                f"network and put it into {cache_folder()}, or into a folder that {VARIABLE} names"
             ) from error
         Path(path).chmod(0o644)  # pooch's temporary files can be read by their owner alone
         return Path(path)

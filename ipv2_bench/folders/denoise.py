@@ -12,11 +12,12 @@ import numpy as np
 import torch
 
 from ipv2_bench.data.dicom.output import derive
+from ipv2_bench.data.dicom.pixels import usual_padding
 from ipv2_bench.data.dicom.tags import quiet_pydicom
 from ipv2_bench.data.findings import Finding, Findings, LeftOut, Unusable
 from ipv2_bench.data.formats.listing import files_below
 from ipv2_bench.data.formats.png import write_png
-from ipv2_bench.data.formats.volumes import read_volume, volume_padding
+from ipv2_bench.data.formats.volumes import read_volume
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output, sha256_of, write_whole
 from ipv2_bench.folders.model import Model
@@ -213,7 +214,7 @@ class _Work:
             generator = torch_generator(0, "denoise", start, device=self.device)
             restored = self.model.denoiser.restore(torch.from_numpy(unit[near]).to(self.device), generator)
             change[indices] = (restored[:, 0].float().cpu().numpy() - unit[indices]) * window.width
-        change[volume_padding(volume.hu)] = 0.0
+        change[usual_padding(volume.hu)] = 0.0
         volume.write(self.out / name, change)
         self.summary.written += len(unit)
 

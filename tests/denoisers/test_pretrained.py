@@ -67,7 +67,7 @@ def test_a_registry_of_ones_own_adds_names(tmp_path: Path, monkeypatch: pytest.M
     model = load_pretrained("mine")
     assert model.title == "mine" and model.noise_hu is None
     (tmp_path / "mine.safetensors").write_bytes(b"altered")
-    with pytest.raises(InputError, match=r"mine\.safetensors is not the mine file"):
+    with pytest.raises(InputError, match=r"mine\.safetensors is not the mine file.*remove it, and put the right one there"):
         load_pretrained("mine")
     (tmp_path / "mine.safetensors").unlink()
     with pytest.raises(InputError, match=r"mine\.safetensors of mine is not beside its registry, and no url"):

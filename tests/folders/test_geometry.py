@@ -11,9 +11,11 @@ import pytest
 from pydicom import dcmread
 
 from ipv2_bench.cli import main
+from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.sources.phantom import section_of
 from ipv2_bench.data.sources.virtual_scan import VirtualScan
+from ipv2_bench.folders.simulate import cut_back, place_of
 from ipv2_bench.physics.intensity import Window
 from tests.dicom_files import write_series
 
@@ -103,6 +105,24 @@ def test_slices_that_are_no_squares_are_padded_and_cut_back(tmp_path: Path, rows
     assert same_points(made, source, block) <= 0.501
     slices = VirtualScan(str(tmp_path / "in"), min_lung=0.01, views=20).slices(tmp_path / "cache", Window(), 32)
     assert slices.normal.hu(0).shape == (32, 32)
+
+
+@pytest.mark.parametrize("size", [96, 48, 40, 33])
+@pytest.mark.parametrize(("rows", "columns"), [(96, 96), (76, 96), (96, 73), (95, 60)])
+def test_the_middle_stays_in_its_place(rows: int, columns: int, size: int) -> None:
+    """Whether margins are cut off again or stay: the middle of what is written is where the middle of the scan was."""
+    axes, spacing = np.array(ORIENTATIONS["a little turned"]), 0.9
+    hu, corner_mm = np.zeros((1, rows, columns)), np.array([-31.0, 17.0])
+    series = Series("a", hu, np.array([12.0]), spacing, "k", "p", corner_mm=corner_mm, axes=axes)
+    pixel_mm = spacing * max(rows, columns) / size
+    place = place_of(series, 0, pixel_mm)
+    height, width = cut_back(np.zeros((size, size)), (rows, columns)).shape
+    across, down = axes.reshape(2, 3)
+    made = place.corner_mm + pixel_mm * ((width - 1) / 2 * across + (height - 1) / 2 * down)
+    corner = -31.0 * across + 17.0 * down + 12.0 * np.cross(across, down)
+    before = corner + spacing * ((columns - 1) / 2 * across + (rows - 1) / 2 * down)
+    off = 0.5 * spacing if (rows + columns) % 2 else 0.0  # a margin that cannot be halved
+    assert np.abs(made - before).max() <= off + 1e-9
 
 
 @pytest.mark.parametrize("spacing", [(4.0, 2.5), (2.5, 4.0)])

@@ -185,7 +185,10 @@ def padding(data: Dataset, stored: np.ndarray) -> np.ndarray:
     """Padding outside of the scanner's field of view, bool [H, W]: where a tag says so, or the usual −2000 and below."""
     ends = [numbers(data, k, 1) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     if ends[0] is None:
-        return _untagged_padding(data, stored)
+        scale = [numbers(data, k, 1) for k in ("RescaleSlope", "RescaleIntercept")]
+        if scale[0] is None or scale[1] is None:
+            return np.zeros(stored.shape, dtype=bool)
+        return usual_padding(stored * scale[0] + scale[1])
     # Scanners write -2000 as 63536 and the reverse: only the bit pattern can be trusted.
     bits = StoredBits.of(data, _allocated(data))
     patterns = np.concatenate([e for e in ends if e is not None]).astype(np.int64) << bits.shift
@@ -193,10 +196,7 @@ def padding(data: Dataset, stored: np.ndarray) -> np.ndarray:
     return (stored >= values.min()) & (stored <= values.max())
 
 
-def _untagged_padding(data: Dataset, stored: np.ndarray) -> np.ndarray:
-    scale = [numbers(data, k, 1) for k in ("RescaleSlope", "RescaleIntercept")]
-    if scale[0] is None or scale[1] is None or scale[0][0] <= 0:
-        return np.zeros(stored.shape, dtype=bool)
-    lowest = stored == stored.min()
-    is_padding = stored.min() * scale[0][0] + scale[1][0] <= PADDING_HU and lowest.mean() >= PADDING_SHARE
-    return lowest if is_padding else np.zeros(stored.shape, dtype=bool)
+def usual_padding(hu: np.ndarray) -> np.ndarray:
+    """Padding that no tag tells: the lowest value where it is −1900 HU or less in many pixels; bool, like ``hu``."""
+    lowest = hu == hu.min()
+    return lowest if hu.min() <= PADDING_HU and lowest.mean() >= PADDING_SHARE else np.zeros(hu.shape, dtype=bool)

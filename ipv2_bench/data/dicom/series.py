@@ -126,7 +126,8 @@ def grouped(slices: Sequence[CTSlice]) -> list[tuple[str, list[CTSlice]]]:
     """The series that slices belong to: folder and slices of each.
 
     A series is what carries one SeriesInstanceUID of one patient and study, be it in one folder or in several. Folders that
-    hold the same positions are series of their own, and so are kernels or acquisitions that do within one folder.
+    do not continue each other, such as copies or reformats, are series of their own, and so are kernels or acquisitions that
+    are mixed within one folder.
     """
     by_uid: dict[tuple[str, ...], list[CTSlice]] = {}
     for one in slices:
@@ -134,9 +135,9 @@ def grouped(slices: Sequence[CTSlice]) -> list[tuple[str, list[CTSlice]]]:
         by_uid.setdefault(own, []).append(one)
     found = []
     for of_uid in by_uid.values():
-        for group in [of_uid] if _distinct(of_uid) else _split(of_uid, _folder):
-            parts = [group] if _distinct(group) else _told_apart(group)
-            found += [(_common(part), part) for part in parts]
+        by_folder = _split(of_uid, _folder)
+        for group in [of_uid] if len(by_folder) > 1 and _one_stack(of_uid) else by_folder:
+            found += [(_common(part), part) for part in _told_apart(group)]
     return found
 
 
@@ -158,17 +159,21 @@ def _split(slices: Sequence[CTSlice], by: Callable[[CTSlice], Hashable]) -> list
     return list(groups.values())
 
 
-def _distinct(slices: Sequence[CTSlice]) -> bool:
-    """Whether no two slices are at one position; true where positions are not known, which is a problem of its own."""
+def _one_stack(slices: Sequence[CTSlice]) -> bool:
+    """Whether slices lie behind each other: of one shape, spacing and orientation, and no two at one position."""
     position, problems = positions(slices)
-    return position is None or bool(problems) or bool((np.diff(np.sort(position)) >= SAME_POSITION_MM).all())
+    if position is None or problems or len({(s.hu.shape, s.spacing) for s in slices}) > 1:
+        return False
+    return bool((np.diff(np.sort(position)) >= SAME_POSITION_MM).all())
 
 
 def _told_apart(slices: list[CTSlice]) -> list[list[CTSlice]]:
     """Slices of several kernels or acquisitions at the same positions, each on its own; as they are where neither helps."""
+    if _one_stack(slices):
+        return [slices]
     for by in (lambda s: s.kernel, lambda s: s.acquisition, lambda s: (s.kernel, s.acquisition)):
         parts = _split(slices, by)
-        if len(parts) > 1 and all(_distinct(part) for part in parts):
+        if len(parts) > 1 and all(_one_stack(part) for part in parts):
             return parts
     return [slices]
 

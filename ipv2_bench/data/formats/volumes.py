@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from ipv2_bench.data.dicom.pixels import PADDING_HU, PADDING_SHARE
 from ipv2_bench.data.findings import Unusable
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_whole
@@ -66,12 +65,6 @@ def read_volume(path: Path) -> Volume:
     return volume
 
 
-def volume_padding(hu: np.ndarray) -> np.ndarray:
-    """What lies outside of the scanner's field of view, by the usual values of −2000 HU and below; bool, like ``hu``."""
-    lowest = hu == hu.min()
-    return lowest if hu.min() <= PADDING_HU and lowest.mean() >= PADDING_SHARE else np.zeros(hu.shape, dtype=bool)
-
-
 def _checked(shape: tuple[int, ...]) -> None:
     if len(shape) not in (2, 3) or min(shape) < 1:
         text = f"has the shape {'×'.join(map(str, shape))}; expected slices [n, H, W] or one slice [H, W]; save a single volume"
@@ -126,10 +119,9 @@ class NiftiVolume(Volume):
         from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
         image: Any = nibabel.load(path)
-        shape = tuple(n for n in image.shape if n != 1) if len(image.shape) > 3 else image.shape
-        _checked(shape)
         if len(image.shape) != 3:
             raise Unusable("shape", f"has {len(image.shape)} dimensions; expected one volume of three; save a single one")
+        _checked(image.shape)
         self.image = image
         self.values = np.asanyarray(image.dataobj.get_unscaled())
         if self.values.dtype.kind not in "iuf":

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ipv2_bench.errors import InputError
-from ipv2_bench.weights import Weights
+from ipv2_bench.weights import Weights, weights_folder
 
 VARIABLE = "IPV2_BENCH_MODELS"
 """Environment variable that names a registry file of one's own; its names come beside those of the package."""
@@ -64,8 +64,8 @@ def weights_file(name: str) -> Path:
     if name not in known:
         raise InputError(f"no trained denoiser is called '{name}': use one of {', '.join(known)}")
     entry, folder = known[name]
-    weights = Weights(name, entry.file, entry.sha256, entry.url)
-    found = weights.find(folder)
+    weights = Weights(name, entry.file, entry.sha256, entry.url, command="")
+    found = weights.find(folder) or weights.find(weights_folder(None))
     if found is None and entry.url:
         return weights.download()
     if found is None:

@@ -73,6 +73,17 @@ def test_one_series_over_several_folders_is_one(tmp_path: Path) -> None:
     assert {k: len(s.hu) for k, s in found.items()} == {"exam/disc 0/a": 3, "exam/disc 1/a": 3, "again": 6}
 
 
+def test_folders_of_one_number_that_do_not_continue_each_other_stay_apart(tmp_path: Path) -> None:
+    for i in range(3):
+        save(slice_of(i), tmp_path / "axial" / f"{i}.dcm")
+        coronal = {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1], "ImagePositionPatient": [-100, 10 * i, 60]}
+        save(slice_of(20 + i, **coronal), tmp_path / "coronal" / f"{i}.dcm")
+        save(slice_of(30 + i, image(30 + i, 20), ImagePositionPatient=[-100, -120, 90 + i]), tmp_path / "larger" / f"{i}.dcm")
+    assert {s.folder: s.hu.shape for s in read_tree(tmp_path)} == {
+        "axial": (3, 16, 16), "coronal": (3, 16, 16), "larger": (3, 20, 20)
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("tag", [{"ConvolutionKernel": "B70f"}, {"AcquisitionNumber": 2}], ids=lambda tag: next(iter(tag)))
 def test_kernels_and_acquisitions_of_one_series_are_told_apart(tmp_path: Path, tag: dict[str, object]) -> None:
     for i in range(4):
