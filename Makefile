@@ -62,11 +62,14 @@ what-matters: setup
 tuned: setup
 	$(BIN)/ipv2-bench reproduce --config $(CONFIG) tables=[table_tuned.yaml] $(ARGS)
 
+HELD_OUT := data.split=patient data.folds=2 data.phantoms=0 data.test_slices=12
+
 # The weights in the package, and what they reach on patients that they have not seen: hours.
 pretrained: setup
 	$(BIN)/ipv2-bench train --config pretrained --denoiser fm --strategy oracle $(ARGS)
 	$(BIN)/ipv2-bench train --config pretrained --denoiser unet --strategy oracle $(ARGS)
-	$(BIN)/ipv2-bench reproduce --config pretrained data.split=patient data.folds=2 data.phantoms=0 data.test_slices=12 $(ARGS)
+	$(BIN)/ipv2-bench reproduce --config pretrained $(HELD_OUT) $(ARGS)
+	$(BIN)/python -m tests.benches.pretrained $(HELD_OUT) $(ARGS)
 
 study: setup
 	$(BIN)/ipv2-bench study --config $(CONFIG) $(ARGS)

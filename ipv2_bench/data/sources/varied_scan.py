@@ -54,6 +54,25 @@ class Ranges:
             raise ValueError(f"still is {self.still:g}: expected a share from 0 to 1")
 
 
+class Drawn(NamedTuple):
+    """The settings of one scan; see :class:`Ranges`."""
+
+    dose: float
+    pixel_mm: float
+    cutoff: float
+    filter_name: str
+    still: bool
+
+
+def draw(ranges: Ranges, seed: int, name: str, scan: int) -> Drawn:
+    """The settings of scan number ``scan`` of the anatomy with a name."""
+    rng = numpy_generator(seed, "varied scan", name, scan)
+    dose = float(np.exp(rng.uniform(*np.log(ranges.dose))))
+    pixel_mm, cutoff = float(rng.uniform(*ranges.pixel_mm)), float(rng.uniform(*ranges.cutoff))
+    filter_name = KERNELS[rng.integers(len(KERNELS))]
+    return Drawn(dose, pixel_mm, cutoff, filter_name, bool(rng.uniform() < ranges.still))
+
+
 class VariedScan(VirtualScan):
     """Slices of real patients and of the digital thorax, each scanned several times, never twice alike.
 
@@ -148,22 +167,17 @@ def _scan(
 ) -> ScannedSlice:
     """One scan of an anatomy at [size, size], with all of its settings drawn from its name and number."""
     anatomy, name, scan = job
-    draw = numpy_generator(seed, "varied scan", name, scan)
-    dose = float(np.exp(draw.uniform(*np.log(ranges.dose))))
-    pixel_mm, cutoff = float(draw.uniform(*ranges.pixel_mm)), float(draw.uniform(*ranges.cutoff))
-    filter_name = KERNELS[draw.integers(len(KERNELS))]
-    still = draw.uniform() < ranges.still
+    drawn = draw(ranges, seed, name, scan)
     if isinstance(anatomy, _Section):
         hu = section_of(anatomy.seed, anatomy.patient, anatomy.level, anatomy.levels, anatomy.size).hu
         native_mm = FIELD_MM / anatomy.size
     else:
         hu, native_mm = anatomy.hu, anatomy.spacing_mm
-    hu = resampled(hu.astype(np.float64), native_mm, pixel_mm, size)
-    low_dose = replace(
-        scanner.low_dose, photons=scanner.low_dose.photons * dose / SCAN_DOSE, cutoff=cutoff, filter_name=filter_name
-    )
-    field = np.zeros((2, size, size)) if still else None
-    return replace(scanner, low_dose=low_dose).scan(hu, pixel_mm, size, seed, name, scan, field=field)
+    hu = resampled(hu.astype(np.float64), native_mm, drawn.pixel_mm, size)
+    photons = scanner.low_dose.photons * drawn.dose / SCAN_DOSE
+    low_dose = replace(scanner.low_dose, photons=photons, cutoff=drawn.cutoff, filter_name=drawn.filter_name)
+    field = np.zeros((2, size, size)) if drawn.still else None
+    return replace(scanner, low_dose=low_dose).scan(hu, drawn.pixel_mm, size, seed, name, scan, field=field)
 
 
 def resampled(hu: np.ndarray, from_mm: float, to_mm: float, size: int) -> np.ndarray:
