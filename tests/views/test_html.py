@@ -24,7 +24,7 @@ from ipv2_bench.benchmark.tables import NDCT, Table, TableLine, load_tables
 from ipv2_bench.benchmark.tasks.render import report
 from ipv2_bench.benchmark.views.html import page as pages
 from ipv2_bench.benchmark.views.html.image_sets import training_input
-from ipv2_bench.benchmark.views.html.page import draw_page, page_name, try_page, write_page
+from ipv2_bench.benchmark.views.html.page import HERO, draw_page, page_name, try_page, write_page
 from ipv2_bench.benchmark.views.html.picture_file import picture_path
 from ipv2_bench.benchmark.views.html.pictures import draw_pictures, kept_pictures
 from ipv2_bench.benchmark.views.html.sections.study import study_section
@@ -237,7 +237,8 @@ def test_a_second_run_changes_nothing(written: Written) -> None:
 def test_a_page_of_rows_alone_keeps_its_pictures(written: Written, tmp_path: Path) -> None:
     name = page_name(written.config, written.tables)
     kept = kept_pictures(written.config.out, name, written.rows)
-    assert kept is not None and kept == draw_pictures(written.benchmark, written.rows)
+    assert kept is not None and kept.hero is not None
+    assert kept == draw_pictures(written.benchmark, written.rows, written.path.with_name(HERO))
     assert write_page(written.config, written.tables, written.rows, kept, tmp_path).read_text() == written.text
     bare = Page(write_page(written.config, written.tables, written.rows, None, tmp_path).read_text())
     assert bare.wrong == [] and not bare.of("img") and "pictures" not in {e.at.get("id") for e in bare.all}
