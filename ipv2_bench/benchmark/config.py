@@ -125,7 +125,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return tree  # type: ignore[return-value]
 
 
-WORDS = ("title", "data.root", "data.low", "data.normal", "run.work", "run.out", "run.weights")
+WORDS = ("title", "data.root", "data.low", "data.normal", "data.kernel", "data.acquisition", "run.work", "run.out", "run.weights")
 """Settings that are text and no YAML: a path may hold ``#``, ``:`` or brackets, or be a number."""
 
 

@@ -45,10 +45,11 @@ class Slices:
         return Split(*(np.unique(np.concatenate([getattr(s, part) for s in self.splits])) for part in ("train", "val", "test")))
 
     @classmethod
-    def open(cls, config: Config, progress: bool = True) -> Slices:
+    def open(cls, config: Config, progress: bool = True, distances: bool = True) -> Slices:
         """Open the slices of a configuration, or make them first, and split them.
 
-        :func:`check_settings` refuses most of what is not usable sooner.
+        :func:`check_settings` refuses most of what is not usable sooner. ``distances``: sets that are too small for distances
+        between them are refused.
 
         Raises
         ------
@@ -69,7 +70,7 @@ class Slices:
         if settings.test_slices is not None:
             splits = tuple(_with_fewer_tests(split, slices, settings.test_slices) for split in splits)
         opened, fewest = cls(window, slices, splits), min(len(split.train) for split in splits)
-        if len(opened.split.test) < LEAST_TEST or fewest < LEAST_TRAIN:
+        if distances and (len(opened.split.test) < LEAST_TEST or fewest < LEAST_TRAIN):
             raise InputError(
                 f"{fewest} training and {len(opened.split.test)} test slices: expected at least {LEAST_TRAIN} and "
                 f"{LEAST_TEST}, since distances between smaller sets mean nothing; add slices or change data.fractions"
@@ -119,15 +120,15 @@ class Prepared:
     folds: tuple[Fold, ...]
 
     @classmethod
-    def open(cls, config: Config, progress: bool = True) -> Prepared:
-        """Open or make the slices, split them and calibrate module 2 on the training pairs.
+    def open(cls, config: Config, progress: bool = True, distances: bool = True) -> Prepared:
+        """Open or make the slices, split them and calibrate module 2 on the training pairs; see :meth:`Slices.open`.
 
         Raises
         ------
         InputError
             When anything of it is not usable.
         """
-        opened = Slices.open(config, progress)
+        opened = Slices.open(config, progress, distances)
         folds = tuple(Fold(split, calibrated_module_2(config, opened.slices, split, opened.window)) for split in opened.splits)
         return cls(config, opened.window, opened.slices, opened.split, folds)
 

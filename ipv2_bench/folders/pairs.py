@@ -35,8 +35,6 @@ def pairs_config(root: Path, name: str | None, settings: Sequence[str]) -> Confi
     if not root.is_dir():
         raise InputError(f"the folder {root} does not exist: name one with lq and gt of PNG or DICOM pairs")
     png = next((path for lq in sorted(root.rglob("lq")) if lq.is_dir() for path in png_files(lq)), None)
-    if png is None and not (root / "lq").is_dir():
-        raise InputError(f"no pairs under {root}: expected folders lq and gt of PNG or DICOM")
     return default_config(settings, data=_png_data(root, png) if png is not None else _dicom_data(root))
 
 
@@ -50,15 +48,35 @@ def _png_data(root: Path, first: Path) -> dict[str, object]:
 
 
 def _dicom_data(root: Path) -> dict[str, object]:
-    """Pairs of series at the size of the first slice; split by slice, since a folder may hold one patient."""
+    """Pairs of series at the size of the first slice; split by slice, since a folder may hold one patient.
+
+    Where every slice is a derived one, as ``simulate`` writes them, derived slices are taken.
+    """
     from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
-    from ipv2_bench.data.dicom.tags import quiet_pydicom
+    from ipv2_bench.data.dicom.tags import TAGS, quiet_pydicom, why_left_out
     from ipv2_bench.data.findings import Findings, LeftOut
     from ipv2_bench.data.formats.listing import files_below
+    from ipv2_bench.data.sources.paired_dicom import NAMED, tells_doses_by_name
 
+    folder = root if tells_doses_by_name(root) else root / "lq"
+    sizes: dict[bool, int] = {}
     with quiet_pydicom():
-        for file in files_below(root / "lq", Findings(), LeftOut()).dicom:
-            rows = open_dicom(read_bytes(root / "lq" / file), stop_before_pixels=True, specific_tags=["Rows"]).get("Rows")
-            if rows:
-                return {"source": "paired_dicom", "root": str(root), "size": int(rows), "split": "slice"}
-    raise InputError(f"no DICOM slice under {root / 'lq'}: expected uLDCT series there and NDCT series in gt")
+        for file in files_below(folder, Findings(), LeftOut()).dicom if folder.is_dir() else ():
+            data = open_dicom(read_bytes(folder / file), stop_before_pixels=True, specific_tags=TAGS)
+            rows = data.get("Rows")
+            if not rows or why_left_out(data, derived=True) is not None:
+                continue
+            derived = why_left_out(data) is not None
+            sizes.setdefault(derived, int(max(rows, data.get("Columns") or 0)))
+            if not derived:
+                break
+    if not sizes:
+        raise InputError(f"no pairs of PNG or DICOM under {root}: {NAMED}")
+    only_derived = False not in sizes
+    return {
+        "source": "paired_dicom",
+        "root": str(root),
+        "size": sizes[only_derived],
+        "split": "slice",
+        **({"derived": True} if only_derived else {}),
+    }

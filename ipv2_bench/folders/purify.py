@@ -76,7 +76,7 @@ def purify_pairs(
     chosen = Strategy.from_name(strategy, background=background)
     model = None if weak is None else load_model(weak, config.denoisers)
     refuse_folds(config, "ipv2-bench purify")
-    prepared = Prepared.open(config, progress)
+    prepared = Prepared.open(config, progress, distances=False)
     if model is not None and (model.window.low, model.window.high) != (prepared.window.low, prepared.window.high):
         raise InputError(
             f"the weak denoiser's window is {model.window.low:g} to {model.window.high:g} HU: set data.window to it"

@@ -102,7 +102,7 @@ def simulate_tree(
     if size < 0:
         raise InputError(f"--size is {size}: expected pixels along a side, or 0 for the scanner's own")
     scan: Any = registry.build(VirtualScan, Source, {**options, "root": str(source)}, "virtual scan")
-    trees = read_tree(source, progress, scan.patients_by, derived=scan.derived, square=scan.resample)
+    trees = read_tree(source, progress, scan.patients_by, wanted=scan.wanted)
     jobs = [
         (number, i)
         for number, series in enumerate(trees)

@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.dicom.reading import looks_like_dataset
-from ipv2_bench.data.dicom.tree import scan_tree
+from ipv2_bench.data.dicom.tree import Wanted, scan_tree
 from ipv2_bench.data.findings import Findings, LeftOut
 from ipv2_bench.data.formats.listing import files_below
 from ipv2_bench.data.formats.png import write_png
@@ -73,7 +73,7 @@ def test_a_transfer_syntax_that_is_not_written_is_implicit_little_endian(tmp_pat
     (only,) = scan_tree(tmp_path / "in").series
     assert np.array_equal(only.hu[1], image(1) - 1024)
     assert main(["denoise", str(tmp_path / "in"), str(tmp_path / "out"), "--checkpoint", "identity", "--quiet"]) == 0
-    (only,) = scan_tree(tmp_path / "out", derived=True).series
+    (only,) = scan_tree(tmp_path / "out", wanted=Wanted(derived=True)).series
     assert np.array_equal(only.hu[2], image(2) - 1024)
 
 

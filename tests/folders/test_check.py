@@ -88,6 +88,7 @@ def test_another_grid_is_well_where_it_will_be_resampled(ct_tree: Path, tmp_path
     for path in (tmp_path / "gt").rglob("*.dcm"):
         data = dcmread(path)
         data.PixelSpacing = [6.0, 6.0]
+        data.RescaleIntercept = float(data.RescaleIntercept) - 1.0
         data.save_as(path)
     check(tmp_path)
     assert "pixels do not coincide" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.dicom.series import Series
-from ipv2_bench.data.dicom.tree import read_tree
+from ipv2_bench.data.dicom.tree import Wanted, read_tree
 from ipv2_bench.data.sources.phantom import section_of
 from ipv2_bench.data.sources.virtual_scan import VirtualScan
 from ipv2_bench.folders.simulate import cut_back, place_of
@@ -135,7 +135,7 @@ def test_oblong_pixels_are_resampled_when_asked_for(
     assert main(["check", str(tmp_path / "in"), "--quiet"]) == 2
     assert "expected square pixels; set data.resample=true" in capsys.readouterr().out
     assert main(["check", str(tmp_path / "in"), "data.resample=true", "--quiet"]) == 0
-    (series,) = read_tree(tmp_path / "in", square=True)
+    (series,) = read_tree(tmp_path / "in", wanted=Wanted(square=True))
     finest = min(spacing)
     rows, columns = series.hu.shape[1:]
     assert series.spacing_mm == finest and rows == int((SIDE - 1) * spacing[0] / finest + 1e-6) + 1

@@ -85,7 +85,7 @@ def test_settings_are_read_from_the_folder(ct_pairs: Path, tmp_path: Path) -> No
             (tmp_path / part / side / "a.png").write_bytes(next((ct_pairs / side).glob("*.png")).read_bytes())
     assert pairs_config(tmp_path, None, []).data.split == "folder"
     (tmp_path / "empty").mkdir()
-    for folder, named in (("nowhere", "does not exist"), ("empty", "expected folders lq and gt of PNG or DICOM")):
+    for folder, named in (("nowhere", "does not exist"), ("empty", "expected folders lq and gt, or Full Dose and Low Dose")):
         with pytest.raises(InputError, match=named):
             pairs_config(tmp_path / folder, None, [])
 

@@ -9,7 +9,7 @@ import pytest
 from pydicom import dcmread
 
 from ipv2_bench.cli import main
-from ipv2_bench.data.dicom.tree import read_tree
+from ipv2_bench.data.dicom.tree import Wanted, read_tree
 from ipv2_bench.data.formats.png import read_png
 from ipv2_bench.data.sources.virtual_scan import VirtualScan
 from ipv2_bench.physics.intensity import Window
@@ -39,7 +39,7 @@ def test_simulated_dicom_is_read_again_and_holds_no_identity(ct_tree: Path, tmp_
         assert {dcmread(p).SeriesDescription for p in (out / side).rglob("*.dcm")} == {title}
     assert "6 slices of 2 series scanned" in capsys.readouterr().out
     assert not any(MARKER.encode() in p.read_bytes() for p in out.rglob("*") if p.is_file())
-    low, normal = (read_tree(out / side, derived=True) for side in ("lq", "gt"))
+    low, normal = (read_tree(out / side, wanted=Wanted(derived=True)) for side in ("lq", "gt"))
     assert [len(s.hu) for s in low] == [3, 3]
     originals = read_tree(ct_tree)
     assert all(any(np.array_equal(n.hu, o.hu) for o in originals) for n in normal)

@@ -44,6 +44,8 @@ class CTSlice:
         Position of the first pixel [3] in mm, directions of rows and columns [6], SliceLocation [1]; or ``None``.
     kernel, acquisition
         ConvolutionKernel and AcquisitionNumber as text, empty where the tags do not hold them.
+    description
+        SeriesDescription, as it stands in the file.
     """
 
     name: str
@@ -57,6 +59,7 @@ class CTSlice:
     location: np.ndarray | None
     kernel: str = ""
     acquisition: str = ""
+    description: str = ""
 
 
 def read_slice(
@@ -133,6 +136,7 @@ def read_slice(
         numbers(data, "SliceLocation", 1),
         word(data, "ConvolutionKernel"),
         word(data, "AcquisitionNumber"),
+        value_text(data, "SeriesDescription"),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ipv2_bench.data.dicom.series import Series
-from ipv2_bench.data.findings import Findings, shown
+from ipv2_bench.data.findings import Findings, LeftOut, shown
 from ipv2_bench.errors import InputError
 
 RULES = ("patient_id", "folder")
@@ -55,7 +55,12 @@ class SeriesPair:
 
 
 def match(
-    low: Sequence[Series], normal: Sequence[Series], by: str, tolerance_mm: float, findings: Findings
+    low: Sequence[Series],
+    normal: Sequence[Series],
+    by: str,
+    tolerance_mm: float,
+    findings: Findings,
+    alone: LeftOut | None = None,
 ) -> list[SeriesPair]:
     """Pair the series of two trees, and their slices by position.
 
@@ -64,11 +69,14 @@ def match(
     low, normal
         Series of either tree.
     by
-        ``patient_id``: series with the same patient number; ``folder``: series in folders of the same name.
+        ``patient_id``: series with the same patient number; ``folder``: series in folders of the same name. Several series of
+        one patient are told apart by their labels.
     tolerance_mm
         Largest distance in mm of two slices that count as one position.
     findings
         Receives series without a partner, with more than one, of another orientation, or without a common position.
+    alone
+        Counts series without a partner, which are then no problem.
 
     Raises
     ------
@@ -82,7 +90,7 @@ def match(
         raise InputError(f"{lacking} series have no PatientID: set data.match_by=folder")
     low_groups, normal_groups = (_grouped(series, by) for series in (low, normal))
 
-    def smallest_key(group: str) -> str:
+    def smallest_key(group: tuple[str, str]) -> str:
         return min(s.key for groups in (low_groups, normal_groups) for s in groups.get(group, []))
 
     unit = by.replace("_id", "")
@@ -92,13 +100,19 @@ def match(
         name = (lows or normals)[0].names[0]
         if not lows or not normals:
             present, missing = ("uLDCT", "NDCT") if lows else ("NDCT", "uLDCT")
+            if alone is not None:
+                alone.add(f"{present} series without {missing}", name)
+                continue
             text = f"no {missing} of the same {unit} as this {present} series; expected both; add or remove one"
             findings.add(name, "orphan", text)
             continue
         if len(lows) > 1 or len(normals) > 1:
             text = f"{len(lows)} uLDCT and {len(normals)} NDCT series of one {unit}; expected one of each"
-            remedy = "set data.match_by=folder" if by == "patient_id" else "give each series a folder of its own"
-            findings.add(name, "duplicate", f"{text}; remove the others, or {remedy}")
+            findings.add(name, "duplicate", f"{text}; {_remedy([*lows, *normals], by)}")
+            continue
+        if lows[0].key == normals[0].key:
+            text = f"each scan is paired with itself: uLDCT and NDCT ({shown(normals[0].folder)}) hold the same pixels"
+            findings.add(name, "duplicate", f"{text}; expected two scans; set data.low and data.normal to them")
             continue
         other = turned(normals[0], lows[0].axes)
         indices = _nearest_pairs(lows[0].position_mm, other.position_mm, tolerance_mm)
@@ -157,12 +171,22 @@ def turned(series: Series, axes: np.ndarray | None) -> Series:
     )
 
 
-def _grouped(series: Sequence[Series], by: str) -> dict[str, list[Series]]:
-    """Series by patient number or by folder."""
-    groups: dict[str, list[Series]] = defaultdict(list)
+def _grouped(series: Sequence[Series], by: str) -> dict[tuple[str, str], list[Series]]:
+    """Series by patient number and label, or by folder."""
+    groups: dict[tuple[str, str], list[Series]] = defaultdict(list)
     for one in series:
-        groups[one.belonging.patient_id if by == "patient_id" else one.folder].append(one)
+        groups[(one.belonging.patient_id, one.label) if by == "patient_id" else ("", one.place or one.folder)].append(one)
     return groups
+
+
+def _remedy(series: Sequence[Series], by: str) -> str:
+    """What to do about several series that could be a partner."""
+    for what in ("kernel", "acquisition"):
+        words = sorted({getattr(one, what) for one in series} - {""})
+        if len(words) > 1:
+            return f"choose one with data.{what}: {', '.join(words)}"
+    remedy = "set data.match_by=folder" if by == "patient_id" else "give each series a folder of its own"
+    return f"remove the others, or {remedy}"
 
 
 def _nearest_pairs(low_mm: np.ndarray, normal_mm: np.ndarray, tolerance_mm: float) -> np.ndarray:

@@ -52,6 +52,11 @@ class Series:
         File of each slice, relative to the root; for local use only, like ``folder``.
     kernel, acquisition
         ConvolutionKernel and AcquisitionNumber of its slices as text, empty where they differ or are not told.
+    description
+        SeriesDescription of its slices, empty where they differ; for local use only, like ``folder``.
+    label, place
+        Where names tell the dose (:mod:`ipv2_bench.data.dicom.doses`): what else the telling name says, such as ``1 mm``, and
+        the folder without the dose. Otherwise empty.
     """
 
     folder: str
@@ -66,6 +71,9 @@ class Series:
     names: tuple[str, ...] = ()
     kernel: str = ""
     acquisition: str = ""
+    description: str = ""
+    label: str = ""
+    place: str = ""
 
 
 class FileProblem(NamedTuple):
@@ -117,9 +125,15 @@ def build_series(folder: str, slices: list[CTSlice]) -> tuple[Series | None, lis
     if first.corner is not None and first.axes is not None:
         corner = first.axes.reshape(2, 3) @ first.corner
     names = tuple(slices[i].name for i in order)
-    same = [(words.pop() if len(words) == 1 else "") for words in ({s.kernel for s in slices}, {s.acquisition for s in slices})]
+    same = [_common_word(slices, what) for what in ("kernel", "acquisition", "description")]
     one = Series(folder, hu, position[order], slices[0].spacing, key, key, belonging, corner, first.axes, names, *same)
     return one, []
+
+
+def _common_word(slices: Sequence[CTSlice], what: str) -> str:
+    """The text of a tag where all slices have one; empty where they differ."""
+    words = {getattr(one, what) for one in slices}
+    return words.pop() if len(words) == 1 else ""
 
 
 def grouped(slices: Sequence[CTSlice]) -> list[tuple[str, list[CTSlice]]]:

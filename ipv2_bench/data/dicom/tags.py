@@ -28,7 +28,12 @@ LARGEST_SIDE = 4096
 LARGEST_TILT_DEG = 0.5
 _SALT = os.urandom(16)
 
-TAGS = [
+DETECTOR_ROWS, DETECTOR_COLUMNS = 0x70291010, 0x70291011
+"""Private elements of DICOM-CT-PD, the form of public projection data (Chen et al., Med. Phys. 42, 2015)."""
+
+TAGS: list[str | int | tuple[int, int]] = [
+    DETECTOR_ROWS,
+    DETECTOR_COLUMNS,
     "SOPClassUID",
     "Modality",
     "ImageType",
@@ -53,6 +58,7 @@ TAGS = [
     "GantryDetectorTilt",
     "ConvolutionKernel",
     "AcquisitionNumber",
+    "SeriesDescription",
     "PatientID",
     "StudyInstanceUID",
     "PixelData",
@@ -111,6 +117,8 @@ def why_left_out(data: FileDataset, derived: bool = False) -> str | None:
     # modality: where nothing speaks against CT it is kept, so that the damage gets reported.
     if modality not in ("", "CT") or "Secondary Capture" in sop or not (modality or not sop or "CT" in sop):
         return "not CT"
+    if "Raw Data" in sop or DETECTOR_ROWS in data or DETECTOR_COLUMNS in data:
+        return "projections"
     kinds = value_text(data, "ImageType").split("\\")
     if "LOCALIZER" in kinds:
         return "localizer"

@@ -17,7 +17,7 @@ from ipv2_bench.data.dicom.series import FileProblem, Series, build_series, grou
 from ipv2_bench.data.dicom.tags import quiet_pydicom
 from ipv2_bench.data.findings import Finding, Findings, LeftOut, shown
 from ipv2_bench.data.formats.listing import files_below
-from ipv2_bench.errors import refuse
+from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.files import sha256_of
 from ipv2_bench.progress import track
 
@@ -26,6 +26,26 @@ if TYPE_CHECKING:
     from ipv2_bench.data.dicom.decoded import DecodedCache
 
 logger = logging.getLogger("ipv2_bench")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which slices of a tree take part, and how they are read.
+
+    Attributes
+    ----------
+    derived
+        Whether derived images count too (ImageType DERIVED: reformats, projections, denoised slices).
+    square
+        Whether oblong pixels are resampled to squares.
+    kernel, acquisition
+        ConvolutionKernel and AcquisitionNumber of the slices that take part, in any case; empty for all of them.
+    """
+
+    derived: bool = False
+    square: bool = False
+    kernel: str = ""
+    acquisition: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,8 +79,7 @@ def read_tree(
     progress: bool = False,
     patients_by: str = "auto",
     cache: DecodedCache | None = None,
-    derived: bool = False,
-    square: bool = False,
+    wanted: Wanted = Wanted(),
 ) -> list[Series]:
     """Read every CT series below a folder.
 
@@ -77,10 +96,8 @@ def read_tree(
         The rule that groups series by patient; see :func:`~ipv2_bench.data.dicom.patients.group_patients`.
     cache
         Cache of decoded slices.
-    derived
-        Whether derived images count too (ImageType DERIVED: reformats, projections, denoised slices).
-    square
-        Whether oblong pixels are resampled to squares.
+    wanted
+        Which slices take part.
 
     Returns
     -------
@@ -92,7 +109,7 @@ def read_tree(
     ipv2_bench.errors.InputError
         All problems of the tree, in one list, with paths relative to ``root``.
     """
-    tree = scan_tree(root, progress, cache, derived, square=square)
+    tree = scan_tree(root, progress, cache, wanted)
     if tree.left_out:
         logger.warning("left out of the data set: %s", tree.left_out)
     refuse([str(finding) for finding in tree.findings], "data set")
@@ -104,9 +121,8 @@ def scan_tree(
     root: str | os.PathLike[str],
     progress: bool = False,
     cache: DecodedCache | None = None,
-    derived: bool = False,
+    wanted: Wanted = Wanted(),
     alone: bool = True,
-    square: bool = False,
 ) -> Tree:
     """The usable series and the problems of a tree: like :func:`read_tree`, but problems are returned, not raised.
 
@@ -129,9 +145,10 @@ def scan_tree(
             left_out.add("no DICOM", name)
         names = listing.dicom
         for name in track(names, "reading CT", unit="file", enabled=progress):
-            part = read_slice(base / name, name, findings, left_out, cache, derived, square=square)
+            part = read_slice(base / name, name, findings, left_out, cache, wanted.derived, square=wanted.square)
             if part is not None:
                 parts.append(part)
+    parts = _chosen(parts, wanted, left_out)
     series: dict[str, Series] = {}
     groups = grouped(parts)
     parts.clear()
@@ -154,6 +171,29 @@ def scan_tree(
         findings.add(base_name, "unreadable", text)
     found = [series[key] for key in sorted(series)]
     return Tree(found, findings.list(), left_out, len(names), *(() if alone else (tuple(listing.png), tuple(listing.volumes))))
+
+
+def _chosen(parts: list[CTSlice], wanted: Wanted, left_out: LeftOut) -> list[CTSlice]:
+    """The slices of the kernel and the acquisition that are wanted; the others are counted.
+
+    Raises
+    ------
+    InputError
+        When there is none of them.
+    """
+    for what in ("kernel", "acquisition"):
+        word = getattr(wanted, what).casefold()
+        of_word = [part for part in parts if getattr(part, what).casefold() == word] if word else parts
+        if parts and not of_word:
+            there = ", ".join(sorted({getattr(part, what) or "none told" for part in parts}))
+            raise InputError(f"no slice is of data.{what}={getattr(wanted, what)}: there are {there}")
+        if len(of_word) < len(parts):
+            kept = {id(part) for part in of_word}
+            for part in parts:
+                if id(part) not in kept:
+                    left_out.add(f"of another {what}", part.name)
+        parts = of_word
+    return parts
 
 
 def content_of(root: Path, names: bool = False) -> str:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ipv2_bench.data.dicom.doses import by_dose
 from ipv2_bench.data.dicom.pairing import RULES, SeriesPair, match
 from ipv2_bench.data.dicom.patients import RULES as PATIENT_RULES
 from ipv2_bench.data.dicom.series import Series
-from ipv2_bench.data.dicom.tree import content_of, read_tree
-from ipv2_bench.data.findings import Findings
+from ipv2_bench.data.dicom.tree import Wanted, content_of, read_tree
+from ipv2_bench.data.findings import Findings, LeftOut
 from ipv2_bench.data.hu_images import rounded_hu
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.second_scan import area_resize, check_slice, squared
@@ -22,6 +23,9 @@ from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.physics.intensity import AIR_HU, Window
 
 logger = logging.getLogger("ipv2_bench")
+
+NAMED = "expected folders lq and gt, or Full Dose and Low Dose (quarter, normal …) in SeriesDescription or folder names"
+"""What a folder of pairs may look like."""
 
 
 class PairedDicom(Source):
@@ -34,7 +38,8 @@ class PairedDicom(Source):
     Parameters
     ----------
     root
-        Folder with a tree ``lq`` (uLDCT) and a tree ``gt`` (NDCT); or name both on their own:
+        Folder with a tree ``lq`` (uLDCT) and a tree ``gt`` (NDCT), or a tree in which SeriesDescription or folders say the dose,
+        as in the public data of TCIA and Mayo; or name both on their own:
     low, normal
         Folder tree of the uLDCT series, and of the NDCT series.
     match_by
@@ -50,6 +55,8 @@ class PairedDicom(Source):
         The rule that groups series by patient, for the split; see :func:`~ipv2_bench.data.dicom.patients.group_patients`.
     derived
         Whether derived images (ImageType DERIVED) count as slices.
+    kernel, acquisition
+        ConvolutionKernel and AcquisitionNumber of the slices that take part; empty for all of them.
     """
 
     version = 2
@@ -65,33 +72,46 @@ class PairedDicom(Source):
         min_lung: float = 0.05,
         patients_by: str = "auto",
         derived: bool = False,
+        kernel: str = "",
+        acquisition: str = "",
     ) -> None:
         if not (low and normal) and not root:
             raise InputError(
                 "no pairs to read: set data.root=FOLDER with trees lq and gt of DICOM series, or data.low and data.normal"
             )
+        if low and normal and Path(low).resolve() == Path(normal).resolve():
+            raise InputError(f"each scan is paired with itself: data.low and data.normal are both {low}")
         if match_by not in RULES:
             raise ValueError(f"match_by is '{match_by}': use one of {', '.join(RULES)}")
         if patients_by not in PATIENT_RULES:
             raise ValueError(f"patients_by is '{patients_by}': use one of {', '.join(PATIENT_RULES)}")
         if not tolerance_mm >= 0:
             raise ValueError(f"tolerance_mm is {tolerance_mm}: expected 0 or more")
+        self.root = Path(root)
         self.low, self.normal = Path(low or Path(root, "lq")), Path(normal or Path(root, "gt"))
         self.match_by, self.tolerance_mm, self.resample = match_by, tolerance_mm, resample
-        self.min_lung, self.patients_by, self.derived = min_lung, patients_by, derived
+        self.min_lung, self.patients_by = min_lung, patients_by
+        # Settings write numbers as numbers: an AcquisitionNumber is a word all the same.
+        self.wanted = Wanted(derived, resample, str(kernel), str(acquisition))
+        self.doses_by_name = not (low or normal) and tells_doses_by_name(self.root)
 
     def identity(self) -> dict:
         """See :meth:`ipv2_bench.data.source.Source.identity`.
 
-        The files' content takes part, their folders only where ``match_by`` is ``folder``.
+        The files' content takes part, their folders only where ``match_by`` is ``folder`` or folders tell the dose.
         """
+        options = [self.match_by, self.tolerance_mm, self.resample, self.min_lung, self.patients_by, self.wanted.derived]
+        chosen = [self.wanted.kernel, self.wanted.acquisition]
+        options += chosen if any(chosen) else []
+        if self.doses_by_name:
+            return {"content": [content_of(self.root, names=True)], "options": options}
         for folder, option in ((self.low, "low"), (self.normal, "normal")):
             if not folder.is_dir():
                 raise InputError(f"the folder {folder} does not exist: set data.{option} to a tree of DICOM series")
         by_folder = self.match_by == "folder"
         return {
             "content": [content_of(self.low, by_folder), content_of(self.normal, by_folder)],
-            "options": [self.match_by, self.tolerance_mm, self.resample, self.min_lung, self.patients_by, self.derived],
+            "options": options,
         }
 
     def series_pairs(self, findings: Findings, progress: bool = False) -> list[SeriesPair]:
@@ -99,11 +119,21 @@ class PairedDicom(Source):
         from ipv2_bench.data.dicom.decoded import DecodedCache
 
         decoded = None if self.cache is None else DecodedCache(self.cache)
-        low, normal = (
-            read_tree(tree, progress, self.patients_by, decoded, self.derived, self.resample)
-            for tree in (self.low, self.normal)
-        )
-        pairs = match(low, normal, self.match_by, self.tolerance_mm, findings)
+        alone = None
+        if self.doses_by_name:
+            told = by_dose(read_tree(self.root, progress, self.patients_by, decoded, self.wanted))
+            low, normal, alone = told.low, told.normal, LeftOut()
+            for one in told.other:
+                alone.add("series that say neither dose", one.names[0])
+        else:
+            low, normal = (
+                read_tree(tree, progress, self.patients_by, decoded, self.wanted) for tree in (self.low, self.normal)
+            )
+        pairs = match(low, normal, self.match_by, self.tolerance_mm, findings, alone)
+        if alone and not pairs and not findings.list():
+            raise InputError(f"no pairs under {self.root}: {alone}; {NAMED}")
+        if alone:
+            logger.warning("left out of the pairs: %s", alone)
         for pair in pairs:
             if not pair.same_grid and not self.resample:
                 text = (
@@ -170,6 +200,11 @@ class PairedDicom(Source):
             changes.append(f"slices are averaged from {pair.low.hu.shape[1]} to {size} pixels a side (data.size)")
         if changes:
             logger.warning("series %s: %s", pair.low.key, "; ".join(changes))
+
+
+def tells_doses_by_name(root: Path) -> bool:
+    """Whether a folder of pairs is no layout of ``lq`` and ``gt``, so that names tell the dose."""
+    return root.is_dir() and not any((root / side).is_dir() for side in ("lq", "gt"))
 
 
 def _grid(series: Series) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from ipv2_bench.data.breathing import Breathing
 from ipv2_bench.data.dicom.patients import RULES
 from ipv2_bench.data.dicom.series import Series
-from ipv2_bench.data.dicom.tree import content_of, read_tree
+from ipv2_bench.data.dicom.tree import Wanted, content_of, read_tree
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan, squared
 from ipv2_bench.data.slices import SourceSlices
@@ -49,6 +49,8 @@ class VirtualScan(Source):
         Slices of each patient that take part, evenly spaced over those that show lung; 0 for all of them.
     resample
         Whether oblong pixels are resampled to squares; otherwise they are refused.
+    kernel, acquisition
+        ConvolutionKernel and AcquisitionNumber of the slices that take part; empty for all of them.
     photons, electronic, bowtie, views, cutoff, kilovolt
         The 2 % acquisition; see :class:`~ipv2_bench.physics.acquisition.Acquisition`.
         IPv2's pairs are 80 kV against 120 kV: with ``kilovolt=80`` bone is brighter in the uLDCT than in the NDCT.
@@ -66,6 +68,8 @@ class VirtualScan(Source):
         derived: bool = False,
         slices_per_patient: int = 0,
         resample: bool = False,
+        kernel: str = "",
+        acquisition: str = "",
         photons: float = 17000.0,
         electronic: float = 6.0,
         bowtie: float = 0.7,
@@ -82,7 +86,9 @@ class VirtualScan(Source):
             raise ValueError(f"breathe_by is '{breathe_by}': use slice or series")
         if slices_per_patient < 0:
             raise ValueError(f"slices_per_patient is {slices_per_patient}: expected 0 for all, or a number of slices")
-        self.breathe_by, self.derived, self.slices_per_patient, self.resample = breathe_by, derived, slices_per_patient, resample
+        self.breathe_by, self.slices_per_patient = breathe_by, slices_per_patient
+        # Settings write numbers as numbers: an AcquisitionNumber is a word all the same.
+        self.wanted = Wanted(derived, resample, str(kernel), str(acquisition))
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
             Acquisition(
@@ -105,11 +111,11 @@ class VirtualScan(Source):
             "min_lung": self.min_lung,
             "patients_by": self.patients_by,
             "breathe_by": self.breathe_by,
-            "derived": self.derived,
+            "derived": self.wanted.derived,
             "slices_per_patient": self.slices_per_patient,
             "seed": self.seed,
             "scanner": asdict(self.scanner),
-            **({"resample": True} if self.resample else {}),
+            **{k: v for k in ("square", "kernel", "acquisition") if (v := getattr(self.wanted, k))},
         }
 
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
@@ -159,7 +165,7 @@ def lung_jobs(source: VirtualScan, progress: bool) -> list[tuple[ScanJob, str, s
 
     found: list[tuple[ScanJob, str, str, str]] = []
     decoded = None if source.cache is None else DecodedCache(source.cache)
-    trees = read_tree(source.root, progress, source.patients_by, decoded, source.derived, source.resample)
+    trees = read_tree(source.root, progress, source.patients_by, decoded, source.wanted)
     for number, series in enumerate(trees):
         lung = np.flatnonzero(lung_slices(series.hu, series.spacing_mm, source.min_lung))
         runs = np.cumsum(np.diff(lung, prepend=-2) > 1)  # of consecutive slices

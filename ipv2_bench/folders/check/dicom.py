@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ipv2_bench.data.dicom.doses import by_dose
 from ipv2_bench.data.dicom.pairing import SeriesPair, match
 from ipv2_bench.data.dicom.patients import group_patients
-from ipv2_bench.data.dicom.tree import Tree, scan_tree
-from ipv2_bench.data.findings import Finding, Findings
+from ipv2_bench.data.dicom.series import Series
+from ipv2_bench.data.dicom.tree import Tree, Wanted, scan_tree
+from ipv2_bench.data.findings import Finding, Findings, LeftOut, shown
 from ipv2_bench.data.integrity import Copy, check_copies, check_series, content_hash
 from ipv2_bench.data.sources.paired_dicom import onto_grid
 from ipv2_bench.folders.check.others import check_others
@@ -21,12 +23,29 @@ from ipv2_bench.physics.intensity import Window
 
 
 def check_tree(root: Path, options: Mapping[str, Any], window: Window, progress: bool) -> Checked:
-    """Check a tree of series, and the volumes and single PNG slices in it, which only ``denoise`` reads."""
-    tree = scan_tree(root, progress, alone=False, square=bool(options.get("resample")))
+    """Check a tree of series, and the volumes and single PNG slices in it, which only ``denoise`` reads.
+
+    Where names tell low from normal dose, its pairs are checked too.
+    """
+    tree = scan_tree(root, progress, wanted=_wanted(options), alone=False)
     checked = Checked(_heading(tree), [_series_table(tree, window)] if tree.files else [], _findings(tree))
     check_others(checked, root, tree.png, tree.volumes, window)
-    checked.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
+    told = by_dose(tree.series)
+    if told.low and told.normal:
+        alone = LeftOut()
+        for one in told.other:
+            alone.add("series that say neither dose", one.names[0])
+        _check_pairs(checked, (told.low, told.normal), options, window, "", alone)
+    else:
+        checked.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
     return checked
+
+
+def _wanted(options: Mapping[str, Any], derived: bool = False) -> Wanted:
+    """Which slices the options of a source ask for."""
+    derived = derived or bool(options.get("derived"))
+    words = [str(options.get(what, "")) for what in ("kernel", "acquisition")]
+    return Wanted(derived, bool(options.get("resample")), *words)
 
 
 def _heading(tree: Tree, what: str = "") -> str:
@@ -79,27 +98,58 @@ def _examples(hu: Sequence[np.ndarray], window: Window) -> list[tuple[str, np.nd
 
 def check_dicom_pairs(root: Path, options: Mapping[str, Any], window: Window, progress: bool) -> Checked:
     """Check two trees, ``lq`` and ``gt``, each on its own and as pairs."""
-    trees = {side: scan_tree(root / side, progress, derived=True, square=bool(options.get("resample"))) for side in ("lq", "gt")}
+    trees = {side: scan_tree(root / side, progress, wanted=_wanted(options, derived=True)) for side in ("lq", "gt")}
     checked = Checked("\n".join(_heading(t, f"{side}: ") for side, t in trees.items()))
-    findings = Findings()
     for side, tree in trees.items():
         checked.tables.append(f"{side}:\n" + _series_table(tree, window))
         checked.findings += [replace(f, name=f"{side}/{f.name}") for f in _findings(tree)]
+    _check_pairs(checked, (trees["lq"].series, trees["gt"].series), options, window, "lq/", None)
+    return checked
+
+
+def _check_pairs(
+    checked: Checked,
+    sides: tuple[Sequence[Series], Sequence[Series]],
+    options: Mapping[str, Any],
+    window: Window,
+    where: str,
+    alone: LeftOut | None,
+) -> None:
+    """Add the pairs of uLDCT and NDCT series to a check.
+
+    Parameters
+    ----------
+    checked
+        Receives them.
+    sides
+        Series of uLDCT and of NDCT.
+    options
+        Of ``paired_dicom``.
+    window
+        HU of the images.
+    where
+        What stands before the name of a uLDCT slice.
+    alone
+        Counts series without a partner, which are then no problem.
+    """
+    findings = Findings()
     by, tolerance = str(options.get("match_by", "patient_id")), float(options.get("tolerance_mm", 1.0))
-    pairs = match(trees["lq"].series, trees["gt"].series, by, tolerance, findings)
+    pairs = match(*sides, by, tolerance, findings, alone)
     examples = []
     for pair in pairs:
         if not pair.same_grid and not options.get("resample"):
             text = "pixels do not coincide with those of the NDCT; expected one grid; set data.resample=true"
-            findings.add(f"lq/{pair.low.names[0]}", "spacing", text)
-        alone = [len(s.hu) - len(pair.indices) for s in (pair.low, pair.normal)]
+            findings.add(f"{where}{pair.low.names[0]}", "spacing", text)
+        lone = [len(s.hu) - len(pair.indices) for s in (pair.low, pair.normal)]
         checked.heading += (
-            f"\npair {pair.low.key}: {len(pair.indices)} common positions; {alone[0]} uLDCT and {alone[1]} NDCT alone"
+            f"\npair {pair.low.key}: {shown(pair.low.folder)} with {shown(pair.normal.folder)}, {len(pair.indices)} common "
+            f"positions; {lone[0]} uLDCT and {lone[1]} NDCT alone"
         )
         examples += [_pair_units(pair, k, window) for k in spread(len(pair.indices), max(1, MEASURED // len(pairs)))]
-    measure_pairs(checked, findings, examples, "lq", window)
+    if alone:
+        checked.heading += f"\nno pair: {alone}"
+    measure_pairs(checked, findings, examples, where.rstrip("/") or "uLDCT", window)
     checked.findings += findings.list()
-    return checked
 
 
 def _pair_units(pair: SeriesPair, k: int, window: Window) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def check_folder(
     window
         HU of its images.
     options
-        Of ``paired_dicom``; of a tree of series, ``resample`` alone is used.
+        Of ``paired_dicom``.
     picture
         PNG file for examples with their masks; none for ``None``.
     progress
