@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ipv2_bench.data.dicom.series import Series
 
-_LOW = re.compile(r"\b(?:(?:(?:ultra ?)?low|quarter|half|reduced) ?dose|(?:ultra ?)?low|quarter|(?:u|q)?ldct|qdct|uld|ld|qd|lq)\b")
+_LOW = re.compile(r"\b(?:(?:(?:ultra ?)?low|quarter|half|reduced) ?dose|(?:ultra ?)?low|quarter|u?ldct|qdct|uld|ld|qd|lq)\b")
 _NORMAL = re.compile(r"\b(?:(?:full|normal|routine|standard|high) ?dose|full|normal|routine|(?:n|f|r)dct|nd|fd|gt)\b")
 _LONG_NUMBER = re.compile(r"\b\d{4,}\b")
 """Numbers that tell copies and dates apart, never doses or slice distances."""

@@ -166,13 +166,13 @@ def test_a_scan_is_not_paired_with_itself(tmp_path: Path, capsys: Capture) -> No
         slices_of(PairedDicom(str(tmp_path / "a")), tmp_path)
     assert main(["check", str(tmp_path / "a"), "--quiet"]) == 2
     assert "each scan is paired with itself" in capsys.readouterr().out
-    with pytest.raises(InputError, match="each scan is paired with itself: data.low and data.normal are both"):
+    with pytest.raises(InputError, match=r"each scan is paired with itself: data\.low and data\.normal are both"):
         PairedDicom(low=str(tmp_path / "a"), normal=str(tmp_path / "b" / ".." / "a"))
 
 
 def test_a_tree_without_doses_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
     write_series(tmp_path / "ct" / "x", normal(0), SPACING, PatientID="P")
-    with pytest.raises(InputError, match="no pairs under .*ct: 1 series that say neither dose .*expected folders lq and gt, or"):
+    with pytest.raises(InputError, match=r"no pairs under .*ct: 1 series that say neither dose .*expected folders lq and gt, or"):
         slices_of(PairedDicom(str(tmp_path / "ct")), tmp_path)
 
 

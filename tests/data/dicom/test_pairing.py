@@ -97,7 +97,7 @@ def test_another_grid_is_refused_and_resampled_only_when_asked(
 @pytest.mark.parametrize("rule", ["patient_id", "folder"])
 def test_an_oblique_orientation_is_refused(tmp_path: Path, rule: str) -> None:
     for side, axes in (("lq", [1, 0, 0, 0, 1, 0]), ("gt", [0.8, 0.6, 0, -0.6, 0.8, 0])):
-        write_series(tmp_path / "ct" / side / "a", scans(3, noise=50.0 if side == "lq" else 5.0), SPACING, ImageOrientationPatient=axes)
+        write_series(tmp_path / "ct" / side / "a", scans(3, noise=6.0 - (side == "gt")), SPACING, ImageOrientationPatient=axes)
     with pytest.raises(InputError, match="ImageOrientationPatient is oblique to that of a; expected one orientation") as caught:
         slices_of(PairedDicom(str(tmp_path / "ct"), match_by=rule, resample=True), tmp_path)
     assert "\n" not in str(caught.value)
@@ -177,7 +177,7 @@ def test_pairs_of_other_orientations_are_pairs(tmp_path: Path) -> None:
 
 def test_a_hardly_turned_patient_is_no_other_orientation(tmp_path: Path) -> None:
     for side, axes in (("lq", [1, 0, 0, 0, 1, 0]), ("gt", [0.99999, 0.004, 0, -0.004, 0.99999, 0])):
-        write_series(tmp_path / "ct" / side / "a", scans(3, noise=50.0 if side == "lq" else 5.0), SPACING, ImageOrientationPatient=axes)
+        write_series(tmp_path / "ct" / side / "a", scans(3, noise=6.0 - (side == "gt")), SPACING, ImageOrientationPatient=axes)
     assert len(slices_of(PairedDicom(str(tmp_path / "ct")), tmp_path)) == 3
 
 
