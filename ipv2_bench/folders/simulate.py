@@ -15,9 +15,9 @@ from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.formats.png import check_grey, write_png
 from ipv2_bench.data.lung import lung_slices
-from ipv2_bench.data.second_scan import ScannedSlice, margins
+from ipv2_bench.data.second_scan import margins
 from ipv2_bench.data.source import Source
-from ipv2_bench.data.sources.virtual_scan import VirtualScan, scan_slice
+from ipv2_bench.data.sources.virtual_scan import VirtualScan
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output
 from ipv2_bench.fingerprint import settings_of
@@ -27,6 +27,9 @@ from ipv2_bench.progress import track
 SIDES = {"lq": "low", "gt": "normal", "truth": "truth"}
 """Folder → image: the uLDCT, the NDCT, and the noise-free slice that the uLDCT shows."""
 
+
+NAMES = {"lung": "lung", "tissue": "soft tissue"}
+"""Regions in words."""
 
 UPRIGHT = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 """Directions of rows and columns where the tags do not hold them: to the left and to the back of a patient."""
@@ -42,21 +45,32 @@ class Simulated:
         Slices written, and those that had been written before.
     series
         Number of series.
+    dose
+        Fraction of the series' own dose; ``None`` for a number of photons that was given.
     noise_hu
-        Median noise in the lung of uLDCT and NDCT; NaN where no slice shows enough lung.
+        Region → median noise in HU of NDCT and uLDCT, of slices that were written.
     """
 
     written: int
     series: int
     present: int
-    noise_hu: tuple[float, float]
+    dose: float | None
+    noise_hu: dict[str, tuple[float, float]]
 
     def text(self, out: Path) -> str:
         """The result in words."""
-        noise = "" if np.isnan(self.noise_hu[0]) else "; noise in the lung {:.3g} HU, NDCT {:.3g} HU".format(*self.noise_hu)
-        lines = [f"{self.written} slices of {self.series} series scanned, {self.present} had been before{noise}: {out}"]
+        lines = [f"{self.written} slices of {self.series} series scanned, {self.present} had been before: {out}"]
+        noise = ", ".join(
+            f"{NAMES[name]} {before:.3g} → {after:.3g} HU (×{after / before:.3g})" if before else f"{NAMES[name]} {after:.3g} HU"
+            for name, (before, after) in self.noise_hu.items()
+        )
         if noise:
-            lines.append("for more or less noise: data.photons=…")
+            lines.append(f"noise of the NDCT and of the uLDCT: {noise}")
+        if noise and self.dose is not None:
+            lines.append(
+                f"×{self.dose**-0.5:.3g} is the square-root law at {100 * self.dose:g} % of the own dose; few photons and the "
+                "detector's own noise add to it"
+            )
         return "\n".join(lines)
 
 
@@ -68,6 +82,7 @@ def simulate_tree(
     form: str,
     size: int = 0,
     grey: str = "round",
+    dose: float | None = None,
     progress: bool = True,
 ) -> Simulated:
     """Breathe every slice that shows lung and scan it again at ultra-low dose: ``OUT/{lq,gt,truth}``.
@@ -88,6 +103,9 @@ def simulate_tree(
         Pixels along a side; 0 for the scanner's own.
     grey
         ``round`` or ``truncate``, of PNG: see :func:`~ipv2_bench.data.formats.png.write_png`.
+    dose
+        Fraction of the dose that the series' own noise tells (:mod:`ipv2_bench.folders.own_dose`), whatever the size: every slice
+        is scanned at its own pixels, with the series' own kernel, and averaged then. ``None`` for the photons of the options.
     progress
         Show bars.
 
@@ -101,6 +119,11 @@ def simulate_tree(
     check_grey(grey)
     if size < 0:
         raise InputError(f"--size is {size}: expected pixels along a side, or 0 for the scanner's own")
+    if dose is not None and not 0 < dose < 1:
+        raise InputError(f"--dose is {dose:g}: expected a fraction of the series' own dose, above 0 and below 1")
+    from ipv2_bench.folders.own_dose import REGIONS, noise_regions  # with torch: what is refused is refused at once
+    from ipv2_bench.folders.second_scans import SecondScans
+
     scan: Any = registry.build(VirtualScan, Source, {**options, "root": str(source)}, "virtual scan")
     trees = read_tree(source, progress, scan.patients_by, wanted=scan.wanted)
     jobs = [
@@ -110,9 +133,10 @@ def simulate_tree(
     ]
     if not jobs:
         raise InputError(f"no slice shows lung over {scan.min_lung:.0%} of the body: lower data.min_lung")
-    prepare_output(out, [source], "simulate", {"scan": scan.identity(), "as": [form, size, grey, settings_of(window)]})
+    prepare_output(out, [source], "simulate", {"scan": scan.identity(), "as": [form, size, grey, settings_of(window), dose]})
     written, present = 0, 0
-    noise: list[list[float]] = []
+    noise: dict[str, list[tuple[float, float]]] = {}
+    scans = SecondScans(scan, trees, jobs, size, dose)
     for number, i in track(jobs, "virtual scan", enabled=progress):
         series = trees[number]
         # PNG in one folder, as paired_png reads them; DICOM in a folder for each series.
@@ -120,30 +144,25 @@ def simulate_tree(
         if all((out / side / name).exists() for side in SIDES):
             present += 1
             continue
-        one = scan_slice(scan.scanner, scan.seed, size or max(series.hu.shape[1:]), scan.job(series, i))
+        one, before = scans.scan(number, i)
         for side, attribute in SIDES.items():
             hu, path = cut_back(getattr(one, attribute), series.hu.shape[1:]), out / side / name
             if form == "dicom":
-                scanned = f"virtual scan, {scan.scanner.low_dose.photons:g} photons per mm of the detector"
+                photons = f"{scan.scanner.low_dose.photons:g} photons per mm of the detector"
+                scanned = f"virtual scan, {photons if dose is None else f'{100 * dose:g} % of the own dose'}"
                 title = {"lq": scanned, "gt": "NDCT", "truth": "aligned truth"}[side]
-                number = list(SIDES).index(side) + 1
-                new = NewSeries(series.patient, f"{side}-{series.key}", number, title, scan.scanner.low_dose.kilovolt)
+                at = list(SIDES).index(side) + 1
+                new = NewSeries(series.patient, f"{side}-{series.key}", at, title, scan.scanner.low_dose.kilovolt)
                 write_dicom(path, make_slice(hu, place_of(series, i, one.pixel_mm), new))
             else:
                 write_png(path, window.unit(hu), 8 if form == "png8" else 16, grey)
         written += 1
-        if len(noise) < 32:
-            noise += _lung_noise(one, window)
-    middle = np.median(noise, axis=0) if noise else (float("nan"), float("nan"))
-    return Simulated(written, len(trees), present, (float(middle[0]), float(middle[1])))
-
-
-def _lung_noise(one: ScannedSlice, window: Window) -> list[list[float]]:
-    """Noise in the lung of uLDCT and NDCT in HU, before anything is clipped; empty where a slice shows too little of it."""
-    from ipv2_bench.purification.noise_level import LEAST_PIXELS, lung_region, noise_level
-
-    region = lung_region(*(window.unit(x) for x in (one.low, one.normal)))
-    return [[noise_level(x, region) for x in (one.low, one.normal)]] if region.sum() >= LEAST_PIXELS else []
+        for name, region in noise_regions(one.truth).items():
+            if name in before:
+                added = float((one.low - one.truth)[region].std())
+                noise.setdefault(name, []).append((before[name], float(np.hypot(before[name], added))))
+    middles = {name: np.median(noise[name], axis=0) for name in REGIONS if name in noise}
+    return Simulated(written, len(trees), present, dose, {name: (float(m[0]), float(m[1])) for name, m in middles.items()})
 
 
 def cut_back(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

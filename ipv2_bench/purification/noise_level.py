@@ -25,8 +25,12 @@ def noise_level(image: np.ndarray, region: np.ndarray) -> float:
     region
         Pixels to measure, boolean [N, N].
     """
-    fine = image - ndimage.gaussian_filter(image, 2.0)
-    deviation = (fine[region] - np.median(fine[region])).astype(np.float64)
+    return biweight((image - ndimage.gaussian_filter(image, 2.0))[region])
+
+
+def biweight(values: np.ndarray) -> float:
+    """Root of the biweight midvariance of values [n], in their unit; 0 where more than half of them are equal."""
+    deviation = (values - np.median(values)).astype(np.float64)
     mad = np.median(np.abs(deviation))
     if mad == 0.0:
         return 0.0

@@ -10,7 +10,11 @@ from ipv2_bench.commands.arguments import GREY_HELP, add_settings
 HELP = "scan a tree of normal-dose series again at ultra-low dose, onto the disk"
 EXAMPLES = """\
 ipv2-bench simulate CT OUT --format dicom               uLDCT, NDCT and truth in OUT/lq, gt and truth
-ipv2-bench simulate CT OUT data.photons=40000           less noise, as PNG of 16 bit"""
+ipv2-bench simulate CT OUT --dose 0.1 --size 256        a tenth of the dose that the series were taken with
+ipv2-bench simulate CT OUT data.photons=40000           a number of photons instead, whatever dose the series had"""
+
+DOSE = 0.02
+"""That of the benchmark."""
 
 INSTEAD = {"data.size": "give --size", "data.root": "give the folder as CT"}
 """What to do instead of a setting that is given in another way."""
@@ -23,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="png16", help="png8, png16 or dicom (default: %(default)s)")
     parser.add_argument("--grey", default="round", metavar="round|truncate", help=GREY_HELP)
     parser.add_argument("--size", type=int, default=0, metavar="N", help="pixels along a side (default: as scanned)")
+    parser.add_argument("--dose", type=float, metavar="D", help=f"fraction of the series' own dose (default: {DOSE:g})")
     add_settings(parser, "data.photons=40000")
 
 
@@ -46,6 +51,10 @@ def run(given: argparse.Namespace) -> int:
     from ipv2_bench.folders.simulate import simulate_tree
 
     source, out = Path(given.source), Path(given.out)
-    words = (given.format, given.size, given.grey)
+    by_photons = any(word.partition("=")[0] == "data.photons" for word in given.settings)
+    if by_photons and given.dose is not None:
+        raise InputError("--dose and data.photons both say how many photons there are: leave one of them out")
+    dose = given.dose if given.dose is not None or by_photons else DOSE
+    words = (given.format, given.size, given.grey, dose)
     print(simulate_tree(config.data.options, window, source, out, *words, progress=not given.quiet).text(out))
     return 0
