@@ -41,6 +41,8 @@ class Model:
         Hash of its file, or of its name.
     noise_hu, pixel_mm
         Noise in soft tissue and side of a pixel of its training uLDCT, smallest and largest; ``None`` where that is unknown.
+    grain
+        The same of how fine that noise is, as kernels leave it; see :func:`~ipv2_bench.purification.noise_level.tissue_grain`.
     """
 
     denoiser: Denoiser
@@ -50,6 +52,7 @@ class Model:
     sha256: str
     noise_hu: tuple[float, float] | None = None
     pixel_mm: tuple[float, float] | None = None
+    grain: tuple[float, float] | None = None
 
     def denoise_hu(self, hu: np.ndarray, seed: int = 0) -> np.ndarray:
         """Slices in HU, [H, W] or [n, H, W], denoised one after the other; what lies outside of the window is kept.
@@ -133,7 +136,8 @@ def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
     title = " + ".join(x for x in (notes.get("title", type(denoiser).__name__), notes.get("strategy")) if x)
     if _is_name(checkpoint):
         title = checkpoint
-    return Model(denoiser, window, title, size, sha256_of(path), _range(notes, "noise_hu"), _range(notes, "pixel_mm"))
+    ranges = {name: _range(notes, name) for name in ("noise_hu", "pixel_mm", "grain")}
+    return Model(denoiser, window, title, size, sha256_of(path), **ranges)
 
 
 def _range(notes: dict[str, str], name: str) -> tuple[float, float] | None:

@@ -20,7 +20,7 @@ from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.scanner import line_integrals, scan_noise
 from ipv2_bench.physics.seeding import torch_generator
-from ipv2_bench.purification.noise_level import LEAST_PIXELS, biweight
+from ipv2_bench.purification.noise_level import LEAST_PIXELS, biweight, finest
 
 REGIONS = ("lung", "tissue")
 """Where noise is measured; see :func:`ipv2_bench.metrics.anatomy.regions`."""
@@ -154,16 +154,13 @@ class _Scan:
 def octaves(image: np.ndarray, region: np.ndarray) -> np.ndarray:
     """Standard deviation of the finest textures of an image [M, M] in a region, [3].
 
-    What a Gaussian of 0.7 px takes away, what is left between one of 0.7 and one of 1 px, and the checkerboard-like part that no
-    smooth anatomy has (the mask of Immerkær, Comput. Vis. Image Underst. 64, 1996).
+    What a Gaussian of 0.7 px takes away, what is left between one of 0.7 and one of 1 px, and
+    :func:`~ipv2_bench.purification.noise_level.finest`.
     """
     soft = ndimage.gaussian_filter(image, 0.7)
-    cross = ndimage.convolve1d(ndimage.convolve1d(image, SECOND, axis=0), SECOND, axis=1) / 6.0
-    return np.array([biweight(part[region]) for part in (image - soft, soft - ndimage.gaussian_filter(image, 1.0), cross)])
+    parts = (image - soft, soft - ndimage.gaussian_filter(image, 1.0), finest(image))
+    return np.array([biweight(part[region]) for part in parts])
 
-
-SECOND = (1.0, -2.0, 1.0)
-"""Second difference."""
 
 WHITE = np.array([0.726, 0.181, 1.0])
 """What :func:`octaves` gives for white noise of one HU."""

@@ -1,4 +1,4 @@
-"""Whether slices are like those that a denoiser was trained on: their noise, their size and their pixels."""
+"""Whether slices are like those that a denoiser was trained on: their noise, their kernel, their size and their pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipv2_bench.data.formats.volumes import read_volume
 from ipv2_bench.folders.model import Model
 from ipv2_bench.folders.stacks import SliceFile, load_slice
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.purification.noise_level import tissue_noise
+from ipv2_bench.purification.noise_level import tissue_grain, tissue_noise
 
 LOOKED_AT = 8
 """Slices that are looked at, spread over the input."""
@@ -28,6 +28,8 @@ class Seen:
     ----------
     noise_hu
         Noise in soft tissue of those that show enough of it.
+    grain
+        How fine that noise is.
     pixel_mm
         Side of a pixel of those that state it.
     sizes
@@ -35,6 +37,7 @@ class Seen:
     """
 
     noise_hu: list[float] = field(default_factory=list)
+    grain: list[float] = field(default_factory=list)
     pixel_mm: list[float] = field(default_factory=list)
     sizes: set[int] = field(default_factory=set)
 
@@ -46,6 +49,9 @@ class Seen:
         level = tissue_noise(unit)
         if level is not None:
             self.noise_hu.append(level * window.width)
+        share = tissue_grain(unit)
+        if share is not None:
+            self.grain.append(share)
 
     def notes(self, model: Model) -> list[str]:
         """What a user should know, in words; nothing where nothing could be measured."""
@@ -55,6 +61,12 @@ class Seen:
             of = f"median of {n} slices" if n > 1 else "one slice"
             compared = _compared(noise, model.noise_hu, model.title, "HU")
             texts.append(f"noise of the input in soft tissue: {noise:.0f} HU ({of}){compared}")
+        if self.grain and model.grain is not None:
+            share = median(self.grain)
+            if not model.grain[0] <= share <= model.grain[1]:
+                kernel = "softer" if share < model.grain[0] else "sharper"
+                compared = _compared(share, model.grain, model.title, "of fine grain")
+                texts.append(f"kernel of the input: {kernel} than in training, {share:.2g} of fine grain{compared}")
         if self.pixel_mm and model.pixel_mm is not None:
             side = median(self.pixel_mm)
             if not model.pixel_mm[0] <= side <= model.pixel_mm[1]:

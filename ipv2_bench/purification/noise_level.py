@@ -55,9 +55,37 @@ def tissue_noise(unit: np.ndarray) -> float | None:
     unit
         [N, N] in [0, 1] of the HU window, as the result.
     """
-    mean = ndimage.gaussian_filter(unit, 4.0)
-    region = ndimage.binary_erosion((mean > TISSUE[0]) & (mean < TISSUE[1]), iterations=2)
+    region = _tissue(unit)
     return noise_level(unit, region) if region.sum() >= LEAST_PIXELS else None
+
+
+def tissue_grain(unit: np.ndarray) -> float | None:
+    """How fine the noise of one slice is: the share of its finest texture in :func:`tissue_noise`, as the kernel leaves it.
+
+    White noise has 1; a soft kernel leaves a tenth, a sharp one more than a half.
+
+    Parameters
+    ----------
+    unit
+        [N, N] in [0, 1] of the HU window.
+    """
+    region = _tissue(unit)
+    level = noise_level(unit, region) if region.sum() >= LEAST_PIXELS else 0.0
+    return biweight(finest(unit)[region]) / level if level > 0 else None
+
+
+def finest(image: np.ndarray) -> np.ndarray:
+    """The texture of an image [N, N] that no smooth anatomy has, scaled so that white noise keeps its standard deviation.
+
+    The mask of Immerkær (Comput. Vis. Image Underst. 64, 1996): second differences along both axes.
+    """
+    second = (1.0, -2.0, 1.0)
+    return ndimage.convolve1d(ndimage.convolve1d(image, second, axis=0), second, axis=1) / 6.0
+
+
+def _tissue(unit: np.ndarray) -> np.ndarray:
+    mean = ndimage.gaussian_filter(unit, 4.0)
+    return ndimage.binary_erosion((mean > TISSUE[0]) & (mean < TISSUE[1]), iterations=2)
 
 
 def lung_region(low: np.ndarray, normal: np.ndarray) -> np.ndarray:

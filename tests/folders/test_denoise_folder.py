@@ -169,6 +169,15 @@ def test_it_tells_pixels_that_it_was_not_trained_on(tmp_path: Path, capsys: pyte
     assert re.search(r"in soft tissue: \d+ HU \(median of 8 slices\)\n", capsys.readouterr().out)  # of no range
 
 
+def test_it_tells_a_kernel_that_it_was_not_trained_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = noisy_chest(tmp_path / "in", 60.0)  # white noise has a grain of 1
+    for grain, said in (("0.1 0.5", "sharper than in training, 1 of fine grain, outside of what"), ("0.5 1.5", "")):
+        file = checkpoint(tmp_path, noise_hu="40 300", pixel_mm="0.5 1", grain=grain)
+        assert run(source, tmp_path / grain, "--checkpoint", file) == 0
+        out = capsys.readouterr().out
+        assert said in out and ("kernel of the input" in out) == bool(said)
+
+
 def test_without_a_checkpoint_it_takes_the_weights_in_the_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = noisy_chest(tmp_path / "in", 120.0)
     assert run(source, tmp_path / "out") == 0

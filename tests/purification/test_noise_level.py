@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from ipv2_bench.physics.intensity import Window
-from ipv2_bench.purification.noise_level import tissue_noise
+from ipv2_bench.purification.noise_level import tissue_grain, tissue_noise
 
 WINDOW = Window()
 
@@ -43,3 +43,17 @@ def test_noise_elsewhere_does_not_count() -> None:
 @pytest.mark.parametrize("value", [-1000.0, -850.0, 2000.0])
 def test_slices_without_tissue_have_none(value: float) -> None:
     assert tissue_noise(WINDOW.unit(np.full((64, 64), value))) is None
+
+
+def test_grain_is_that_of_the_kernel_and_not_of_the_dose() -> None:
+    white = np.random.default_rng(2).normal(size=(128, 128))
+    found = []
+    for sigma in (15.0, 60.0):
+        for soft in (0.0, 0.6, 1.2):
+            noise = ndimage.gaussian_filter(white, soft) if soft else white
+            share = tissue_grain(WINDOW.unit(chest() + sigma * noise / noise.std()))
+            assert share is not None
+            found.append(share)
+    assert found[:3] == pytest.approx(found[3:], rel=0.15)
+    assert 0.9 < found[0] < 1.1 and 0.3 < found[1] < 0.6 and found[2] < 0.15
+    assert tissue_grain(WINDOW.unit(np.full((64, 64), -850.0))) is None

@@ -133,14 +133,15 @@ LOOKED_AT = 64
 
 
 def _range(spec: CellSpec) -> dict[str, str]:
-    """Where a denoiser is at home: noise in soft tissue and pixel size of its training uLDCT, the smallest and the largest."""
-    from ipv2_bench.purification.noise_level import tissue_noise
+    """Where a denoiser is at home: noise and grain of its training uLDCT in soft tissue, and pixel size; smallest and largest."""
+    from ipv2_bench.purification.noise_level import tissue_grain, tissue_noise
 
     use = _spread(spec.split.train, LOOKED_AT)
-    noise = [level * spec.window.width for i in use if (level := tissue_noise(spec.slices.low[int(i)])) is not None]
-    pixel = spec.slices.pixel_mm[use]
-    notes = {"noise_hu": f"{min(noise):.3g} {max(noise):.3g}"} if noise else {}
-    return {**notes, "pixel_mm": f"{pixel.min():.3g} {pixel.max():.3g}"}
+    slices = [spec.slices.low[int(i)] for i in use]
+    noise = [level * spec.window.width for x in slices if (level := tissue_noise(x)) is not None]
+    grain = [share for x in slices if (share := tissue_grain(x)) is not None]
+    measured = {"noise_hu": noise, "grain": grain, "pixel_mm": spec.slices.pixel_mm[use]}
+    return {name: f"{min(values):.3g} {max(values):.3g}" for name, values in measured.items() if len(values)}
 
 
 def _saved(spec: CellSpec, denoiser: Any) -> Any:
