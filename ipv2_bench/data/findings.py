@@ -97,6 +97,10 @@ class LeftOut:
         """Count the file ``name`` (relative, with ``/``) under a reason."""
         self._names[reason].append(name)
 
+    def counts(self) -> str:
+        """Number and reason alone, to be kept where no name may stand."""
+        return ", ".join(f"{len(names)} {reason}" for reason, names in sorted(self._names.items()))
+
     def __str__(self) -> str:
         """Number, reason and an example, such as ``3 localizer (such as a/b.dcm)``."""
         return ", ".join(f"{len(names)} {reason} (such as {shown(names[0])})" for reason, names in sorted(self._names.items()))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from ipv2_bench.data.findings import LeftOut
 from ipv2_bench.data.hu_images import HuImages, Shares, to_share_steps, to_steps
 from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.files import write_whole
 from ipv2_bench.physics.intensity import Window
+
+logger = logging.getLogger("ipv2_bench")
 
 
 @dataclass(frozen=True)
@@ -152,21 +156,43 @@ def open_or_make(folder: Path, window: Window, make: Callable[[], SourceSlices])
         When slices are not usable; all of them in one list.
     """
     if not (folder / "index.json").exists():
-        slices = make()
+        with _warnings() as notes:
+            slices = make()
         _check(slices, window)
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
-            _write(temporary, slices, window)
+            _write(temporary, slices, window, notes)
             temporary.chmod(0o755)  # readable by others like every file that is written, which mkdtemp's folder is not
             with suppress(OSError):  # another process was faster; its slices are the same
                 temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        for note in json.loads((folder / "index.json").read_text()).get("notes", []):
+            logger.warning("%s", note)
     return open_slices(folder)
 
 
-def _write(folder: Path, slices: SourceSlices, window: Window) -> None:
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """The warnings that this program logs meanwhile, without the names of files, so that a later run can repeat them."""
+    notes: list[str] = []
+
+    class Notes(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            words = record.args if isinstance(record.args, tuple) else ()
+            notes.append(record.msg % tuple(x.counts() if isinstance(x, LeftOut) else x for x in words))
+
+    handler = Notes(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield notes
+    finally:
+        logger.removeHandler(handler)
+
+
+def _write(folder: Path, slices: SourceSlices, window: Window, notes: Sequence[str] = ()) -> None:
     """Write slices into a folder, as the integers that they are stored in, with their index."""
     manifest = hashlib.sha256()
     for name, array in sorted(slices.arrays.items()):
@@ -182,7 +208,7 @@ def _write(folder: Path, slices: SourceSlices, window: Window) -> None:
     manifest.update(json.dumps([list(slices.patient), slices.pixel_mm.tolist()]).encode())
     index = {"patient": list(slices.patient), "pixel_mm": slices.pixel_mm.tolist()}
     index |= {"manifest": manifest.hexdigest(), "stack": list(slices.stack)}
-    index |= {"key": list(slices.key), "part": list(slices.part), "window": [window.low, window.high]}
+    index |= {"key": list(slices.key), "part": list(slices.part), "window": [window.low, window.high], "notes": list(notes)}
     (folder / "index.json").write_text(json.dumps(index))
 
 

@@ -17,7 +17,7 @@ from ipv2_bench.data.dicom.tags import quiet_pydicom
 from ipv2_bench.data.findings import Finding, Findings, LeftOut, Unusable
 from ipv2_bench.data.formats.listing import files_below
 from ipv2_bench.data.formats.png import write_png
-from ipv2_bench.data.formats.volumes import read_volume
+from ipv2_bench.data.formats.volumes import read_volume, slices_of
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output, sha256_of, write_whole
 from ipv2_bench.folders.model import Model
@@ -104,7 +104,7 @@ def denoise_tree(
         raise InputError(
             f"{model.title} sees {context} neighbouring slices, and PNG files do not state their order: use DICOM"
         )
-    total = sum(map(len, stacks)) + len(listing.volumes)
+    total = sum(map(len, stacks)) + sum(slices_of(source / name) for name in listing.volumes)
     if not total and not findings.list():
         raise InputError(f"no slice under {source}: expected DICOM files of CT, PNG files, or volumes of NIfTI or NumPy")
     names = [*(file.name for stack in stacks for file in stack), *listing.volumes]
@@ -122,8 +122,7 @@ def denoise_tree(
                 work.denoise(stack, indices)
                 counted.advance(len(indices))
         for name in listing.volumes:
-            work.denoise_volume(name, batch)
-            counted.advance()
+            work.denoise_volume(name, batch, counted)
     summary.seconds, summary.findings = time.perf_counter() - begin, findings.list()
     return summary
 
@@ -195,15 +194,17 @@ class _Work:
             for p, image in zip(same, restored[:, 0].float().cpu().numpy(), strict=True):
                 self._write(self.out / stack[p].name, loaded[p], image)
 
-    def denoise_volume(self, name: str, batch: int) -> None:
+    def denoise_volume(self, name: str, batch: int, counted: Counted) -> None:
         """Denoise a volume and write it; one that cannot be used is a finding."""
         if (self.out / name).exists():
             self.summary.present += 1
+            counted.advance(slices_of(self.source / name))
             return
         try:
             volume = read_volume(self.source / name)
         except Unusable as bad:
             self.findings.add(name, *bad.problem)
+            counted.advance(slices_of(self.source / name))
             return
         window, reach, last = self.model.window, self.model.denoiser.context // 2, len(volume.hu) - 1
         unit = window.unit(volume.hu)
@@ -214,6 +215,7 @@ class _Work:
             generator = torch_generator(0, "denoise", start, device=self.device)
             restored = self.model.denoiser.restore(torch.from_numpy(unit[near]).to(self.device), generator)
             change[indices] = (restored[:, 0].float().cpu().numpy() - unit[indices]) * window.width
+            counted.advance(len(indices))
         change[usual_padding(volume.hu)] = 0.0
         volume.write(self.out / name, change)
         self.summary.written += len(unit)

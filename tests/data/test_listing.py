@@ -18,6 +18,8 @@ from ipv2_bench.data.dicom.tree import Wanted, scan_tree
 from ipv2_bench.data.findings import Findings, LeftOut
 from ipv2_bench.data.formats.listing import files_below
 from ipv2_bench.data.formats.png import write_png
+from ipv2_bench.data.sources.paired_png import PairedPng
+from ipv2_bench.physics.intensity import Window
 from tests.data.dicom.ct_series import image, save, slice_of
 
 SYNTAXES = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
@@ -145,3 +147,26 @@ def test_text_and_other_bytes_do_not_look_like_data_sets() -> None:
     for head in (b"", b"\x08\x00", b"\x08\x00\x05\x00CS" + bytes(300), b"<html>" * 50, bytes(400)):
         assert not looks_like_dataset(head, len(head))
     assert looks_like_dataset(without_marker(0, ImplicitVRLittleEndian)[:352], 10**6)
+
+
+def test_what_is_left_out_of_pairs_of_png_is_said_again_in_a_later_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for side in ("lq", "gt"):
+        for i in range(2):
+            write_png(tmp_path / "in" / side / f"{i}.png", rng.random((32, 32), np.float32), 16)
+    write_png(tmp_path / "in" / "Jane Doe (1), left" / "x.png", rng.random((32, 32), np.float32), 16)
+    (tmp_path / "in" / "lq" / "notes.txt").write_text("nothing")
+    (tmp_path / "in" / "gt" / "0.jpg").write_bytes(b"\xff\xd8\xff")
+    assert main(["check", str(tmp_path / "in"), "--quiet"]) == 0
+    said = "1 PNG outside of lq and gt (such as Jane Doe (1), left/x.png), 2 no image (such as gt/0.jpg)"
+    assert f"left out: {said}" in capsys.readouterr().out
+    with caplog.at_level("WARNING"):
+        PairedPng(str(tmp_path / "in")).slices(tmp_path / "cache", Window(), 32)
+    assert f"left out of the data set: {said}" in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        PairedPng(str(tmp_path / "in")).slices(tmp_path / "cache", Window(), 32)
+    assert "left out of the data set: 1 PNG outside of lq and gt, 2 no image" in caplog.text
+    assert not any("Jane" in path.read_text(errors="replace") for path in (tmp_path / "cache").rglob("*.json"))

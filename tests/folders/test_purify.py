@@ -67,6 +67,16 @@ def test_labels_of_module_3_need_the_weak_denoiser(ct_pairs: Path, tmp_path: Pat
     assert "set data.window" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("form", ["dicom", "png16"])
+def test_what_simulate_wrote_is_purified_without_further_words(ct_tree: Path, tmp_path: Path, form: str) -> None:
+    words = ["simulate", str(ct_tree), str(tmp_path / "sim"), "--quiet", "--format", form]
+    assert main([*words, "data.views=48", "data.photons=4000"]) == 0
+    done = ["purify", str(tmp_path / "sim"), str(tmp_path / "out"), "--quiet", "--strategy", "IPv1"]
+    assert main([*done, f"run.work={tmp_path / 'w'}"]) == 0
+    for side in ("lq", "gt", "label"):
+        assert len(list((tmp_path / "out").glob(f"*/{side}/*.png"))) == 6
+
+
 def test_a_configuration_may_say_more(ct_pairs: Path, tmp_path: Path, capsys: Capture) -> None:
     settings = (*SETTINGS, f"run.work={tmp_path / 'w'}", "data.size=64", "data.split=slice")
     assert main(["purify", str(ct_pairs), str(tmp_path / "out"), "--config", "paper", "--bits", "8", *settings]) == 0

@@ -37,7 +37,7 @@ class CTSlice:
     patient_id, study
         Salted hashes of PatientID and StudyInstanceUID, which are equal for equal values of one run.
     hu
-        int16 (where slope and intercept are whole numbers) or float32 [H, W], at least −1024; padding is −1000.
+        int16 (where slope and intercept are whole numbers) or float32 [H, W]; padding is −1000.
     spacing
         Side of a pixel in mm; 0 where only the tags were read and do not hold it.
     corner, axes, location

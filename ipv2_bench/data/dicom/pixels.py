@@ -22,10 +22,8 @@ from ipv2_bench.data.dicom.tags import numbers, rescale, rescale_findings, shape
 from ipv2_bench.data.findings import Unusable
 from ipv2_bench.physics.intensity import AIR_HU
 
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 """Version of the decoding of pixels, rescale and padding: raise when it gives other HU for the same file."""
-
-LOWEST_HU = -1024.0
 
 
 @dataclass(frozen=True)
@@ -170,11 +168,11 @@ def decode_hu(data: FileDataset) -> np.ndarray:
     if not np.isfinite(hu).all():
         raise Unusable("NaN", "NaN or infinite HU after rescale; expected finite HU; check the rescale tags")
     hu[padding(data, stored)] = AIR_HU
-    np.maximum(hu, LOWEST_HU, out=hu)
     if hu.min() == hu.max():
         raise Unusable("constant", f"constant slice of {hu.min():g} HU; expected an image; remove the file")
     whole = slope.is_integer() and intercept.is_integer()
-    return hu.astype(np.int16) if whole and hu.max() <= np.iinfo(np.int16).max else hu
+    limits = np.iinfo(np.int16)
+    return hu.astype(np.int16) if whole and limits.min <= hu.min() and hu.max() <= limits.max else hu
 
 
 PADDING_HU, PADDING_SHARE = -1900.0, 0.001

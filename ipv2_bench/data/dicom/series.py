@@ -32,8 +32,7 @@ class Series:
         Folder of the series relative to the root, with ``/``; ``"."`` for the root itself. For local use
         only: it may identify a patient and must not be written to results.
     hu
-        int16 (where slope and intercept are whole numbers) or float32 ``[n, H, W]``, in HU, finite,
-        at least -1024; padding is -1000.
+        int16 (where slope and intercept are whole numbers) or float32 ``[n, H, W]``, in HU, finite; padding is -1000.
     position_mm
         float64 ``[n]``, strictly ascending: position along the slice normal in mm.
     spacing_mm

@@ -65,6 +65,21 @@ def read_volume(path: Path) -> Volume:
     return volume
 
 
+def slices_of(path: Path) -> int:
+    """Number of axial slices of a volume as its header tells, for progress; 1 where it does not."""
+    try:
+        if path.name.lower().endswith(NIFTI_ENDINGS):
+            import nibabel
+            from nibabel.orientations import io_orientation
+
+            image: Any = nibabel.load(path)
+            return int(image.shape[int(np.flatnonzero(io_orientation(image.affine)[:, 0] == 2)[0])])
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+        return int(shape[0]) if len(shape) == 3 else 1
+    except Exception:  # what cannot be read is reported when it is denoised
+        return 1
+
+
 def _checked(shape: tuple[int, ...]) -> None:
     if len(shape) not in (2, 3) or min(shape) < 1:
         text = f"has the shape {'×'.join(map(str, shape))}; expected slices [n, H, W] or one slice [H, W]; save a single volume"

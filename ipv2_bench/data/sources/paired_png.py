@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ipv2_bench.data.findings import Findings, Unusable
-from ipv2_bench.data.formats.png import png_files, read_png
+from ipv2_bench.data.findings import Findings, LeftOut, Unusable
+from ipv2_bench.data.formats.listing import files_below
+from ipv2_bench.data.formats.png import read_png
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, scratch
 from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.progress import track
+
+logger = logging.getLogger("ipv2_bench")
 
 
 class PngPair(NamedTuple):
@@ -55,8 +59,9 @@ class PairedPng(Source):
             content.update(pair.part.encode())
         return {"content": content.hexdigest(), "pixel_mm": self.pixel_mm}
 
-    def pairs(self, findings: Findings | None = None) -> list[PngPair]:
-        """All pairs, sorted by folder and name; images without a partner are added to ``findings``.
+    def pairs(self, findings: Findings | None = None, left_out: LeftOut | None = None) -> list[PngPair]:
+        """All pairs, sorted by folder and name; images without a partner are added to ``findings``, and files that are
+        no PNG of such a folder to ``left_out``.
 
         A folder ``gt`` without a folder ``lq`` beside it, or the reverse, holds images without a partner.
 
@@ -68,13 +73,25 @@ class PairedPng(Source):
         if not self.root.is_dir():
             raise InputError(f"the folder {self.root} does not exist: set data.root to the pairs' folder")
         pairs, orphans = [], Findings() if findings is None else findings
-        for lq in sorted({p.parent / "lq" for side in ("lq", "gt") for p in self.root.rglob(side) if p.is_dir()}):
-            low, normal = ({p.name: p for p in png_files(folder)} for folder in (lq, lq.parent / "gt"))
+        others = LeftOut() if left_out is None else left_out
+        listing = files_below(self.root, orphans, others)
+        for file in (*listing.dicom, *listing.volumes):
+            others.add("no PNG", file)
+        sides: dict[str, dict[str, dict[str, Path]]] = {}
+        for file in listing.png:
+            folder, _, name = file.rpartition("/")
+            place, _, side = folder.rpartition("/")
+            if side in ("lq", "gt"):
+                sides.setdefault(place, {"lq": {}, "gt": {}})[side][name] = self.root / file
+            else:
+                others.add("PNG outside of lq and gt", file)
+        for place, by_side in sorted(sides.items()):
+            low, normal = by_side["lq"], by_side["gt"]
             for name in sorted(set(low) ^ set(normal)):
                 side, other = ("lq", "gt") if name in low else ("gt", "lq")
-                file = (lq.parent / side / name).relative_to(self.root).as_posix()
+                file = (low.get(name) or normal[name]).relative_to(self.root).as_posix()
                 orphans.add(file, "orphan", f"has no partner in {other}: add it or remove this one")
-            part = next((p for p in lq.parent.relative_to(self.root).parts if p in PARTS), "")
+            part = next((p for p in place.split("/") if p in PARTS), "")
             pairs += [PngPair(low[n], normal[n], part) for n in sorted(set(low) & set(normal))]
         if findings is None:
             refuse([str(f) for f in orphans.list()], "data set")
@@ -86,7 +103,10 @@ class PairedPng(Source):
 
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:
         """See :meth:`ipv2_bench.data.source.Source.make`."""
-        pairs, findings, keys = self.pairs(), Findings(), []
+        left_out, findings, keys = LeftOut(), Findings(), []
+        pairs = self.pairs(left_out=left_out)
+        if left_out:
+            logger.warning("left out of the data set: %s", left_out)
         arrays = {side: scratch(self.cache, len(pairs), size) for side in ("low", "normal")}
         for i, pair in enumerate(track(pairs, "PNG pairs", unit="pair", enabled=progress)):
             content = hashlib.sha256()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ipv2_bench.data.findings import Findings, Unusable
+from ipv2_bench.data.findings import Findings, LeftOut, Unusable
 from ipv2_bench.data.formats.png import read_png
 from ipv2_bench.data.integrity import Copy, check_copies, content_hash
 from ipv2_bench.data.sources.paired_png import PairedPng
@@ -16,7 +16,8 @@ from ipv2_bench.progress import track
 def check_png_pairs(root: Path, window: Window, progress: bool) -> Checked:
     """Pairs in folders ``lq`` and ``gt``, in parts of a split where folders tell them."""
     findings = Findings()
-    pairs = PairedPng(str(root)).pairs(findings)
+    left_out = LeftOut()
+    pairs = PairedPng(str(root)).pairs(findings, left_out)
     copies: dict[str, list[Copy]] = {"lq": [], "gt": []}
     shapes: dict[tuple[int, ...], int] = {}
     bits: set[int] = set()
@@ -56,6 +57,8 @@ def check_png_pairs(root: Path, window: Window, progress: bool) -> Checked:
     checked = Checked(
         f"{len(pairs)} PNG pairs of {sizes}, {' and '.join(map(str, sorted(bits)))} bit" + (f"; {by_part}" if by_part else "")
     )
+    if left_out:
+        checked.heading += f"\nleft out: {left_out}"
     measure_pairs(checked, findings, examples, "lq and gt", window)
     checked.findings = findings.list()
     return checked
