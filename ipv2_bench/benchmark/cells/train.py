@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ def train(spec: CellSpec, report: Report) -> Any:
     """
     import lightning as L
     import torch
+    from lightning.pytorch.plugins.environments import LightningEnvironment
 
     from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Spent, Throughput
     from ipv2_bench.data.datamodule import PairedCTDataModule
@@ -75,7 +78,7 @@ def train(spec: CellSpec, report: Report) -> Any:
     ]
     if last.exists():
         _refuse_unusable(last, denoiser)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _own_settings():
         # Lightning's advice on workers and log intervals is for people at a prompt.
         warnings.filterwarnings("ignore", module="lightning")
         trainer = L.Trainer(
@@ -96,11 +99,27 @@ def train(spec: CellSpec, report: Report) -> Any:
             check_val_every_n_epoch=None,
             callbacks=callbacks,
             deterministic="warn" if spec.accelerator == "cpu" else None,
+            plugins=[LightningEnvironment()],  # one process, whatever a scheduler says of the job
         )
         trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
+    if trainer.global_step < steps:
+        raise InputError(
+            f"{spec.denoiser.title} ended its own training after {trainer.global_step} of {steps} steps, and a row would not say "
+            "so: take early stopping or should_stop out of the denoiser, or set train.steps to what it shall have"
+        )
     return _saved(spec, denoiser.cpu().eval())
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """Without the variables ``PL_TRAINER_…``, by which Lightning lets anyone's environment set what a Trainer is not told."""
+    foreign = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("PL_TRAINER_")}
+    try:
+        yield
+    finally:
+        os.environ.update(foreign)
 
 
 FITTED_ON = 12
