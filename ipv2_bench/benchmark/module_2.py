@@ -12,10 +12,10 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import read_json, write_json
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.purification.add_noise import AddNoise
+from ipv2_bench.stored import present, read_object, write_object
 
 if TYPE_CHECKING:
     from ipv2_bench.purification.calibration import Calibration
@@ -87,7 +87,7 @@ def calibrated_module_2(config: Config, slices: SliceSet, split: Split, window: 
     versions = {"physics": physics.VERSION, "purification": purification.VERSION}
     identity = [start.identity(), split.train.tolist(), versions]
     path = slices.folder / f"calibration-{digest(identity)}.json"
-    if not path.exists():
+    if not present(path):
         calibration = calibrated(start, slices, split.train)
-        write_json(path, {"photons": calibration.add_noise.acquisition.photons})
-    return replace(start, acquisition=replace(start.acquisition, photons=read_json(path)["photons"]))
+        write_object(path, {"photons": calibration.add_noise.acquisition.photons})
+    return replace(start, acquisition=replace(start.acquisition, photons=read_object(path)["photons"]))

@@ -20,6 +20,7 @@ from ipv2_bench.data.hu_images import HuImages, Shares, to_share_steps, to_steps
 from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.files import write_whole
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.stored import present, read_array, read_object, sealed, write_object
 
 logger = logging.getLogger("ipv2_bench")
 
@@ -103,7 +104,7 @@ class SliceSet:
     def derive(self, name: str, make: Callable[[int], np.ndarray]) -> np.ndarray:
         """An array [n, …] with ``make(i)`` for every slice i, computed once and stored beside the slices as ``name``.npy."""
         path = self.folder / f"{name}.npy"
-        if not path.exists():
+        if not present(path):
             first = make(0)
             header = {"descr": first.dtype.str, "fortran_order": False, "shape": (len(self), *first.shape)}
 
@@ -113,8 +114,8 @@ class SliceSet:
                 for i in range(len(self)):
                     file.write(np.ascontiguousarray(make(i) if i else first).tobytes())
 
-            write_whole(path, write)
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+            write_whole(path, sealed(write))
+        return read_array(path, mapped=True)
 
 
 class SourceSlices(NamedTuple):
@@ -155,7 +156,7 @@ def open_or_make(folder: Path, window: Window, make: Callable[[], SourceSlices])
     InputError
         When slices are not usable; all of them in one list.
     """
-    if not (folder / "index.json").exists():
+    if not _is_whole(folder):
         with _warnings() as notes:
             slices = make()
         _check(slices, window)
@@ -169,9 +170,20 @@ def open_or_make(folder: Path, window: Window, make: Callable[[], SourceSlices])
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     else:
-        for note in json.loads((folder / "index.json").read_text()).get("notes", []):
+        for note in read_object(folder / "index.json").get("notes", []):
             logger.warning("%s", note)
     return open_slices(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a slice set is there with all of its arrays; a spoiled one is removed with what was derived from it."""
+    index = folder / "index.json"
+    if not folder.exists():
+        return False
+    if present(index) and all(present(folder / f"{name}.npy") for name in read_object(index).get("arrays", ("low", "normal"))):
+        return True
+    shutil.rmtree(folder)
+    return False
 
 
 @contextmanager
@@ -198,24 +210,26 @@ def _write(folder: Path, slices: SourceSlices, window: Window, notes: Sequence[s
     for name, array in sorted(slices.arrays.items()):
         manifest.update(name.encode())
         stored = to_share_steps if name == "nodules" else to_steps
-        with (folder / f"{name}.npy").open("wb") as file:
+
+        def write(file: BinaryIO, array: np.ndarray = array, stored: Callable = stored) -> None:
             header = {"descr": stored(np.zeros(1)).dtype.str, "fortran_order": False, "shape": array.shape}
             np.lib.format.write_array_header_1_0(file, header)
             for image in array:  # one at a time, since thousands do not fit into memory
                 content = stored(image).tobytes()
                 file.write(content)
                 manifest.update(content)
+
+        write_whole(folder / f"{name}.npy", sealed(write))
     manifest.update(json.dumps([list(slices.patient), slices.pixel_mm.tolist()]).encode())
     index = {"patient": list(slices.patient), "pixel_mm": slices.pixel_mm.tolist()}
     index |= {"manifest": manifest.hexdigest(), "stack": list(slices.stack)}
     index |= {"key": list(slices.key), "part": list(slices.part), "window": [window.low, window.high], "notes": list(notes)}
-    (folder / "index.json").write_text(json.dumps(index))
+    write_object(folder / "index.json", {**index, "arrays": sorted(slices.arrays)})
 
 
 def open_slices(folder: Path) -> SliceSet:
     """The slice set in ``folder``, its arrays memory-mapped."""
-    index = json.loads((folder / "index.json").read_text())
-
+    index = read_object(folder / "index.json")
     window = Window(*index["window"])
     files = {name: folder / f"{name}.npy" for name in ("low", "normal", "truth", "nodules")}
     return SliceSet(

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint as LastOfAll
 from ipv2_bench.benchmark.cells.cost import TrainingCost, peak_memory_mb, reset_peak_memory
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
+from ipv2_bench.stored import write_object
 
 Report = Callable[[str, int, int], None]
 FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
@@ -166,7 +167,7 @@ class Spent(L.Callback):
         self._before = TrainingCost.model_validate(state)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        write_text(self.path, self.cost().model_dump_json(indent=1) + "\n")
+        write_object(self.path, self.cost().model_copy(update={"steps": trainer.global_step}).model_dump(mode="json"))
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: list[list]) -> None:

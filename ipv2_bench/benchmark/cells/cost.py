@@ -18,10 +18,13 @@ class TrainingCost(BaseModel):
         Time of training; what was computed again after an interruption counts twice.
     peak_memory_mb
         Of the process on a CPU, of the device on a GPU.
+    steps
+        Optimiser steps that were taken; 0 where there are none, and before the end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    steps: int = 0
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
 

@@ -11,11 +11,11 @@ import numpy as np
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_version
 from ipv2_bench.benchmark.prepared import Prepared, shared_versions
-from ipv2_bench.files import write_whole
 from ipv2_bench.fingerprint import digest, settings_of
 from ipv2_bench.metrics.catalogue import Catalogue
 from ipv2_bench.metrics.image_set import Measurements
 from ipv2_bench.purification.strategy import Strategy
+from ipv2_bench.stored import present, read_array, write_array
 from ipv2_bench.weights import weights_folder
 
 VERSION = 1
@@ -46,7 +46,7 @@ class ImageSet:
     @property
     def images(self) -> np.ndarray:
         """The images, memory-mapped."""
-        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return read_array(self.path, mapped=True)
 
     @property
     def measurements(self) -> Measurements:
@@ -79,9 +79,9 @@ def label_images(prepared: Prepared, strategy: Strategy | None, weak: CellSpec |
     path = prepared.config.work / "labels" / f"{set_id}.npy"
     version = measuring_version(prepared.catalogue, weights_folder(prepared.config.run.weights))
     measures_path = path.with_name(f"{set_id}-{version}.npz")
-    if not measures_path.exists():
+    if not (present(path) and present(measures_path)):
         images = _label(prepared, strategy, weak)
-        write_whole(path, lambda file: np.save(file, images))
+        write_array(path, images)
         measure_test_set(prepared.measuring, prepared.slices, prepared.split, images).save(measures_path)
     return ImageSet(set_id, path, measures_path, prepared.catalogue)
 
@@ -101,5 +101,5 @@ def _label(prepared: Prepared, strategy: Strategy | None, weak: CellSpec | None)
     if weak is None:
         return strategy.test_label(pair)[:, 0].numpy()
     # The weak denoiser's cell has denoised these very slices.
-    restored = torch.from_numpy(np.load(weak.images_path, allow_pickle=False))[:, None]
+    restored = torch.from_numpy(read_array(weak.images_path))[:, None]
     return strategy.test_label(pair, remove_noise=lambda _: restored)[:, 0].numpy()

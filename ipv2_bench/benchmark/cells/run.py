@@ -14,10 +14,10 @@ from ipv2_bench.benchmark.cells.train import Report, train
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_of
 from ipv2_bench.data.slices import open_slices
 from ipv2_bench.data.split import Split
-from ipv2_bench.files import write_text, write_whole
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.image_set import Measuring
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.stored import present, read_array, write_array, write_object
 from ipv2_bench.weights import weights_folder
 
 
@@ -35,14 +35,14 @@ def run_cell(spec: CellSpec, report: Report) -> None:
         torch.set_num_threads(spec.threads)
     spec.folder.mkdir(parents=True, exist_ok=True)
     for number, training in enumerate(spec.trainings):
-        if not training.cost_path.exists():
+        if not training.denoised:
             training.folder.mkdir(parents=True, exist_ok=True)
             _train_and_denoise(training, _of_fold(report, number, len(spec.trainings)))
-    if not spec.cost_path.exists():
+    if not spec.denoised:
         _join_folds(spec)
-    if not spec.measures_path.exists():
+    if not present(spec.measures_path):
         report("measuring", 0, 1)
-        images = np.load(spec.images_path, allow_pickle=False)
+        images = read_array(spec.images_path)
         parts = (spec.split.train.astype(np.int64).tobytes(), spec.split.test.astype(np.int64).tobytes())
         of_data = (spec.slices.folder, spec.window, *parts)
         measuring = _measuring(*of_data, spec.metrics.extra, spec.run.weights, spec.measuring)
@@ -71,9 +71,9 @@ def _join_folds(spec: CellSpec) -> None:
     images = np.full((n, size, size), np.nan, np.float32)
     for training in spec.trainings:
         places = np.searchsorted(spec.split.test, training.split.test)
-        images[places] = np.load(training.images_path, allow_pickle=False)
-    write_whole(spec.images_path, lambda file: np.save(file, images))
-    write_text(spec.cost_path, joined([training.cost for training in spec.trainings]).model_dump_json(indent=1) + "\n")
+        images[places] = read_array(training.images_path)
+    write_array(spec.images_path, images)
+    write_object(spec.cost_path, joined([training.cost for training in spec.trainings]).model_dump(mode="json"))
 
 
 def _train_and_denoise(spec: CellSpec, report: Report) -> None:
@@ -82,7 +82,7 @@ def _train_and_denoise(spec: CellSpec, report: Report) -> None:
     denoiser = train(spec, report)
     reset_peak_memory()
     denoised = denoise_test_set(spec, denoiser, report)
-    write_whole(spec.images_path, lambda file: np.save(file, denoised.images))
+    write_array(spec.images_path, denoised.images)
     training = spec.training_cost
     cost = Cost(
         parameters=sum(p.numel() for p in denoiser.parameters()),
@@ -94,5 +94,5 @@ def _train_and_denoise(spec: CellSpec, report: Report) -> None:
         device=denoised.device,
         threads=torch.get_num_threads(),
     )
-    write_text(spec.cost_path, cost.model_dump_json(indent=1) + "\n")
+    write_object(spec.cost_path, cost.model_dump(mode="json"))
     (spec.folder / "last.ckpt").unlink(missing_ok=True)

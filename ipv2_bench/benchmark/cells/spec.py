@@ -12,9 +12,9 @@ from ipv2_bench.benchmark.prepared import Fold
 from ipv2_bench.benchmark.settings import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
-from ipv2_bench.files import read_json
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.purification.strategy import Strategy
+from ipv2_bench.stored import present, read_object
 
 
 class CellSpec(BaseModel):
@@ -104,16 +104,21 @@ class CellSpec(BaseModel):
 
     @property
     def complete(self) -> bool:
-        """Whether everything has been computed."""
-        return self.cost_path.exists() and self.measures_path.exists()
+        """Whether everything has been computed, and is whole."""
+        return self.denoised and present(self.measures_path)
+
+    @property
+    def denoised(self) -> bool:
+        """Whether the test slices have been denoised, and their images and cost are whole."""
+        return present(self.cost_path) and present(self.images_path)
 
     @property
     def cost(self) -> Cost:
         """What it cost."""
-        return Cost.model_validate(read_json(self.cost_path))
+        return Cost.model_validate(read_object(self.cost_path))
 
     @property
     def training_cost(self) -> TrainingCost:
         """What its training cost; nothing for a denoiser without weights."""
         path = self.training_cost_path
-        return TrainingCost.model_validate(read_json(path)) if path.exists() else TrainingCost()
+        return TrainingCost.model_validate(read_object(path)) if present(path) else TrainingCost()

@@ -14,6 +14,7 @@ import numpy as np
 
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.errors import InputError
+from ipv2_bench.stored import present, write_object
 
 VERSION = 1
 """Version of the training loop: raise when the same data, denoiser, options and seed give other weights."""
@@ -43,7 +44,8 @@ def train(spec: CellSpec, report: Report) -> Any:
     denoiser = spec.denoiser.build(spec.seed)
     if settings.compile:
         denoiser.compile_networks()
-    if spec.weights_path.exists():
+    # Weights without what they cost would give a row that says 0 seconds.
+    if present(spec.training_cost_path) and present(spec.weights_path):
         load_weights(denoiser, spec.weights_path, spec.denoiser.registered)
         return denoiser.eval()
     if denoiser.fitted:
@@ -132,13 +134,12 @@ def _fitted(spec: CellSpec, denoiser: Any) -> Any:
 
     from ipv2_bench.benchmark.cells.cost import TrainingCost
     from ipv2_bench.data.datamodule import PairedCTDataModule
-    from ipv2_bench.files import write_text
 
     use = _spread(spec.split.train, FITTED_ON)
     data = PairedCTDataModule(spec.slices, spec.split, spec.strategy, spec.folds[0].add_noise, seed=spec.seed)
     began = time.perf_counter()
     denoiser.fit(data.purified(use))
-    write_text(spec.training_cost_path, TrainingCost(seconds=time.perf_counter() - began).model_dump_json() + "\n")
+    write_object(spec.training_cost_path, TrainingCost(seconds=time.perf_counter() - began).model_dump(mode="json"))
     return _saved(spec, denoiser.eval())
 
 
@@ -189,13 +190,12 @@ def _refuse_unusable(checkpoint: Path, denoiser: Any) -> None:
     """
     import torch
 
-    name = f"{checkpoint.parent.name}/{checkpoint.name}"
     try:
         held = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
         shapes = {k: tuple(v.shape) for k, v in held.items()}
     except Exception as error:  # torch.load raises whatever its parts raise
         raise InputError(
-            f"the checkpoint cells/{name} is cut off or none ({type(error).__name__}): remove it, and training begins anew"
+            f"the checkpoint {checkpoint} is cut off or none ({type(error).__name__}): remove it, and training begins anew"
         ) from error
     if shapes != {k: tuple(v.shape) for k, v in denoiser.state_dict().items()}:
-        raise InputError(f"the checkpoint cells/{name} holds another network: remove it, and training begins anew")
+        raise InputError(f"the checkpoint {checkpoint} holds another network: remove it, and training begins anew")

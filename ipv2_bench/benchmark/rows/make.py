@@ -23,6 +23,7 @@ from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.metrics import base
 from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
+from ipv2_bench.stored import present
 from ipv2_bench.weights import weights_folder
 
 REPLICATES = 200
@@ -66,7 +67,7 @@ class Rows:
     def row(self, line: TableLine, seed: int) -> Row:
         """The row of a table's line and seed, computed once and kept in the benchmark's folder."""
         path = self.path(line, seed)
-        if not path.exists():
+        if not present(path):
             write_text(path, row_text(self.measure(line, seed)))
         return read_row(path)
 

@@ -16,6 +16,7 @@ from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
 from ipv2_bench.progress import track
 from ipv2_bench.registry import suggestion
+from ipv2_bench.stored import read_array
 
 SPACE = "randconv"
 """Feature space of the distances, which is there on every machine."""
@@ -96,7 +97,7 @@ def _line(benchmark: Benchmark, spec: CellSpec, truth: _Truth) -> dict[str, str 
     def distance(images: np.ndarray) -> float:
         return float(np.mean([frechet_distance(a, b) for a, b in zip(extract(images), truth.reference, strict=True)]))
 
-    images = np.load(spec.images_path, allow_pickle=False)
+    images = read_array(spec.images_path)
     error = (images - truth.images) * benchmark.prepared.window.width
     line: dict[str, str | int | float] = {
         "denoiser": spec.denoiser.key,

@@ -8,6 +8,7 @@ from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.tasks.comparison import single_line
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.errors import InputError
+from ipv2_bench.stored import present
 
 
 def _open(config: Config, denoiser: str, strategy: str, background: str, progress: bool) -> Benchmark:
@@ -38,7 +39,7 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
     benchmark = _open(config, denoiser, strategy, background, progress)
     for spec in benchmark.cells.values():
         # A denoiser without weights has the second alone.
-        if not all(one.weights_path.exists() or one.cost_path.exists() for one in spec.trainings):
+        if not all(present(one.weights_path) or one.denoised for one in spec.trainings):
             raise InputError(f"{spec.name} is not trained: run ipv2-bench train with the same settings first")
     _compute(benchmark, progress)
     table = benchmark.tables[0]

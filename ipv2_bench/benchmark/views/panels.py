@@ -78,7 +78,7 @@ def _draw(
 def drawn_before(work: Path, path: Path, mark: str) -> bool:
     """Whether a picture is there and shows what ``mark`` stands for."""
     marker = work / f"{path.stem}-picture.json"
-    return path.exists() and marker.exists() and marker.read_text() == mark
+    return path.exists() and marker.exists() and marker.read_bytes() == mark.encode()
 
 
 def note_drawn(work: Path, path: Path, mark: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ipv2_bench.data.dicom.pixels import DECODER_VERSION
-from ipv2_bench.files import write_whole
+from ipv2_bench.stored import present, read_array, write_array
 
 
 class DecodedCache:
@@ -31,9 +31,8 @@ class DecodedCache:
         """The slice in HU of a file's bytes ``raw``: read from the disk, or decoded by ``decode()`` and stored."""
         name = hashlib.sha256(raw).hexdigest()
         path = self.folder / name[:2] / f"{name}.npy"
-        try:
-            return np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):  # absent, or damaged on the disk
-            hu = decode()
-        write_whole(path, lambda file: np.save(file, hu))
+        if present(path):
+            return read_array(path)
+        hu = decode()
+        write_array(path, hu)
         return hu

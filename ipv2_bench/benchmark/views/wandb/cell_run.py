@@ -20,8 +20,10 @@ from ipv2_bench.benchmark.views.wandb.runs import (
     mark_written,
     write_run,
 )
+from ipv2_bench.errors import InputError
 from ipv2_bench.files import read_csv
 from ipv2_bench.fingerprint import digest
+from ipv2_bench.stored import present, read_object
 
 VERSION = 1
 """Version of what a run shows: raise when the same cell gives another run."""
@@ -88,8 +90,10 @@ def publish_cell(cell: CellRun) -> None:
         return
     import wandb
 
+    history = list(_history(cell.folder))
+
     def fill(run: Any) -> None:
-        for step, values in _history(cell.folder):
+        for step, values in history:
             run.log(values, step=step)
         run.summary.update(cell.metrics)
         for panel in cell.draw():
@@ -121,6 +125,23 @@ def _history(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
 def _history_of_training(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """Each step of a training with what is logged of it, in order."""
+    try:
+        steps = list(_steps(folder))
+    except (ValueError, KeyError, TypeError):
+        steps = []
+    cost = folder / "training_cost.json"
+    whole = read_object(cost).get("steps", len(steps)) if present(cost) else len(steps)
+    if len(steps) != whole and (folder / "history.csv").exists():
+        raise InputError(
+            f"{folder / 'history.csv'} or throughput.csv beside it is cut off: remove both, and W&B gets no curve of it"
+        )
+    yield from steps
+
+
+def _steps(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    for path in (folder / "throughput.csv", folder / "history.csv"):
+        if path.exists() and not path.read_text(encoding="utf-8").endswith("\n"):
+            raise ValueError(path)
     throughput = {int(row["step"]): row for row in read_csv(folder / "throughput.csv")}
     for row in read_csv(folder / "history.csv"):
         step = int(row["step"])

@@ -11,6 +11,7 @@ import numpy as np
 from ipv2_bench.benchmark.views.figures import WINDOWS, example_slices
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.stored import read_array
 
 DIFFERENCE_HU = 300.0
 """Differences are shown from minus to plus this."""
@@ -85,7 +86,7 @@ def cell_panels(slices: SliceSet, test: np.ndarray, window: Window, folder: Path
     """
     images = CellImages(
         low=slices.low[test],
-        denoised=np.load(folder / "denoised.npy", mmap_mode="r", allow_pickle=False),
+        denoised=read_array(folder / "denoised.npy", mapped=True),
         normal=slices.normal[test],
         truth=None if slices.truth is None else slices.truth[test],
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import read_json, write_json
+from ipv2_bench.stored import present, read_object, write_object
 
 SERVICE = "WANDB_SERVICE"
 """Variable of the environment with the address of a service of W&B that is running."""
@@ -63,12 +63,12 @@ def logged_in() -> bool:
 
 def is_written(marker: Path, fingerprint: str) -> bool:
     """Whether the file that marks a run as complete says that the same has been written."""
-    return marker.exists() and read_json(marker)["fingerprint"] == fingerprint
+    return present(marker) and read_object(marker).get("fingerprint") == fingerprint
 
 
 def mark_written(marker: Path, fingerprint: str) -> None:
     """Mark a run as complete."""
-    write_json(marker, {"fingerprint": fingerprint})
+    write_object(marker, {"fingerprint": fingerprint})
 
 
 def can_upload(path: Path) -> bool:

@@ -1,0 +1,129 @@
+"""Files that a run keeps and reads again: each tells whether it is whole, and one that is not is made anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import zipfile
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ipv2_bench.files import read_json, write_json, write_whole
+from ipv2_bench.fingerprint import digest
+
+logger = logging.getLogger("ipv2_bench")
+
+MARK = b"ipv2-bench sha256"
+SEAL, OF = "seal", "sha256:"
+"""Key of a JSON object that holds the hash of its other values, and how that begins."""
+
+
+def present(path: Path) -> bool:
+    """Whether a stored file is there and whole. A spoiled one is removed, with one warning that names it."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return False
+    if _is_whole(path, stat.st_mtime_ns, stat.st_size):
+        return True
+    logger.warning("%s is cut off or was changed since it was written: it is made anew", path)
+    path.unlink(missing_ok=True)
+    return False
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an npy file with the seal of :func:`sealed`."""
+    write_whole(path, sealed(lambda file: np.save(file, array, allow_pickle=False)))
+
+
+def read_array(path: Path, mapped: bool = False) -> np.ndarray:
+    """The array of an npy file; ``mapped``: read-only, and read from the disk as it is used."""
+    return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+
+
+def sealed(write: Callable[[BinaryIO], Any]) -> Callable[[BinaryIO], None]:
+    """``write(file)`` of an npy file, and behind the array the hash of all of it, which readers of npy files pass over."""
+
+    def whole(file: BinaryIO) -> None:
+        hashing: Any = _Hashing(file)
+        write(hashing)
+        file.write(MARK + hashing.sha256.digest())
+
+    return whole
+
+
+class _Hashing:
+    """A file to write to, with the hash of what was written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file, self.sha256 = file, hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.sha256.update(data)
+        return self.file.write(data)
+
+
+def write_object(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object with the hash of its values among them."""
+    write_json(path, {**values, SEAL: OF + digest(dict(values))})
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The values of a JSON object that :func:`write_object` wrote.
+
+    Raises
+    ------
+    InputError
+        When the file is absent or no JSON.
+    """
+    return {key: value for key, value in read_json(path).items() if key != SEAL}
+
+
+@lru_cache(maxsize=100_000)
+def _is_whole(path: Path, _changed_ns: int, size: int) -> bool:
+    """Whether a file of this size is as it was written; asked once for each state of it."""
+    try:
+        if path.suffix == ".npy":
+            return _whole_array(path, size)
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return archive.testzip() is None
+        if path.suffix == ".safetensors":
+            from ipv2_bench.denoisers.checkpoint import read_checkpoint
+
+            read_checkpoint(path)
+            return True
+        value = json.loads(path.read_bytes())
+        # Of two, a changed key or a changed beginning of the hash, one is left to tell that there is a seal.
+        if not isinstance(value, dict) or not (SEAL in value or any(str(x).startswith(OF) for x in value.values())):
+            return True  # not sealed
+        return value.pop(SEAL, "") == OF + digest(value)
+    except Exception:  # readers raise whatever their parts raise
+        return False
+
+
+def _whole_array(path: Path, size: int) -> bool:
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        end = file.tell() + math.prod(shape) * dtype.itemsize
+        if size == end:
+            return True  # of an earlier version, without a seal
+        if size != end + len(MARK) + 32:
+            return False
+        file.seek(0)
+        sha256, left = hashlib.sha256(), end
+        while left:
+            block = file.read(min(left, 1 << 22))
+            if not block:
+                return False
+            sha256.update(block)
+            left -= len(block)
+        return file.read() == MARK + sha256.digest()
