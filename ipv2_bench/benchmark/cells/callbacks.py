@@ -38,6 +38,9 @@ class Finite(L.Callback):
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.check_weights(trainer, module)
 
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        exception.add_note(f"in step {trainer.global_step + 1} of the training, on slices {latest_keys(trainer)}")
+
     def check_weights(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Refuse to go on, and to save, where a gradient that was not finite has spoiled them."""
         for name, weight in module.named_parameters():

@@ -62,8 +62,12 @@ def denoise_test_set(spec: CellSpec, denoiser: Any, report: Report) -> Denoised:
     if spec.train.compile and len(images):
         restored(0)  # the first call compiles, and is no measure of speed
     for start in range(0, len(images), batch):
-        out, elapsed = restored(start)
         index = test[start : start + batch]
+        try:
+            out, elapsed = restored(start)
+        except Exception as error:
+            error.add_note(f"on test slices {index.tolist()}")
+            raise
         seconds.append(elapsed / len(index))
         expected = (len(index), 1, *images.shape[1:])
         if out.shape != expected:

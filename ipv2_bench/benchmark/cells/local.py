@@ -15,7 +15,7 @@ from typing import Any
 from ipv2_bench.benchmark.cells.progress import Display, display
 from ipv2_bench.benchmark.cells.run import run_cell
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.errors import InputError
+from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.files import write_text
 from ipv2_bench.processes import shared_queue, worker_pool
 
@@ -124,7 +124,7 @@ def _outcome(future: Future) -> str | None:
     if _is_dead(future):
         return DIED
     error = future.exception()
-    return f"{type(error).__name__}: {error}" if error is not None else future.result()
+    return cause_of(error) if error is not None else future.result()
 
 
 def _work(spec: CellSpec, messages: Any) -> str | None:
@@ -134,9 +134,11 @@ def _work(spec: CellSpec, messages: Any) -> str | None:
         run_cell(spec, report)
     except InputError as error:
         return str(error)
-    except Exception:
-        write_text(spec.folder / "error.log", traceback.format_exc())
-        return traceback.format_exc(limit=-1).strip().splitlines()[-1] + f" (details in cell {spec.cell_id}, error.log)"
+    except Exception as error:
+        log = spec.folder / "error.log"
+        write_text(log, traceback.format_exc())
+        remedy = "lower train.batch_size or run.eval_batch; " if "OutOfMemory" in type(error).__name__ else ""
+        return f"{cause_of(error)} ({remedy}all of it is in {log})"
     return None
 
 

@@ -110,7 +110,7 @@ def test_a_failed_cell_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
     breaks, dies, raises = (next(x for x in said if name in x) for name in ("Breaks", "Dies", "Raises"))
     assert "the loss of Breaks is nan at step 1" in breaks and "train.clip" in breaks
     assert "out of memory, or killed" in dies
-    assert "KeyError: 'a programming error' (details in cell " in raises
+    assert "KeyError: 'a programming error', in step 1 of the training, on slices [" in raises
     (log,) = (tmp_path / "runs").rglob("error.log")
     assert "a programming error" in log.read_text()
     assert [x["denoiser"] for x in table(tmp_path / "leaderboards" / "smoke" / "table9.csv")] == ["Mine"]

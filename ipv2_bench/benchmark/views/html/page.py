@@ -28,6 +28,7 @@ from ipv2_bench.benchmark.views.html.sections.tables import TableSection, table_
 from ipv2_bench.benchmark.views.strategy_options import option_words
 from ipv2_bench.benchmark.views.tables import table_views
 from ipv2_bench.benchmark.views.templating import render
+from ipv2_bench.errors import cause_of
 from ipv2_bench.files import write_text
 from ipv2_bench.metrics.catalogue import catalogue
 
@@ -198,7 +199,7 @@ def try_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path | None
     try:
         return draw_page(benchmark, rows, folder)
     except Exception as error:  # whatever it is
-        what = f"{type(error).__name__}: {error}"
+        what = cause_of(error)
         kept = earlier_files([folder / page_name(benchmark.config, benchmark.tables)])
         rest = f"; {kept}" if kept else ""
         print(f"ipv2-bench: the HTML page could not be written ({what}); the tables are complete{rest}", file=sys.stderr)

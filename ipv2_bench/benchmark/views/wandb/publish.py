@@ -19,6 +19,7 @@ from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
 from ipv2_bench.benchmark.views.wandb.panels import cell_panels
 from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload, resolve_mode
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
+from ipv2_bench.errors import cause_of
 
 
 def publish(
@@ -41,7 +42,7 @@ def publish(
         _publish(benchmark, rows, views, row_files, progress)
     except Exception as error:  # whatever W&B, its service or the network raises
         print(
-            f"ipv2-bench: W&B could not be written ({type(error).__name__}: {error}); the tables are complete",
+            f"ipv2-bench: W&B could not be written ({cause_of(error)}); the tables are complete",
             file=sys.stderr,
         )
 

@@ -15,7 +15,7 @@ from ipv2_bench.benchmark.views.markdown import table_markdown
 from ipv2_bench.benchmark.views.table_view import MAIN, TableView
 from ipv2_bench.benchmark.views.tables import table_views
 from ipv2_bench.benchmark.views.wandb.runs import logged_in
-from ipv2_bench.errors import InputError
+from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.metrics.base import Column, FeatureSpace
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 
@@ -64,7 +64,7 @@ def publish_report(config: Config, entity: str | None) -> str:
         report.save()
     except Exception as error:  # whatever the network or the service raises
         raise InputError(
-            f"W&B did not take the report ({type(error).__name__}: {str(error)[:200]}): send the runs first, with wandb sync, "
+            f"W&B did not take the report ({cause_of(error)}): send the runs first, with wandb sync, "
             "and see wandb login --verify"
         ) from error
     return str(report.url)
@@ -80,7 +80,7 @@ def _own_entity() -> str:
         entity = wandb.Api().default_entity
     except Exception as error:  # whatever the network or the service raises
         raise InputError(
-            f"W&B does not answer ({type(error).__name__}: {str(error)[:200]}): see wandb login --verify"
+            f"W&B does not answer ({cause_of(error)}): see wandb login --verify"
         ) from error
     if not entity:
         raise InputError("the account of W&B has no entity of its own: give --entity, a user or team")
