@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -17,15 +18,18 @@ PACKAGES = ("torch", "lightning", "numpy", "scipy", "scikit-image", "finufft", "
 def commit() -> str | None:
     """Git commit of this program's checkout, with ``+`` when its package was changed; ``None`` outside of a checkout.
 
-    A checkout of something else around an installed copy does not count.
+    A checkout of something else around an installed or copied package does not count, whatever ``GIT_…`` variables say.
     """
+    environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("GIT_")}
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(PACKAGE), *words], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        command = ["git", "-C", str(PACKAGE), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
 
     try:
         if Path(git("rev-parse", "--show-toplevel")).resolve() != PACKAGE.parent:
+            return None
+        if 'name = "ipv2-bench"' not in (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"):
             return None
         git("ls-files", "--error-unmatch", "--", str(PACKAGE / "__init__.py"))
         changed = git("status", "--porcelain", "--", str(PACKAGE))
