@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from ipv2_bench.errors import InputError
+from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.fingerprint import is_ours
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
     Raises
     ------
     InputError
-        When there is none; the valid names are listed. An error inside an outside module passes through.
+        When there is none; the valid names are listed.
     """
     kind = kind or base.__name__.lower()
     if ":" in name:
@@ -111,15 +111,24 @@ def outside_module(name: str) -> ModuleType:
     Raises
     ------
     InputError
-        When there is none. An error inside of the module passes through.
+        When there is none, or it fails.
     """
     module_name = name.partition(":")[0]
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise InputError(f"'{name}' names no module: write package.module:Class, such as my_package.my_module:MyDenoiser")
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is not None and not module_name.startswith(error.name):
-            raise  # the module exists, but something that it imports does not
+        if error.name is not None and not f"{module_name}.".startswith(f"{error.name}."):
+            raise InputError(f"module '{module_name}' of '{name}' needs the module '{error.name}': install it") from error
         raise InputError(f"module '{module_name}' of '{name}' is not on the Python path: install it") from error
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever code from outside raises
+        raise InputError(
+            f"module '{module_name}' of '{name}' fails when it is imported: {cause_of(error)}; python -c 'import {module_name}' "
+            "shows where"
+        ) from error
 
 
 def _from_outside(name: str, base: type[T]) -> type[T]:
@@ -143,6 +152,22 @@ def options(cls: type, base: type) -> dict[str, inspect.Parameter]:
         if c is base or not any(p.kind is p.VAR_KEYWORD for p in own):
             break  # nothing is passed on to the classes above
     return parameters
+
+
+def refuse_without(cls: type, base: type, needed: Sequence[str], where: str) -> None:
+    """Refuse a class that does not take options which it is always given.
+
+    Raises
+    ------
+    InputError
+        It says how to pass them on.
+    """
+    lacking = [name for name in needed if name not in options(cls, base)]
+    if lacking:
+        raise InputError(
+            f"{where} does not take {', '.join(lacking)}: let its __init__ take **options, and pass them on with "
+            "super().__init__(**options)"
+        )
 
 
 def module_file(package: str, name: str) -> Path:
@@ -207,6 +232,12 @@ def build(cls: type[T], base: type, given: Mapping[str, Any], where: str) -> T:
         return cls(**given)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error
+    except Exception as error:  # whatever code from outside raises
+        if is_ours(cls) or isinstance(error, InputError):
+            raise
+        early = "before Module.__init__" in str(error)
+        remedy = "; begin its __init__ with super().__init__(**options)" if early else ""
+        raise InputError(f"{where} cannot be built: {cause_of(error)}{remedy}") from error
 
 
 def _expected(value: Any, default: Any) -> str:

@@ -39,7 +39,8 @@ def save_denoiser(denoiser: Denoiser, path: Path, name: str, options: dict[str, 
     """
     from safetensors.torch import save
 
-    state = {k: v.detach().cpu().contiguous() for k, v in denoiser.state_dict().items()}
+    # Copies, since weights may be tied, and the format holds each tensor on its own.
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in denoiser.state_dict().items()}
     bad = _not_finite(state)
     if bad:
         raise InputError(f"{bad} of denoiser {name} holds NaN or infinity: lower train.lr or set train.clip=1.0")

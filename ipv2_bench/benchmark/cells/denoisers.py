@@ -20,6 +20,9 @@ PACKAGE = "ipv2_bench.denoisers"
 HIDDEN = ("seed",)
 """Options that the benchmark sets itself."""
 
+GIVEN = ("lr", "schedule", "seed")
+"""Options that every denoiser is given."""
+
 
 class DenoiserChoice(BaseModel):
     """A denoiser as a table names it.
@@ -131,6 +134,7 @@ def _valid_options(registered: str) -> dict[str, Any]:
     from ipv2_bench.denoisers.base import Denoiser
 
     cls = registry.find(PACKAGE, registered, Denoiser)  # type: ignore[type-abstract]
+    registry.refuse_without(cls, Denoiser, GIVEN, f"denoiser {registered}")
     return {k: p.default for k, p in registry.options(cls, Denoiser).items()}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ipv2_bench import registry
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice, choose
 from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.cells.trial import try_denoiser
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.measuring import measuring_version
 from ipv2_bench.benchmark.prepared import Prepared, shared_versions
@@ -71,7 +72,10 @@ def check_denoisers(config: Config, tables: list[Table]) -> None:
         raise InputError("train.precision=16-mixed needs a GPU: use bf16-mixed or 32-true on a CPU")
     used = {line.denoiser for table in tables for line in table.lines if line.denoiser}
     for key in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
-        _refuse_misfit(config, choose(config, key))
+        choice = choose(config, key)
+        _refuse_misfit(config, choice)
+        if ":" in choice.registered:
+            try_denoiser(choice)
 
 
 def _refuse_misfit(config: Config, choice: DenoiserChoice) -> None:

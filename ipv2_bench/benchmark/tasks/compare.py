@@ -32,7 +32,7 @@ def compare(
     """Train and measure denoisers as the baselines were, and say how each differs from them.
 
     Baselines that are complete with these settings are used again. Tables, rows and pictures are written under
-    ``leaderboards/<name>/compare_<denoiser>.*``.
+    ``leaderboards/<name>/compare_<denoiser>_<strategy>.*``.
 
     Parameters
     ----------

@@ -24,7 +24,8 @@ def comparison(denoisers: Sequence[str], strategy: str, background: str) -> Tabl
         raise InputError("no denoiser to compare: name one, such as --denoiser my_package.my_module:MyDenoiser")
     chosen = Strategy.from_name(strategy, background=background)
     names = [*(b for b in BASELINES if b not in denoisers), *dict.fromkeys(denoisers)]
-    key = "compare_" + re.sub(r"\W+", "-", "-".join(d.rpartition(":")[2] for d in denoisers))
+    # The module and the strategy too, so that no comparison takes the place of another.
+    key = "_".join(["compare", *(re.sub(r"[^A-Za-z0-9+]+", "-", word).strip("-") for word in ("-".join(denoisers), chosen.name))])
     title = f"{', '.join(denoisers)} beside the baselines under {chosen.name}"
     lines = tuple(TableLine(NDCT, n, chosen) for n in names)
     return Table(key, title, False, lines, {}, newcomers=tuple(denoisers))

@@ -69,21 +69,31 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 def test_a_denoiser_from_outside_is_in_the_table(compared: tuple[Path, str]) -> None:
     folder, said = compared
     out = folder / "leaderboards" / "smoke"
-    lines = {line["denoiser"]: line for line in csv_rows(out / "compare_Mine.csv")}
+    lines = {line["denoiser"]: line for line in csv_rows(out / "compare_outside-mine-Mine_IPv2.csv")}
     assert list(lines) == ["FM", "FFM", "Cold Diffusion", "CoreDiff", "identity", "Outsider"]
     assert all(float(x["rmse_hu"]) > 0 and x["strategy"] == "IPv2" for x in lines.values())
     assert lines["Outsider"]["published_fid"] == "" and float(lines["Outsider"]["network_calls"]) == 1
     assert "Outsider against identity" in said and "Outsider + IPv2" in said and "What denoising a slice costs" in said
     rows = [json.loads(p.read_text()) for p in (out / "rows").glob("*.json")]
     assert sum(r["denoiser"]["key"] == "outside.mine:Mine" for r in rows) == 1
-    pairs = csv_rows(out / "compare_Mine_pairs.csv")
+    pairs = csv_rows(out / "compare_outside-mine-Mine_IPv2_pairs.csv")
     assert {p["against"] for p in pairs} == {"FM", "FFM", "Cold Diffusion", "CoreDiff", "identity"}
     rmse = next(p for p in pairs if (p["against"], p["measure"]) == ("identity", "rmse_hu"))
     expected = float(lines["Outsider"]["rmse_hu"]) - float(lines["identity"]["rmse_hu"])
     assert float(rmse["difference"]) == pytest.approx(expected, abs=0.01)
     assert float(rmse["low"]) <= float(rmse["difference"]) <= float(rmse["high"])
-    assert (out / "compare_Mine.png").exists()
+    assert (out / "compare_outside-mine-Mine_IPv2.png").exists()
     assert len(list((folder / "runs" / "smoke" / "wandb" / "wandb").glob("offline-run-*"))) == 6 + 1
+
+
+def test_its_row_is_verified_with_its_weights(compared: tuple[Path, str]) -> None:
+    """As the page on contributing says, with nothing but the row's own settings."""
+    folder = compared[0]
+    (row,) = (folder / "leaderboards" / "smoke" / "rows").glob("outside-mine-Mine-*.json")
+    done = run(folder, "verify", str(row), "--weights", "--config", "smoke", "train.steps=3", *SMALL)
+    assert "equal" in done.stdout and "outside-mine-Mine" in done.stdout
+    ranked = run(folder, "rank", *map(str, row.parent.glob("*.json")), "--by", "rmse_hu").stdout
+    assert "Outsider" in ranked and "CoreDiff" in ranked
 
 
 def test_baselines_are_used_again(compared: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,4 +169,4 @@ def test_nothing_to_compare_is_refused() -> None:
 def test_a_comparison_has_each_denoiser_once() -> None:
     table = comparison(["red_cnn", "fm", "red_cnn"], "IPv1", "flood_fill")
     assert [line.denoiser for line in table.lines] == ["ffm", "cold_diffusion", "corediff", "identity", "red_cnn", "fm"]
-    assert table.key == "compare_red_cnn-fm-red_cnn" and {line.strategy.name for line in table.lines} == {"IPv1"}
+    assert table.key == "compare_red-cnn-fm-red-cnn_IPv1" and {line.strategy.name for line in table.lines} == {"IPv1"}
