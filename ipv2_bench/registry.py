@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.fingerprint import is_ours
+from ipv2_bench.outside import class_from_outside
 
 T = TypeVar("T")
 
@@ -97,46 +98,12 @@ def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
     """
     kind = kind or base.__name__.lower()
     if ":" in name:
-        return _from_outside(name, base)
+        return class_from_outside(name, base)
     refuse_unknown(package, name, kind)
     classes = _defined(importlib.import_module(f"{package}.{name}"), base)
     if len(classes) != 1:
         raise InputError(f"module {package}.{name} defines {len(classes)} classes of {kind}: expected one")
     return classes[0]
-
-
-def outside_module(name: str) -> ModuleType:
-    """The module of ``package.module:Class``.
-
-    Raises
-    ------
-    InputError
-        When there is none, or it fails.
-    """
-    module_name = name.partition(":")[0]
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        raise InputError(f"'{name}' names no module: write package.module:Class, such as my_package.my_module:MyDenoiser")
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and not f"{module_name}.".startswith(f"{error.name}."):
-            raise InputError(f"module '{module_name}' of '{name}' needs the module '{error.name}': install it") from error
-        raise InputError(f"module '{module_name}' of '{name}' is not on the Python path: install it") from error
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # whatever code from outside raises
-        raise InputError(
-            f"module '{module_name}' of '{name}' fails when it is imported: {cause_of(error)}; python -c 'import {module_name}' "
-            "shows where"
-        ) from error
-
-
-def _from_outside(name: str, base: type[T]) -> type[T]:
-    module, class_name = outside_module(name), name.partition(":")[2]
-    cls = getattr(module, class_name, None)
-    if not (inspect.isclass(cls) and issubclass(cls, base)):
-        raise InputError(f"'{name}' is no {base.__name__}: expected a subclass of it named '{class_name}'")
-    return cls
 
 
 def options(cls: type, base: type) -> dict[str, inspect.Parameter]:

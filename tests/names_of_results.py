@@ -32,7 +32,7 @@ Names = dict[str, dict[str, str]]
 def names_of_results(work: Path) -> Names:
     """By kind, what it is in words → its name on the disk. Nothing is trained, and no label is computed."""
     config = load_config("quick", [*SMALL, f"run.work={work}"])
-    with patch.object(module_2, "read_json", wraps=module_2.read_json) as read:
+    with patch.object(module_2, "read_object", wraps=module_2.read_object) as read:
         benchmark = Benchmark.open(config, load_tables(config), progress=False)
     slices, calibration = benchmark.prepared.slices, read.call_args.args[0].stem
     names: Names = {"slices": {"folder": slices.folder.name, "manifest": slices.manifest}, "calibration": {"file": calibration}}

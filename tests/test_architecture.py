@@ -24,7 +24,9 @@ GROUND: dict[str, set[str]] = {
     "progress": set(),
     "files": {"errors", "fingerprint"},
     "installed": {"errors"},
-    "registry": {"errors", "fingerprint"},
+    "outside": {"errors"},
+    "registry": {"errors", "fingerprint", "outside"},
+    "stored": {"errors", "files", "fingerprint"},
     "weights": {"errors", "files"},
 }
 """Modules that every other may import, and what of each other they may."""

@@ -12,6 +12,7 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import check_settings
 from ipv2_bench.benchmark.tables import Table
 from ipv2_bench.errors import InputError
+from ipv2_bench.outside import outside_module
 
 if TYPE_CHECKING:
     from ipv2_bench.denoisers.base import Denoiser
@@ -130,7 +131,7 @@ def choose(config: Config, key: str) -> DenoiserChoice:
 def _valid_options(registered: str) -> dict[str, Any]:
     if ":" not in registered:
         return registry.options_in_text(PACKAGE, registered)
-    registry.outside_module(registered)  # refused before torch is imported
+    outside_module(registered)  # refused before torch is imported
     from ipv2_bench.denoisers.base import Denoiser
 
     cls = registry.find(PACKAGE, registered, Denoiser)  # type: ignore[type-abstract]

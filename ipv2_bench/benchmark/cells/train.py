@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,14 @@ def train(spec: CellSpec, report: Report) -> Any:
     from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Spent, Throughput
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.data.pair import Crops
-    from ipv2_bench.denoisers.checkpoint import load_weights
+    from ipv2_bench.denoisers.checkpoint import load_weights, read_checkpoint
 
     settings = spec.train
     denoiser = spec.denoiser.build(spec.seed)
     if settings.compile:
         denoiser.compile_networks()
     # Weights without what they cost would give a row that says 0 seconds.
-    if present(spec.training_cost_path) and present(spec.weights_path):
+    if present(spec.training_cost_path) and present(spec.weights_path, read_checkpoint):
         load_weights(denoiser, spec.weights_path, spec.denoiser.registered)
         return denoiser.eval()
     if denoiser.fitted:
@@ -80,29 +79,30 @@ def train(spec: CellSpec, report: Report) -> Any:
     ]
     if last.exists():
         _refuse_unusable(last, denoiser)
-    with warnings.catch_warnings(), _own_settings():
+    with warnings.catch_warnings():
         # Lightning's advice on workers and log intervals is for people at a prompt.
         warnings.filterwarnings("ignore", module="lightning")
-        trainer = L.Trainer(
-            max_steps=steps,
-            max_epochs=-1,
-            accelerator=spec.accelerator,
-            devices=1,
-            precision=settings.precision,
-            gradient_clip_val=settings.clip,
-            accumulate_grad_batches=settings.accumulate,
-            logger=False,
-            enable_checkpointing=True,  # by the callback above
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            limit_val_batches=1.0 if len(spec.split.val) else 0,
-            val_check_interval=validate_every * settings.accumulate,
-            check_val_every_n_epoch=None,
-            callbacks=callbacks,
-            deterministic="warn" if spec.accelerator == "cpu" else None,
-            plugins=[LightningEnvironment()],  # one process, whatever a scheduler says of the job
-        )
+        own: dict[str, Any] = {
+            "max_steps": steps,
+            "max_epochs": -1,
+            "accelerator": spec.accelerator,
+            "devices": 1,
+            "precision": settings.precision,
+            "gradient_clip_val": settings.clip,
+            "accumulate_grad_batches": settings.accumulate,
+            "logger": False,
+            "enable_checkpointing": True,  # by the callback above
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "num_sanity_val_steps": 0,
+            "limit_val_batches": 1.0 if len(spec.split.val) else 0,
+            "val_check_interval": validate_every * settings.accumulate,
+            "check_val_every_n_epoch": None,
+            "callbacks": callbacks,
+            "deterministic": "warn" if spec.accelerator == "cpu" else None,
+            "plugins": [LightningEnvironment()],  # one process, whatever a scheduler says of the job
+        }
+        trainer = L.Trainer(**{**_defaults(), **own})
         trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -114,14 +114,12 @@ def train(spec: CellSpec, report: Report) -> Any:
     return _saved(spec, denoiser.cpu().eval())
 
 
-@contextmanager
-def _own_settings() -> Iterator[None]:
-    """Without the variables ``PL_TRAINER_…``, by which Lightning lets anyone's environment set what a Trainer is not told."""
-    foreign = {name: os.environ.pop(name) for name in list(os.environ) if name.upper().startswith("PL_TRAINER_")}
-    try:
-        yield
-    finally:
-        os.environ.update(foreign)
+def _defaults() -> dict[str, Any]:
+    """What a Trainer is not told, said all the same: else Lightning takes it from variables ``PL_TRAINER_…``."""
+    import lightning as L
+
+    parameters = inspect.signature(L.Trainer).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 FITTED_ON = 12

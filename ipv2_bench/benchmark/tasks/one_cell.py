@@ -37,9 +37,11 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str, prog
         When it has not been trained with this configuration.
     """
     benchmark = _open(config, denoiser, strategy, background, progress)
+    from ipv2_bench.denoisers.checkpoint import read_checkpoint
+
     for spec in benchmark.cells.values():
         # A denoiser without weights has the second alone.
-        if not all(present(one.weights_path) or one.denoised for one in spec.trainings):
+        if not all(present(one.weights_path, read_checkpoint) or one.denoised for one in spec.trainings):
             raise InputError(f"{spec.name} is not trained: run ipv2-bench train with the same settings first")
     _compute(benchmark, progress)
     table = benchmark.tables[0]
