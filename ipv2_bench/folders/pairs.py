@@ -48,10 +48,7 @@ def _png_data(root: Path, first: Path) -> dict[str, object]:
 
 
 def _dicom_data(root: Path) -> dict[str, object]:
-    """Pairs of series at the size of the first slice; split by slice, since a folder may hold one patient.
-
-    Where every slice is a derived one, as ``simulate`` writes them, derived slices are taken.
-    """
+    """Pairs of series at the size of the first slice; split by slice, since a folder may hold one patient."""
     from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
     from ipv2_bench.data.dicom.tags import TAGS, quiet_pydicom, why_left_out
     from ipv2_bench.data.findings import Findings, LeftOut
@@ -59,24 +56,10 @@ def _dicom_data(root: Path) -> dict[str, object]:
     from ipv2_bench.data.sources.paired_dicom import NAMED, tells_doses_by_name
 
     folder = root if tells_doses_by_name(root) else root / "lq"
-    sizes: dict[bool, int] = {}
     with quiet_pydicom():
         for file in files_below(folder, Findings(), LeftOut()).dicom if folder.is_dir() else ():
             data = open_dicom(read_bytes(folder / file), stop_before_pixels=True, specific_tags=TAGS)
-            rows = data.get("Rows")
-            if not rows or why_left_out(data, derived=True) is not None:
-                continue
-            derived = why_left_out(data) is not None
-            sizes.setdefault(derived, int(max(rows, data.get("Columns") or 0)))
-            if not derived:
-                break
-    if not sizes:
-        raise InputError(f"no pairs of PNG or DICOM under {root}: {NAMED}")
-    only_derived = False not in sizes
-    return {
-        "source": "paired_dicom",
-        "root": str(root),
-        "size": sizes[only_derived],
-        "split": "slice",
-        **({"derived": True} if only_derived else {}),
-    }
+            if data.get("Rows") and why_left_out(data, derived=True) is None:
+                size = int(max(data.Rows, data.get("Columns") or 0))
+                return {"source": "paired_dicom", "root": str(root), "size": size, "split": "slice"}
+    raise InputError(f"no pairs of PNG or DICOM under {root}: {NAMED}")

@@ -11,7 +11,9 @@ from pydicom import dcmread
 from ipv2_bench.cli import main
 from ipv2_bench.data.dicom.tree import Wanted, read_tree
 from ipv2_bench.data.formats.png import read_png
+from ipv2_bench.data.sources.paired_dicom import PairedDicom
 from ipv2_bench.data.sources.virtual_scan import VirtualScan
+from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 from tests.dicom_files import MARKER
 
@@ -52,6 +54,13 @@ def test_simulated_dicom_is_read_again_and_holds_no_identity(ct_tree: Path, tmp_
     check = ["check", str(out), "--quiet"]
     assert main(check) == 0, capsys.readouterr().out
     assert "3 common positions" in capsys.readouterr().out
+    slices = PairedDicom(str(out), min_lung=0.01).slices(tmp_path / "cache", Window(), 64)
+    assert len(slices) == 6 and len(set(slices.patient)) == 2
+    (out / "lq" / "one.dcm").write_bytes((ct_tree / "0" / "slice000.dcm").read_bytes())
+    assert main(check) == 2  # among others derived images are left out, by both alike
+    assert "left out: 6 derived (such as " in capsys.readouterr().out
+    with pytest.raises(InputError):
+        PairedDicom(str(out), min_lung=0.01).slices(tmp_path / "other", Window(), 64)
 
 
 def test_photons_and_size_are_those_that_are_asked_for(ct_tree: Path, tmp_path: Path, capsys: Capture) -> None:

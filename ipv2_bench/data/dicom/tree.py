@@ -36,6 +36,8 @@ class Wanted:
     ----------
     derived
         Whether derived images count too (ImageType DERIVED: reformats, projections, denoised slices).
+    derived_alone
+        Whether they count where there are no others, as in what ``simulate`` writes.
     square
         Whether oblong pixels are resampled to squares.
     kernel, acquisition
@@ -43,6 +45,7 @@ class Wanted:
     """
 
     derived: bool = False
+    derived_alone: bool = False
     square: bool = False
     kernel: str = ""
     acquisition: str = ""
@@ -148,6 +151,8 @@ def scan_tree(
             part = read_slice(base / name, name, findings, left_out, cache, wanted.derived, square=wanted.square)
             if part is not None:
                 parts.append(part)
+    if not parts and wanted.derived_alone and left_out["derived"] and not wanted.derived:
+        return scan_tree(root, progress, cache, replace(wanted, derived=True), alone)
     parts = _chosen(parts, wanted, left_out)
     series: dict[str, Series] = {}
     groups = grouped(parts)

@@ -54,7 +54,7 @@ class PairedDicom(Source):
     patients_by
         The rule that groups series by patient, for the split; see :func:`~ipv2_bench.data.dicom.patients.group_patients`.
     derived
-        Whether derived images (ImageType DERIVED) count as slices.
+        Whether derived images (ImageType DERIVED) count as slices where a tree holds others too; where it does not, they do.
     kernel, acquisition
         ConvolutionKernel and AcquisitionNumber of the slices that take part; empty for all of them.
     """
@@ -92,7 +92,7 @@ class PairedDicom(Source):
         self.match_by, self.tolerance_mm, self.resample = match_by, tolerance_mm, resample
         self.min_lung, self.patients_by = min_lung, patients_by
         # Settings write numbers as numbers: an AcquisitionNumber is a word all the same.
-        self.wanted = Wanted(derived, resample, str(kernel), str(acquisition))
+        self.wanted = Wanted(derived, True, resample, str(kernel), str(acquisition))
         self.doses_by_name = not (low or normal) and tells_doses_by_name(self.root)
 
     def identity(self) -> dict:

@@ -88,7 +88,7 @@ class VirtualScan(Source):
             raise ValueError(f"slices_per_patient is {slices_per_patient}: expected 0 for all, or a number of slices")
         self.breathe_by, self.slices_per_patient = breathe_by, slices_per_patient
         # Settings write numbers as numbers: an AcquisitionNumber is a word all the same.
-        self.wanted = Wanted(derived, resample, str(kernel), str(acquisition))
+        self.wanted = Wanted(derived, False, resample, str(kernel), str(acquisition))
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
             Acquisition(

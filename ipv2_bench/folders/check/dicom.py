@@ -41,11 +41,10 @@ def check_tree(root: Path, options: Mapping[str, Any], window: Window, progress:
     return checked
 
 
-def _wanted(options: Mapping[str, Any], derived: bool = False) -> Wanted:
-    """Which slices the options of a source ask for."""
-    derived = derived or bool(options.get("derived"))
+def _wanted(options: Mapping[str, Any], of_pairs: bool = False) -> Wanted:
+    """Which slices the options of a source ask for; ``of_pairs``: as ``paired_dicom`` reads them."""
     words = [str(options.get(what, "")) for what in ("kernel", "acquisition")]
-    return Wanted(derived, bool(options.get("resample")), *words)
+    return Wanted(bool(options.get("derived")), of_pairs, bool(options.get("resample")), *words)
 
 
 def _heading(tree: Tree, what: str = "") -> str:
@@ -98,7 +97,7 @@ def _examples(hu: Sequence[np.ndarray], window: Window) -> list[tuple[str, np.nd
 
 def check_dicom_pairs(root: Path, options: Mapping[str, Any], window: Window, progress: bool) -> Checked:
     """Check two trees, ``lq`` and ``gt``, each on its own and as pairs."""
-    trees = {side: scan_tree(root / side, progress, wanted=_wanted(options, derived=True)) for side in ("lq", "gt")}
+    trees = {side: scan_tree(root / side, progress, wanted=_wanted(options, of_pairs=True)) for side in ("lq", "gt")}
     checked = Checked("\n".join(_heading(t, f"{side}: ") for side, t in trees.items()))
     for side, tree in trees.items():
         checked.tables.append(f"{side}:\n" + _series_table(tree, window))
