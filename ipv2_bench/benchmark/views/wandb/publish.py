@@ -13,12 +13,15 @@ from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.local import parallel_map
 from ipv2_bench.benchmark.cells.plan import parallelism
 from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.rows.make import Rows
+from ipv2_bench.benchmark.settings import WandbSettings
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
 from ipv2_bench.benchmark.views.wandb.panels import cell_panels
-from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload, resolve_mode
+from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
+from ipv2_bench.benchmark.views.wandb.wishes import resolve_mode, variable
 from ipv2_bench.errors import cause_of
 
 
@@ -51,7 +54,7 @@ def _publish(
     benchmark: Benchmark, rows: Rows, views: Mapping[str, TableView], row_files: Sequence[Path], progress: bool
 ) -> None:
     config = benchmark.config
-    to = Destination(config.wandb.project, config.name, resolve_mode(config.wandb.mode), config.work / "wandb")
+    to = _destination(config)
     if to.mode == "disabled":
         return
     runs = _new_runs(benchmark, rows, to)
@@ -65,6 +68,14 @@ def _publish(
     publish_tables(views, row_files, to)
     if progress and to.mode == "offline":
         print(f"W&B runs are kept offline; send them with: wandb sync {to.root}/wandb/offline-run-*")
+
+
+def _destination(config: Config) -> Destination:
+    """Where runs go: as the settings say, and as W&B's own variables do for what the settings leave open."""
+    given = config.wandb.project != WandbSettings().project
+    project = config.wandb.project if given else variable("WANDB_PROJECT") or config.wandb.project
+    folder = Path(variable("WANDB_DIR") or config.work / "wandb")
+    return Destination(project, variable("WANDB_RUN_GROUP") or config.name, resolve_mode(config.wandb.mode), folder)
 
 
 def _new_runs(benchmark: Benchmark, rows: Rows, destination: Destination) -> list[CellRun]:

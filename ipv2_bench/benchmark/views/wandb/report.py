@@ -14,7 +14,7 @@ from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.benchmark.views.markdown import table_markdown
 from ipv2_bench.benchmark.views.table_view import MAIN, TableView
 from ipv2_bench.benchmark.views.tables import table_views
-from ipv2_bench.benchmark.views.wandb.runs import logged_in
+from ipv2_bench.benchmark.views.wandb.wishes import logged_in, variable
 from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.metrics.base import Column, FeatureSpace
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
@@ -59,7 +59,7 @@ def publish_report(config: Config, entity: str | None) -> str:
     InputError
         When the package is missing, nobody is logged in, W&B refuses the report, or there are no rows.
     """
-    report = layout(config, entity or _own_entity())
+    report = layout(config, entity or variable("WANDB_ENTITY") or _own_entity())
     try:
         report.save()
     except Exception as error:  # whatever the network or the service raises

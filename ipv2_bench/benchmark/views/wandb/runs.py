@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from ipv2_bench.benchmark.views.wandb.wishes import Mode
 from ipv2_bench.errors import InputError
 from ipv2_bench.stored import present, read_object, write_object
 
 SERVICE = "WANDB_SERVICE"
 """Variable of the environment with the address of a service of W&B that is running."""
 
-Mode = Literal["online", "offline", "disabled"]
 ATTEMPTS = 3
 """Times that a run is written when W&B leaves no file."""
 
@@ -42,23 +42,6 @@ class Destination:
     group: str
     mode: Mode
     root: Path
-
-
-def resolve_mode(mode: Literal["auto", "online", "offline", "disabled"]) -> Mode:
-    """What W&B does with runs: for ``auto`` the value of ``WANDB_MODE``, else ``online`` only when somebody is logged in."""
-    if mode != "auto":
-        return mode
-    chosen = os.environ.get("WANDB_MODE", "")
-    if chosen in ("online", "offline", "disabled"):
-        return chosen  # type: ignore[return-value]  # checked by the condition
-    return "online" if logged_in() else "offline"
-
-
-def logged_in() -> bool:
-    """Whether there is a key of W&B, in the environment or where ``wandb login`` puts it."""
-    netrc = Path.home() / ".netrc"
-    stored = netrc.is_file() and "api.wandb.ai" in netrc.read_text(errors="ignore")
-    return stored or bool(os.environ.get("WANDB_API_KEY"))
 
 
 def is_written(marker: Path, fingerprint: str) -> bool:
@@ -117,10 +100,12 @@ def write_run(fill: Callable[[Any], None], run_id: str, destination: Destination
         if destination.mode != "offline" or any(root.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")):
             _remove_logs(root, run_id)
             return
+    for empty in root.glob(f"wandb/offline-run-*-{run_id}"):
+        if not any(empty.glob("*.wandb")):
+            shutil.rmtree(empty, ignore_errors=True)
     raise InputError(
-        f"W&B wrote no file for the run {run_id}, {ATTEMPTS} times over: look at logs/debug-internal.log in "
-        f"{root}/wandb/offline-run-*-{run_id}, then run the same command again (nothing is trained twice), "
-        "or set wandb.mode=disabled"
+        f"W&B wrote no file for the run {run_id} into {root}, {ATTEMPTS} times over: see that the folder can be written, and run "
+        "the same command again (nothing is trained twice), or set wandb.mode=disabled"
     )
 
 
