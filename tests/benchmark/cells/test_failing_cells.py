@@ -78,17 +78,22 @@ OUTSIDE = """
 import os
 from ipv2_bench.denoisers.fm import FlowMatching
 
+def in_training(pair):  # and not in the trial before it
+    return pair.input.shape[-1] > 32
+
 class Breaks(FlowMatching):
     def loss(self, pair, generator):
         return super().loss(pair, generator) * float("nan")
 
 class Dies(FlowMatching):
     def loss(self, pair, generator):
-        os._exit(7)
+        return os._exit(7) if in_training(pair) else super().loss(pair, generator)
 
 class Raises(FlowMatching):
     def loss(self, pair, generator):
-        raise KeyError("a programming error")
+        if in_training(pair):
+            raise KeyError("a programming error")
+        return super().loss(pair, generator)
 
 class Works(FlowMatching):
     title = "Mine"
