@@ -25,7 +25,7 @@ def comparison(denoisers: Sequence[str], strategy: str, background: str) -> Tabl
     chosen = Strategy.from_name(strategy, background=background)
     names = [*(b for b in BASELINES if b not in denoisers), *dict.fromkeys(denoisers)]
     # The module and the strategy too, so that no comparison takes the place of another.
-    key = "_".join(["compare", *(re.sub(r"[^A-Za-z0-9+]+", "-", word).strip("-") for word in ("-".join(denoisers), chosen.name))])
+    key = "_".join(["compare", *(re.sub(r"[^\w+]+", "-", word).strip("-") for word in ("-".join(denoisers), chosen.name))])
     title = f"{', '.join(denoisers)} beside the baselines under {chosen.name}"
     lines = tuple(TableLine(NDCT, n, chosen) for n in names)
     return Table(key, title, False, lines, {}, newcomers=tuple(denoisers))

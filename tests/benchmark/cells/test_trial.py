@@ -204,7 +204,7 @@ def test_comparisons_of_other_modules_and_strategies_have_other_names() -> None:
     wanted = [("a:Mine", "IPv2", "flood_fill"), ("b:Mine", "IPv2", "flood_fill"), ("a:Mine", "IPv1", "flood_fill")]
     wanted += [("a:Mine", "IPv2", "both_outside"), ("a:Mine", "IPv1+1", "flood_fill"), ("fm", "IPv2", "flood_fill")]
     keys = [comparison([name], strategy, background).key for name, strategy, background in wanted]
-    assert len(set(keys)) == len(keys) and keys[0] == "compare_a-Mine_IPv2" and keys[3] == "compare_a-Mine_IPv2-both-outside"
+    assert len(set(keys)) == len(keys) and keys[0] == "compare_a-Mine_IPv2" and keys[3] == "compare_a-Mine_IPv2-both_outside"
 
 
 def test_denoisers_of_this_program_pass() -> None:

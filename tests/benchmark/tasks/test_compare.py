@@ -169,4 +169,4 @@ def test_nothing_to_compare_is_refused() -> None:
 def test_a_comparison_has_each_denoiser_once() -> None:
     table = comparison(["red_cnn", "fm", "red_cnn"], "IPv1", "flood_fill")
     assert [line.denoiser for line in table.lines] == ["ffm", "cold_diffusion", "corediff", "identity", "red_cnn", "fm"]
-    assert table.key == "compare_red-cnn-fm-red-cnn_IPv1" and {line.strategy.name for line in table.lines} == {"IPv1"}
+    assert table.key == "compare_red_cnn-fm-red_cnn_IPv1" and {line.strategy.name for line in table.lines} == {"IPv1"}
