@@ -193,6 +193,8 @@ def _warnings() -> Iterator[list[str]]:
 
     class Notes(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
+            if record.module == "stored":  # of a file that was spoiled once, with its path
+                return
             words = record.args if isinstance(record.args, tuple) else ()
             notes.append(record.msg % tuple(x.counts() if isinstance(x, LeftOut) else x for x in words))
 

@@ -58,7 +58,10 @@ def _dicom_data(root: Path) -> dict[str, object]:
     folder = root if tells_doses_by_name(root) else root / "lq"
     with quiet_pydicom():
         for file in files_below(folder, Findings(), LeftOut()).dicom if folder.is_dir() else ():
-            data = open_dicom(read_bytes(folder / file), stop_before_pixels=True, specific_tags=TAGS)
+            try:
+                data = open_dicom(read_bytes(folder / file), stop_before_pixels=True, specific_tags=TAGS)
+            except Exception:  # any type on damaged files, which are reported when the pairs are read
+                continue
             if data.get("Rows") and why_left_out(data, derived=True) is None:
                 size = int(max(data.Rows, data.get("Columns") or 0))
                 return {"source": "paired_dicom", "root": str(root), "size": size, "split": "slice"}

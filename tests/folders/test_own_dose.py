@@ -130,6 +130,9 @@ def test_what_has_no_dose_of_its_own_is_refused(tmp_path: Path, capsys: Capture)
         (("--dose", "0"), "--dose is 0: expected a fraction of the series' own dose, above 0 and below 1"),
         (("--dose", "1"), "--dose is 1: expected a fraction"),
         (("--dose", "nan"), "--dose is nan: expected a fraction"),
+        (("data.cutoff=0.3",), "data.cutoff cannot be set with a dose, which keeps the series' kernel and voltage"),
+        (("data.kilovolt=80",), "data.kilovolt cannot be set with a dose"),
+        (("data.slices_per_patient=1",), "does not use the setting 'data.slices_per_patient': it takes every slice"),
         (("--dose", "0.1", "data.photons=3"), "--dose and data.photons both say how many photons there are"),
     ):
         assert main(["simulate", str(tmp_path / "flat"), str(tmp_path / "o"), "--quiet", *words]) == 2

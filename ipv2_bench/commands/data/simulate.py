@@ -16,7 +16,11 @@ ipv2-bench simulate CT OUT data.photons=40000           a number of photons inst
 DOSE = 0.02
 """That of the benchmark."""
 
-INSTEAD = {"data.size": "give --size", "data.root": "give the folder as CT"}
+INSTEAD = {
+    "data.slices_per_patient": "it takes every slice that shows lung",
+    "data.size": "give --size",
+    "data.root": "give the folder as CT",
+}
 """What to do instead of a setting that is given in another way."""
 
 
@@ -55,6 +59,9 @@ def run(given: argparse.Namespace) -> int:
     if by_photons and given.dose is not None:
         raise InputError("--dose and data.photons both say how many photons there are: leave one of them out")
     dose = given.dose if given.dose is not None or by_photons else DOSE
+    for name in ("data.cutoff", "data.kilovolt") if dose is not None else ():
+        if any(word.partition("=")[0] == name for word in given.settings):
+            raise InputError(f"{name} cannot be set with a dose, which keeps the series' kernel and voltage: give data.photons")
     words = (given.format, given.size, given.grey, dose)
     print(simulate_tree(config.data.options, window, source, out, *words, progress=not given.quiet).text(out))
     return 0

@@ -202,7 +202,9 @@ def _chosen(parts: list[CTSlice], wanted: Wanted, left_out: LeftOut) -> list[CTS
 
 
 def content_of(root: Path, names: bool = False) -> str:
-    """SHA-256 over the content of the DICOM files below a folder; their names count only with ``names``."""
+    """SHA-256 over the content of the DICOM files below a folder, and how they are decoded; names count only with ``names``."""
+    from ipv2_bench.data.dicom.pixels import DECODER_VERSION
+
     listing = files_below(root, Findings(), LeftOut())
     files = [sha256_of(root / name) + (name if names else "") for name in listing.dicom if (root / name).is_file()]
-    return hashlib.sha256("".join(sorted(files)).encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256("".join([*sorted(files), f"decoder {DECODER_VERSION}"]).encode("utf-8", "surrogateescape")).hexdigest()
