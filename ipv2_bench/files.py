@@ -131,12 +131,25 @@ def prepare_output(out: Path, sources: Sequence[Path], command: str, what: Any) 
     InputError
         When one folder is inside the other, or ``out`` holds something else.
     """
+    if not holds_output(out, sources, command, what):
+        write_whole(out / MARKER, lambda file: file.write((json.dumps(_marker_of(command, what)) + "\n").encode()))
+
+
+def _marker_of(command: str, what: Any) -> dict[str, str]:
+    return {"command": command, "of": digest(what)}
+
+
+def holds_output(out: Path, sources: Sequence[Path], command: str, what: Any) -> bool:
+    """Whether ``out`` holds the output of the same command, unfinished or complete; otherwise it is new, and stays untouched.
+
+    Parameters and errors are those of :func:`prepare_output`.
+    """
     here = out.resolve()
     for source in sources:
         there = source.resolve()
         if here == there or here in there.parents or there in here.parents:
             raise InputError(f"OUT {out} and IN {source} are inside each other: name an OUT outside of IN")
-    marker, content = out / MARKER, {"command": command, "of": digest(what)}
+    marker, content = out / MARKER, _marker_of(command, what)
     if marker.is_file():
         try:
             same = json.loads(marker.read_text(encoding="utf-8")) == content
@@ -144,7 +157,7 @@ def prepare_output(out: Path, sources: Sequence[Path], command: str, what: Any) 
             same = False
         if not same:
             raise InputError(f"OUT {out} holds the output of another command or other settings: name another folder")
-        return
+        return True
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"OUT {out} exists and is not empty: nothing is overwritten; name a new folder")
-    write_whole(marker, lambda file: file.write((json.dumps(content) + "\n").encode()))
+    return False

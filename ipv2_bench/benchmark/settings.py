@@ -17,6 +17,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+TEXT = ("kernel", "acquisition")
+"""Options of sources that are text, and may look like a number in YAML."""
+
+
 class DataSettings(Settings):
     """Where slices come from and how they are split. Keys that are not listed here are options of the source.
 
@@ -51,7 +55,11 @@ class DataSettings(Settings):
         own = {k: v for k, v in values.items() if k in cls.model_fields}
         rest = {k: v for k, v in values.items() if k not in cls.model_fields}
         options = own.get("options") or {}
-        return {**own, "options": {**options, **rest}} if isinstance(options, dict) else own
+        if not isinstance(options, dict):
+            return own
+        gathered = {**options, **rest}
+        numbers = {k: str(v) for k in TEXT if isinstance(v := gathered.get(k), (int, float)) and not isinstance(v, bool)}
+        return {**own, "options": {**gathered, **numbers}}
 
 
 class TrainSettings(Settings):

@@ -31,6 +31,9 @@ CUTOFFS = (0.35, 2.5)
 LEAST_HU = 0.5
 """Less noise than this is that of whole HU: such a slice is taken for free of noise."""
 
+LARGEST_MISFIT = 0.1
+"""Spread of the logarithms of an octave's noise by that of the simulated one, over the octaves, beyond which no kernel fits."""
+
 START = 1e6
 """Photons per mm of the detector that the search starts from."""
 
@@ -51,7 +54,23 @@ class OwnDose:
     hu: dict[str, float]
 
 
-def own_kernel(hu: Sequence[np.ndarray], pixel_mm: float, acquisition: Acquisition, *key: int | str) -> Acquisition:
+@dataclass(frozen=True)
+class Kernel:
+    """The reconstruction filter of a series.
+
+    Attributes
+    ----------
+    scanner
+        The scanner with that filter.
+    misfit
+        How far the texture of its noise is from that of the series; see :data:`LARGEST_MISFIT`.
+    """
+
+    scanner: Acquisition
+    misfit: float
+
+
+def own_kernel(hu: Sequence[np.ndarray], pixel_mm: float, acquisition: Acquisition, *key: int | str) -> Kernel | None:
     """The scanner with the reconstruction filter that gives the texture of a series: a Hann window, its end chosen.
 
     The finest octaves of the noise are compared with those of simulated scans, in soft tissue, whose anatomy adds little to them.
@@ -69,24 +88,24 @@ def own_kernel(hu: Sequence[np.ndarray], pixel_mm: float, acquisition: Acquisiti
 
     Returns
     -------
-    Acquisition
-        With the filter; as it was where no slice shows enough soft tissue, or none carries noise.
+    Kernel or None
+        ``None`` where no slice shows enough soft tissue, or none carries noise.
     """
     scans = [_Scan(one, pixel_mm, acquisition, *key, "own kernel", k) for k, one in enumerate(hu)]
     scans = [scan for scan in scans if "tissue" in scan.measured]
     if not scans:
-        return acquisition
+        return None
 
     def with_end(log_cutoff: float) -> Acquisition:
         return replace(acquisition, filter_name="hann", cutoff=round(float(np.exp(log_cutoff)), 3))
 
-    def unevenness(log_cutoff: float) -> float:
+    def misfit(log_cutoff: float) -> float:
         filtered = with_end(log_cutoff)
         ratios = np.stack([np.log(scan.ratios(filtered, START)["tissue"]) for scan in scans])
         return float(ratios.mean(0).std())
 
-    found = minimize_scalar(unevenness, bounds=tuple(np.log(CUTOFFS)), method="bounded", options={"xatol": 0.02, "maxiter": 12})
-    return with_end(found.x)
+    best = minimize_scalar(misfit, bounds=tuple(np.log(CUTOFFS)), method="bounded", options={"xatol": 0.02, "maxiter": 12})
+    return Kernel(with_end(best.x), float(best.fun))
 
 
 def own_dose(hu: np.ndarray, pixel_mm: float, size: int, acquisition: Acquisition, *key: int | str) -> OwnDose | None:
@@ -131,6 +150,7 @@ class _Scan:
     def __init__(self, hu: np.ndarray, pixel_mm: float, acquisition: Acquisition, *key: int | str) -> None:
         self.hu, self.key = np.asarray(hu, dtype=np.float64), key
         self.slices, self.mm = torch.from_numpy(self.hu)[None], torch.tensor([pixel_mm], dtype=torch.float64)
+        self.step = float(np.diff(np.unique(self.hu)).min(initial=1.0))
         self.regions = {name: _flattest(self.hu, region) for name, region in noise_regions(self.hu).items()}
         self.measured = {name: self._octaves_of_scan(region) for name, region in self.regions.items()}
         if any(values[0] < LEAST_HU for values in self.measured.values()):
@@ -139,9 +159,8 @@ class _Scan:
             self.integrals = line_integrals(self.slices, self.mm, acquisition)
 
     def _octaves_of_scan(self, region: np.ndarray) -> np.ndarray:
-        """Those of the slice, without the noise of whole numbers where its HU are such: a twelfth of a step squared."""
-        whole = bool((self.hu == np.rint(self.hu)).all())
-        return np.sqrt((octaves(self.hu, region) ** 2 - whole * WHITE**2 / 12.0).clip(1e-6))
+        """Those of the slice, without the noise of its rounding: a twelfth of a step squared."""
+        return np.sqrt((octaves(self.hu, region) ** 2 - (self.step * WHITE) ** 2 / 12.0).clip(1e-6))
 
     def ratios(self, acquisition: Acquisition, photons: float) -> dict[str, np.ndarray]:
         """Noise of the slice by that of a scan with so many photons, by region and octave; ``noise`` [M, M] is that scan's."""

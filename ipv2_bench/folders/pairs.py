@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ipv2_bench import registry
 from ipv2_bench.benchmark.config import Config, default_config, load_config
-from ipv2_bench.data.formats.png import png_files
-from ipv2_bench.data.split import PARTS
-from ipv2_bench.errors import InputError
+from ipv2_bench.data.findings import Findings, LeftOut, Unusable
+from ipv2_bench.data.formats.listing import files_below
+from ipv2_bench.data.formats.png import read_png
+from ipv2_bench.data.source import Source
+from ipv2_bench.data.sources.paired_dicom import EXPECTED, PairedDicom
+from ipv2_bench.data.sources.paired_png import PairedPng, has_png_pairs
+from ipv2_bench.errors import InputError, refuse
 
 
 def pairs_config(root: Path, name: str | None, settings: Sequence[str]) -> Config:
@@ -34,35 +39,35 @@ def pairs_config(root: Path, name: str | None, settings: Sequence[str]) -> Confi
         return config.model_copy(update={"data": data})
     if not root.is_dir():
         raise InputError(f"the folder {root} does not exist: name one with lq and gt of PNG or DICOM pairs")
-    png = next((path for lq in sorted(root.rglob("lq")) if lq.is_dir() for path in png_files(lq)), None)
-    return default_config(settings, data=_png_data(root, png) if png is not None else _dicom_data(root))
+    read = _png_data if has_png_pairs(root) else _dicom_data
+    return default_config(settings, data=read(root, settings))
 
 
-def _png_data(root: Path, first: Path) -> dict[str, object]:
-    from PIL import Image
+def _png_data(root: Path, _settings: Sequence[str]) -> dict[str, object]:
+    """PNG pairs at the size of the first that can be read, in the parts of a split where folders tell them."""
+    pairs = PairedPng(str(root)).pairs(Findings())
+    for pair in pairs:
+        try:
+            size = read_png(pair.low).unit.shape[1]
+        except Unusable:
+            continue
+        split = "folder" if any(pair.part for pair in pairs) else "slice"
+        return {"source": "paired_png", "root": str(root), "size": size, "split": split}
+    raise InputError(f"no PNG under {root} can be read: see ipv2-bench check {root}")
 
-    with Image.open(first) as image:
-        size = image.width
-    by_folder = any(part in PARTS for part in first.relative_to(root).parts)
-    return {"source": "paired_png", "root": str(root), "size": size, "split": "folder" if by_folder else "slice"}
 
+def _dicom_data(root: Path, settings: Sequence[str]) -> dict[str, object]:
+    """Pairs of series at the size of the smallest; split by slice, since a folder may hold one patient.
 
-def _dicom_data(root: Path) -> dict[str, object]:
-    """Pairs of series at the size of the first slice; split by slice, since a folder may hold one patient."""
-    from ipv2_bench.data.dicom.reading import open_dicom, read_bytes
-    from ipv2_bench.data.dicom.tags import TAGS, quiet_pydicom, why_left_out
-    from ipv2_bench.data.findings import Findings, LeftOut
-    from ipv2_bench.data.formats.listing import files_below
-    from ipv2_bench.data.sources.paired_dicom import NAMED, tells_doses_by_name
-
-    folder = root if tells_doses_by_name(root) else root / "lq"
-    with quiet_pydicom():
-        for file in files_below(folder, Findings(), LeftOut()).dicom if folder.is_dir() else ():
-            try:
-                data = open_dicom(read_bytes(folder / file), stop_before_pixels=True, specific_tags=TAGS)
-            except Exception:  # any type on damaged files, which are reported when the pairs are read
-                continue
-            if data.get("Rows") and why_left_out(data, derived=True) is None:
-                size = int(max(data.Rows, data.get("Columns") or 0))
-                return {"source": "paired_dicom", "root": str(root), "size": size, "split": "slice"}
-    raise InputError(f"no pairs of PNG or DICOM under {root}: {NAMED}")
+    The series are read as they will be, with the options that are set, and decoded once: what is decoded is kept in the cache.
+    """
+    if not files_below(root, Findings(), LeftOut()).dicom:
+        raise InputError(f"no pairs of PNG or DICOM under {root}: {EXPECTED}")
+    data: dict[str, object] = {"source": "paired_dicom", "root": str(root), "split": "slice"}
+    config = default_config(settings, data=data)
+    source = registry.build(PairedDicom, Source, config.data.options, "data source paired_dicom")
+    source.cache = Path(config.run.work) / "cache"
+    findings = Findings()
+    pairs = source.series_pairs(findings)
+    refuse([str(finding) for finding in findings.list()], "data set")
+    return {**data, "size": min(max(pair.low.hu.shape[1:]) for pair in pairs)}

@@ -19,6 +19,7 @@ from ipv2_bench.data.findings import Findings, LeftOut
 from ipv2_bench.data.formats.listing import files_below
 from ipv2_bench.data.formats.png import write_png
 from ipv2_bench.data.sources.paired_png import PairedPng
+from ipv2_bench.folders.pairs import pairs_config
 from ipv2_bench.physics.intensity import Window
 from tests.data.dicom.ct_series import image, save, slice_of
 
@@ -126,7 +127,7 @@ def test_commands_say_what_they_leave_out(
     words = [command, "--quiet", str(ct_tree)]
     if command != "check":
         words.append(str(tmp_path / "out"))
-    words += {"denoise": ["--checkpoint", "identity"], "simulate": ["--size", "32"]}.get(command, [])
+    words += {"denoise": ["--checkpoint", "identity"], "simulate": ["--size", "32", "data.photons=17000"]}.get(command, [])
     assert main(words) == 0
     shown = capsys.readouterr()
     assert "1 no image (such as notes.txt)" in shown.out + shown.err + caplog.text
@@ -170,3 +171,36 @@ def test_what_is_left_out_of_pairs_of_png_is_said_again_in_a_later_run(
         PairedPng(str(tmp_path / "in")).slices(tmp_path / "cache", Window(), 32)
     assert "left out of the data set: 1 PNG outside of lq and gt, 2 no image" in caplog.text
     assert not any("Jane" in path.read_text(errors="replace") for path in (tmp_path / "cache").rglob("*.json"))
+
+
+def test_links_of_png_pairs_are_followed_wherever_they_lead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for side in "ab":
+        for i in range(3):
+            write_png(tmp_path / "in" / "store" / side / f"{i}.PNG", rng.random((32, 32), np.float32), 16)
+    for part in ("train", "val"):
+        (tmp_path / "in" / part).mkdir()
+        (tmp_path / "in" / part / "lq").symlink_to("../store/a")
+        (tmp_path / "in" / part / "gt").symlink_to("../store/b")
+    (tmp_path / "in" / "store" / "a" / "lq").symlink_to("../..")  # back to where it is
+    pairs = PairedPng(str(tmp_path / "in")).pairs()
+    assert [(p.part, p.low.name) for p in pairs] == [(part, f"{i}.PNG") for part in ("train", "val") for i in range(3)]
+    assert main(["check", str(tmp_path / "in"), "--quiet"]) == 2  # the same pixels in two parts of the split
+    assert "6 PNG pairs of 32×32, 16 bit; 3 in train, 3 in val" in capsys.readouterr().out
+
+
+def test_png_without_ending_are_pairs_and_companions_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    for side in ("lq", "gt"):
+        for i in range(8):
+            path = tmp_path / "in" / side / f"{i}.png"
+            write_png(path, rng.random((32, 32), np.float32), 16)
+            path.rename(path.with_suffix(""))
+        (tmp_path / "in" / "__MACOSX" / side).mkdir(parents=True)
+        (tmp_path / "in" / "__MACOSX" / side / "._0.png").write_bytes(b"Mac OS X")
+    assert main(["check", str(tmp_path / "in"), "--quiet"]) == 0
+    assert "8 PNG pairs of 32×32" in capsys.readouterr().out
+    config = pairs_config(tmp_path / "in", None, [])
+    assert (config.data.source, config.data.size, config.data.split) == ("paired_png", 32, "slice")
+    (tmp_path / "in" / "lq" / "0").write_bytes((tmp_path / "in" / "lq" / "0").read_bytes()[:60])
+    assert pairs_config(tmp_path / "in", None, []).data.size == 32

@@ -24,7 +24,7 @@ def test_commands_read_and_write_folders_of_any_name(
     assert main(["denoise", str(source), str(tmp_path / f"den {name}"), "--checkpoint", "identity", "--quiet"]) == 0
     assert len(list((tmp_path / f"den {name}").rglob("*.dcm"))) == 6
     out = tmp_path / f"sim {name}"
-    assert main(["simulate", str(source), str(out), "--format", "dicom", "--quiet", "data.views=20"]) == 0
+    assert main(["simulate", str(source), str(out), "--format", "dicom", "--quiet", "data.views=20", "data.photons=9000"]) == 0
     assert len(list((out / "lq").rglob("*.dcm"))) == 6
     settings = [f"data.root={source}", "data.source=virtual_scan", "data.views=20", "data.split=slice", "data.size=32"]
     settings.append(f"run.work={tmp_path / 'runs'}")

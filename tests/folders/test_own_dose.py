@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.dicom.tree import Wanted, read_tree
@@ -68,7 +69,6 @@ def test_noise_follows_the_square_root_law(
         for name, region in noise_regions(truth.hu[i]).items():
             carried = own[i][noise_regions(averaged(clean(), size)[i])[name]].std()
             after = np.hypot((low.hu[i].astype(float) - truth.hu[i])[region].std(), carried)
-            print(f"{filter_name} {cutoff} {size} {name}: {carried:.2f} → {after:.2f} HU, ×{after / carried:.2f}")
             assert after / carried == pytest.approx(0.02**-0.5, rel=0.15), name
     told = {name: float(before) for name, before in re.findall(r"(lung|soft tissue) ([\d.]+) → [\d.]+ HU \(×", said)}
     assert told.keys() == {"lung", "soft tissue"} and "×7.07 is the square-root law at 2 % of the own dose" in said
@@ -113,13 +113,62 @@ def test_a_small_share_of_the_dose_is_added_where_little_is_taken_away(tmp_path:
 def test_the_kernel_of_a_series_is_found() -> None:
     for cutoff in (0.5, 0.85):
         noisy = np.rint(clean() + scanner_noise("hann", cutoff, 7e5))
-        assert own_kernel(list(noisy), MM, SCANNER, 1).cutoff == pytest.approx(cutoff, rel=0.05)
+        kernel = own_kernel(list(noisy), MM, SCANNER, 1)
+        assert kernel is not None and kernel.misfit < 0.03
+        assert kernel.scanner.cutoff == pytest.approx(cutoff, rel=0.05)
 
 
 def test_the_photons_of_a_slice_are_found() -> None:
     noisy = clean()[0] + scanner_noise("hann", 0.85, 7e5)[0]
     found = own_dose(noisy, MM, SIDE, replace(SCANNER, filter_name="hann", cutoff=0.85, photons=1.0), 1)
     assert found is not None and found.photons == pytest.approx(7e5, rel=0.1)
+
+
+@pytest.mark.parametrize("spoiled", ["median filter", "white"])
+def test_noise_of_no_reconstruction_filter_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: Capture, spoiled: str
+) -> None:
+    if spoiled == "white":
+        source = series_of(tmp_path, 20.0 * np.random.default_rng(0).standard_normal(clean().shape))
+    else:
+        noisy = clean() + scanner_noise("hann", 0.85, 3e5)
+        source = series_of(tmp_path, ndimage.median_filter(noisy, (1, 3, 3)) - clean())
+    assert main(["simulate", str(source), str(tmp_path / "out"), "--quiet"]) == 2
+    said = capsys.readouterr().err
+    assert "the noise of the series of slice00" in said and "is not that of a reconstruction filter (misfit 0." in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_coarse_steps_of_hu_are_no_noise() -> None:
+    noisy = 8.0 * np.rint((clean() + scanner_noise("hann", 0.85, 2e6)) / 8.0)
+    kernel = own_kernel(list(noisy), MM, SCANNER, 1)
+    assert kernel is not None
+    own = own_dose(noisy[0], MM, SIDE, kernel.scanner, 1)
+    assert own is not None and own.hu["lung"] == pytest.approx(
+        scanner_noise("hann", 0.85, 2e6)[0][noise_regions(clean()[0])["lung"]].std(), rel=0.15
+    )
+
+
+def test_a_slice_without_noise_takes_the_dose_of_its_series_and_png_and_resuming_work(tmp_path: Path, capsys: Capture) -> None:
+    hu = np.concatenate([clean() + scanner_noise("hann", 0.85, 3e5), clean()[:1]])
+    flat = np.where(np.abs(hu[2] + 850) < 150, -850.0, np.rint(hu[2] / 100) * 100)
+    write_series(tmp_path / "ct", np.clip(np.stack([hu[0], hu[1], flat]), -1024, 3000)[:, 40:-40], MM)  # no squares
+    words = ["simulate", str(tmp_path / "ct"), str(tmp_path / "out"), "--quiet", "--size", "128", "data.min_lung=0.01"]
+    assert main(words) == 0
+    assert "1 slices show too little to tell their dose: that of their series was taken" in capsys.readouterr().out
+    paths = sorted((tmp_path / "out" / "lq").glob("*.png"))
+    assert len(paths) == 3
+    content = paths[0].read_bytes()
+    paths[0].unlink()
+    assert main(words) == 0
+    assert "1 slices of 1 series scanned, 2 had been before" in capsys.readouterr().out
+    assert paths[0].read_bytes() == content
+
+
+def test_with_a_number_of_photons_the_noise_is_that_of_the_scan(tmp_path: Path, capsys: Capture) -> None:
+    source = series_of(tmp_path, scanner_noise("hann", 0.85, 3e5))
+    assert main(["simulate", str(source), str(tmp_path / "out"), "--quiet", "--size", "128", "data.photons=17000"]) == 0
+    assert re.search(r"noise that the scan added: lung [\d.]+ HU, soft tissue [\d.]+ HU\n", capsys.readouterr().out)
 
 
 def test_what_has_no_dose_of_its_own_is_refused(tmp_path: Path, capsys: Capture) -> None:
@@ -130,8 +179,9 @@ def test_what_has_no_dose_of_its_own_is_refused(tmp_path: Path, capsys: Capture)
         (("--dose", "0"), "--dose is 0: expected a fraction of the series' own dose, above 0 and below 1"),
         (("--dose", "1"), "--dose is 1: expected a fraction"),
         (("--dose", "nan"), "--dose is nan: expected a fraction"),
-        (("data.cutoff=0.3",), "data.cutoff cannot be set with a dose, which keeps the series' kernel and voltage"),
+        (("data.cutoff=0.3",), "data.cutoff cannot be set with a dose, which keeps the series' kernel, voltage and pixels"),
         (("data.kilovolt=80",), "data.kilovolt cannot be set with a dose"),
+        (("data.resample=true",), "data.resample cannot be set with a dose"),
         (("data.slices_per_patient=1",), "does not use the setting 'data.slices_per_patient': it takes every slice"),
         (("--dose", "0.1", "data.photons=3"), "--dose and data.photons both say how many photons there are"),
     ):

@@ -102,7 +102,7 @@ def test_settings_are_read_from_the_folder(ct_pairs: Path, tmp_path: Path) -> No
 
 def test_dicom_pairs_are_read_too(ct_tree: Path, tmp_path: Path, capsys: Capture) -> None:
     pairs = tmp_path / "pairs"
-    assert main(["simulate", str(ct_tree), str(pairs), "--format", "dicom", "--quiet", "data.views=48"]) == 0
+    assert main(["simulate", str(ct_tree), str(pairs), "--format", "dicom", "--quiet", "data.views=48", "data.photons=17000"]) == 0
     settings = (*SETTINGS, f"run.work={tmp_path / 'w'}", "data.derived=true")
     assert main(["purify", str(pairs), str(tmp_path / "out"), "--strategy", "IPv1", *settings]) == 0
     assert "2 train, 0 val, 4 test pairs under IPv1, 16 bit" in capsys.readouterr().out

@@ -98,7 +98,7 @@ def test_refusals(ct_tree: Path, tmp_path: Path, capsys: Capture, words: tuple[s
 
 
 def test_an_output_of_other_settings_is_kept(ct_tree: Path, ct_pairs: Path, capsys: Capture) -> None:
-    assert main(["simulate", str(ct_tree), str(ct_pairs), "--quiet", "data.views=40"]) == 2
+    assert main(["simulate", str(ct_tree), str(ct_pairs), "--quiet", "data.views=40", "data.photons=17000"]) == 2
     assert "holds the output of another command or other settings: name another folder" in capsys.readouterr().err
     assert main(["simulate", str(ct_tree), str(ct_tree / "out"), "--quiet"]) == 2
     assert "are inside each other: name an OUT outside of IN" in capsys.readouterr().err

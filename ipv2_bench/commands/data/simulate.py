@@ -59,9 +59,10 @@ def run(given: argparse.Namespace) -> int:
     if by_photons and given.dose is not None:
         raise InputError("--dose and data.photons both say how many photons there are: leave one of them out")
     dose = given.dose if given.dose is not None or by_photons else DOSE
-    for name in ("data.cutoff", "data.kilovolt") if dose is not None else ():
+    for name in ("data.cutoff", "data.kilovolt", "data.resample") if dose is not None else ():
         if any(word.partition("=")[0] == name for word in given.settings):
-            raise InputError(f"{name} cannot be set with a dose, which keeps the series' kernel and voltage: give data.photons")
+            kept = "which keeps the series' kernel, voltage and pixels"
+            raise InputError(f"{name} cannot be set with a dose, {kept}: give data.photons")
     words = (given.format, given.size, given.grey, dose)
     print(simulate_tree(config.data.options, window, source, out, *words, progress=not given.quiet).text(out))
     return 0

@@ -88,15 +88,9 @@ def match(
     lacking = sum(not s.belonging.patient_id for s in (*low, *normal))
     if by == "patient_id" and lacking:
         raise InputError(f"{lacking} series have no PatientID: set data.match_by=folder")
-    low_groups, normal_groups = (_grouped(series, by) for series in (low, normal))
-
-    def smallest_key(group: tuple[str, str]) -> str:
-        return min(s.key for groups in (low_groups, normal_groups) for s in groups.get(group, []))
-
     unit = by.replace("_id", "")
     pairs = []
-    for group in sorted({*low_groups, *normal_groups}, key=smallest_key):
-        lows, normals = low_groups.get(group, []), normal_groups.get(group, [])
+    for lows, normals in _partners(low, normal, by):
         name = (lows or normals)[0].names[0]
         if not lows or not normals:
             present, missing = ("uLDCT", "NDCT") if lows else ("NDCT", "uLDCT")
@@ -108,7 +102,7 @@ def match(
             continue
         if len(lows) > 1 or len(normals) > 1:
             text = f"{len(lows)} uLDCT and {len(normals)} NDCT series of one {unit}; expected one of each"
-            findings.add(name, "duplicate", f"{text}; {_remedy([*lows, *normals], by)}")
+            findings.add(name, "duplicate", f"{text}; {_remedy(lows, normals, by)}")
             continue
         if lows[0].key == normals[0].key:
             text = f"each scan is paired with itself: uLDCT and NDCT ({shown(normals[0].folder)}) hold the same pixels"
@@ -171,20 +165,41 @@ def turned(series: Series, axes: np.ndarray | None) -> Series:
     )
 
 
-def _grouped(series: Sequence[Series], by: str) -> dict[tuple[str, str], list[Series]]:
-    """Series by patient number and label, or by folder."""
-    groups: dict[tuple[str, str], list[Series]] = defaultdict(list)
-    for one in series:
-        groups[(one.belonging.patient_id, one.label) if by == "patient_id" else ("", one.place or one.folder)].append(one)
-    return groups
+def _partners(low: Sequence[Series], normal: Sequence[Series], by: str) -> list[tuple[list[Series], list[Series]]]:
+    """uLDCT and NDCT series that could be partners, group by group, in an order that no file name shapes.
+
+    Those of one patient, or of folders of one name. Several of a patient are divided by their labels where both sides have them.
+    """
+
+    def name_of(one: Series) -> str:
+        if by == "patient_id":
+            return one.belonging.patient_id
+        return one.folder if one.folder_without_dose is None else one.folder_without_dose
+
+    groups: dict[str, tuple[list[Series], list[Series]]] = defaultdict(lambda: ([], []))
+    for side, series in enumerate((low, normal)):
+        for one in series:
+            groups[name_of(one)][side].append(one)
+    divided = [part for group in groups.values() for part in _by_label(*group)]
+    return sorted(divided, key=lambda part: min(one.key for side in part for one in side))
 
 
-def _remedy(series: Sequence[Series], by: str) -> str:
-    """What to do about several series that could be a partner."""
+def _by_label(lows: list[Series], normals: list[Series]) -> list[tuple[list[Series], list[Series]]]:
+    """One group as it is where it holds one series of each side at most, or no label of both sides; else one for each label."""
+    labels = sorted({one.label for one in (*lows, *normals)})
+    common = {one.label for one in lows} & {one.label for one in normals}
+    if max(len(lows), len(normals)) < 2 or not common:
+        return [(lows, normals)]
+    return [([one for one in lows if one.label == label], [one for one in normals if one.label == label]) for label in labels]
+
+
+def _remedy(lows: Sequence[Series], normals: Sequence[Series], by: str) -> str:
+    """What to do about several series that could be partners."""
     for what in ("kernel", "acquisition"):
-        words = sorted({getattr(one, what) for one in series} - {""})
-        if len(words) > 1:
-            return f"choose one with data.{what}: {', '.join(words)}"
+        words = [[getattr(one, what) for one in side] for side in (lows, normals)]
+        choices = [word for word in sorted(set(words[0]) - {""}) if words[0].count(word) == words[1].count(word) == 1]
+        if choices:
+            return f"choose one with data.{what}: {', '.join(choices)}"
     remedy = "set data.match_by=folder" if by == "patient_id" else "give each series a folder of its own"
     return f"remove the others, or {remedy}"
 

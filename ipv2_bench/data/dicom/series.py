@@ -53,9 +53,9 @@ class Series:
         ConvolutionKernel and AcquisitionNumber of its slices as text, empty where they differ or are not told.
     description
         SeriesDescription of its slices, empty where they differ; for local use only, like ``folder``.
-    label, place
-        Where names tell the dose (:mod:`ipv2_bench.data.dicom.doses`): what else the telling name says, such as ``1 mm``, and
-        the folder without the dose. Otherwise empty.
+    label, folder_without_dose
+        Where names say the dose (:mod:`ipv2_bench.data.dicom.doses`): the other words of that name, such as ``1mm``, and the
+        folder without the words of a dose. Otherwise empty and ``None``.
     """
 
     folder: str
@@ -72,7 +72,7 @@ class Series:
     acquisition: str = ""
     description: str = ""
     label: str = ""
-    place: str = ""
+    folder_without_dose: str | None = None
 
 
 class FileProblem(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Listing:
     volumes: list[str] = field(default_factory=list)
 
 
-def files_below(base: Path, findings: Findings, left_out: LeftOut) -> Listing:
+def files_below(base: Path, findings: Findings, left_out: LeftOut, always: Collection[str] = ()) -> Listing:
     """All files below a folder, through links too, each folder once.
 
     Parameters
@@ -55,9 +55,11 @@ def files_below(base: Path, findings: Findings, left_out: LeftOut) -> Listing:
         Receives files and folders that cannot be opened.
     left_out
         Receives the others that are no images, by reason.
+    always
+        Names of folders that are entered through a link even where they are read elsewhere too.
     """
     listing = Listing()
-    for path in _every_file(base, findings, left_out):
+    for path in _every_file(base, findings, left_out, always):
         name = path.relative_to(base).as_posix()
         try:
             kind, reason = _kind(path)
@@ -75,7 +77,7 @@ def files_below(base: Path, findings: Findings, left_out: LeftOut) -> Listing:
     return listing
 
 
-def _every_file(base: Path, findings: Findings, left_out: LeftOut) -> Iterator[Path]:
+def _every_file(base: Path, findings: Findings, left_out: LeftOut, always: Collection[str]) -> Iterator[Path]:
     """Paths of what is in a folder and below that is no folder, sorted by folder and name; no folder is entered twice."""
 
     def unreadable(error: OSError) -> None:
@@ -89,6 +91,9 @@ def _every_file(base: Path, findings: Findings, left_out: LeftOut) -> Iterator[P
         for name in sorted(subfolders):
             path = Path(folder, name)
             real = path.resolve()
+            if path.is_symlink() and name in always and real not in {parent.resolve() for parent in path.parents}:
+                once.append(name)
+                continue
             # What lies below the folder itself is read there, and not through a link.
             if real in entered or (path.is_symlink() and real.is_relative_to(real_base)):
                 left_out.add("a link to a folder that is read elsewhere", path.relative_to(base).as_posix())

@@ -26,12 +26,6 @@ class PngSlice(NamedTuple):
     bits: int
 
 
-def png_files(folder: Path, recursive: bool = False) -> list[Path]:
-    """PNG files in a folder, or below it, sorted; the ending may be in small or capital letters."""
-    pattern = "*.[pP][nN][gG]"
-    return sorted(p for p in (folder.rglob(pattern) if recursive else folder.glob(pattern)) if p.is_file())
-
-
 def read_png(path: Path) -> PngSlice:
     """Read a grey slice; palette, alpha and colour of 8 bit pass when every pixel is grey.
 

@@ -24,7 +24,10 @@ from ipv2_bench.physics.intensity import AIR_HU, Window
 
 logger = logging.getLogger("ipv2_bench")
 
-NAMED = "expected folders lq and gt, or Full Dose and Low Dose (quarter, normal …) in SeriesDescription or folder names"
+EXPECTED = (
+    "expected folders lq and gt, or Full Dose and Low Dose (quarter, normal …) in SeriesDescription or folder names of the same "
+    "patients; set data.derived=true where one side is of derived images"
+)
 """What a folder of pairs may look like."""
 
 
@@ -91,9 +94,8 @@ class PairedDicom(Source):
         self.low, self.normal = Path(low or Path(root, "lq")), Path(normal or Path(root, "gt"))
         self.match_by, self.tolerance_mm, self.resample = match_by, tolerance_mm, resample
         self.min_lung, self.patients_by = min_lung, patients_by
-        # Settings write numbers as numbers: an AcquisitionNumber is a word all the same.
-        self.wanted = Wanted(derived, True, resample, str(kernel), str(acquisition))
-        self.doses_by_name = not (low or normal) and tells_doses_by_name(self.root)
+        self.wanted = Wanted(derived=derived, derived_alone=True, square=resample, kernel=kernel, acquisition=acquisition)
+        self.doses_by_name = not (low or normal) and self.root.is_dir() and not has_lq_and_gt(self.root)
 
     def identity(self) -> dict:
         """See :meth:`ipv2_bench.data.source.Source.identity`.
@@ -121,17 +123,17 @@ class PairedDicom(Source):
         decoded = None if self.cache is None else DecodedCache(self.cache)
         alone = None
         if self.doses_by_name:
-            told = by_dose(read_tree(self.root, progress, self.patients_by, decoded, self.wanted))
-            low, normal, alone = told.low, told.normal, LeftOut()
-            for one in told.other:
-                alone.add("series that say neither dose", one.names[0])
+            groups = by_dose(read_tree(self.root, progress, self.patients_by, decoded, self.wanted))
+            low, normal, alone = groups.low, groups.normal, LeftOut()
+            for one in groups.unknown:
+                alone.add("series whose names say no dose", one.names[0])
         else:
             low, normal = (
                 read_tree(tree, progress, self.patients_by, decoded, self.wanted) for tree in (self.low, self.normal)
             )
         pairs = match(low, normal, self.match_by, self.tolerance_mm, findings, alone)
         if alone and not pairs and not findings.list():
-            raise InputError(f"no pairs under {self.root}: {alone}; {NAMED}")
+            raise InputError(f"no pairs under {self.root}: {alone}; {EXPECTED}")
         if alone:
             logger.warning("left out of the pairs: %s", alone)
         for pair in pairs:
@@ -202,9 +204,9 @@ class PairedDicom(Source):
             logger.warning("series %s: %s", pair.low.key, "; ".join(changes))
 
 
-def tells_doses_by_name(root: Path) -> bool:
-    """Whether a folder of pairs is no layout of ``lq`` and ``gt``, so that names tell the dose."""
-    return root.is_dir() and not any((root / side).is_dir() for side in ("lq", "gt"))
+def has_lq_and_gt(root: Path) -> bool:
+    """Whether a folder holds a tree of uLDCT and one of NDCT by these names; otherwise the names of its series say the dose."""
+    return all((root / side).is_dir() for side in ("lq", "gt"))
 
 
 def _grid(series: Series) -> str:

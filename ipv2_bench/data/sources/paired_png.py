@@ -22,6 +22,16 @@ from ipv2_bench.progress import track
 logger = logging.getLogger("ipv2_bench")
 
 
+SIDES = ("lq", "gt")
+"""Folders of uLDCT and of NDCT. A link of such a name is followed wherever it leads, since a data set may share its images."""
+
+
+def has_png_pairs(root: Path) -> bool:
+    """Whether there are PNG files in a folder ``lq`` or ``gt`` at any depth."""
+    listing = files_below(root, Findings(), LeftOut(), always=SIDES)
+    return any(Path(file).parent.name in SIDES for file in listing.png)
+
+
 class PngPair(NamedTuple):
     """Files of a pair, and the part of the split that their folder names: ``train``, ``val``, ``test`` or nothing."""
 
@@ -74,30 +84,30 @@ class PairedPng(Source):
             raise InputError(f"the folder {self.root} does not exist: set data.root to the pairs' folder")
         pairs, orphans = [], Findings() if findings is None else findings
         others = LeftOut() if left_out is None else left_out
-        listing = files_below(self.root, orphans, others)
+        listing = files_below(self.root, orphans, others, always=SIDES)
         for file in (*listing.dicom, *listing.volumes):
             others.add("no PNG", file)
-        sides: dict[str, dict[str, dict[str, Path]]] = {}
+        of_folders: dict[str, dict[str, dict[str, Path]]] = {}
         for file in listing.png:
             folder, _, name = file.rpartition("/")
-            place, _, side = folder.rpartition("/")
-            if side in ("lq", "gt"):
-                sides.setdefault(place, {"lq": {}, "gt": {}})[side][name] = self.root / file
+            above, _, side = folder.rpartition("/")
+            if side in SIDES:
+                of_folders.setdefault(above, {side: {} for side in SIDES})[side][name] = self.root / file
             else:
                 others.add("PNG outside of lq and gt", file)
-        for place, by_side in sorted(sides.items()):
-            low, normal = by_side["lq"], by_side["gt"]
+        for above, of_sides in sorted(of_folders.items()):
+            low, normal = (of_sides[side] for side in SIDES)
             for name in sorted(set(low) ^ set(normal)):
-                side, other = ("lq", "gt") if name in low else ("gt", "lq")
                 file = (low.get(name) or normal[name]).relative_to(self.root).as_posix()
-                orphans.add(file, "orphan", f"has no partner in {other}: add it or remove this one")
-            part = next((p for p in place.split("/") if p in PARTS), "")
+                orphans.add(file, "orphan", f"has no partner in {SIDES[name in low]}: add it or remove this one")
+            part = next((p for p in above.split("/") if p in PARTS), "")
             pairs += [PngPair(low[n], normal[n], part) for n in sorted(set(low) & set(normal))]
         if findings is None:
             refuse([str(f) for f in orphans.list()], "data set")
         if not pairs:
             alone = sum(1 + f.more for f in orphans.list() if f.kind == "orphan")
             why = f"{alone} images have no partner" if alone else "there is no PNG file in such a folder"
+            why = f"left out: {others}; {why}" if others else why
             raise InputError(f"no pairs under {self.root}: expected folders lq and gt with PNG files of equal names; {why}")
         return pairs
 

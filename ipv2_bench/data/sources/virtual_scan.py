@@ -87,8 +87,7 @@ class VirtualScan(Source):
         if slices_per_patient < 0:
             raise ValueError(f"slices_per_patient is {slices_per_patient}: expected 0 for all, or a number of slices")
         self.breathe_by, self.slices_per_patient = breathe_by, slices_per_patient
-        # Settings write numbers as numbers: an AcquisitionNumber is a word all the same.
-        self.wanted = Wanted(derived, False, resample, str(kernel), str(acquisition))
+        self.wanted = Wanted(derived=derived, square=resample, kernel=kernel, acquisition=acquisition)
         self.root, self.min_lung, self.patients_by, self.seed = Path(root), min_lung, patients_by, seed
         self.scanner = SecondScan(
             Acquisition(
@@ -115,7 +114,8 @@ class VirtualScan(Source):
             "slices_per_patient": self.slices_per_patient,
             "seed": self.seed,
             "scanner": asdict(self.scanner),
-            **{k: v for k in ("square", "kernel", "acquisition") if (v := getattr(self.wanted, k))},
+            **({"resample": True} if self.wanted.square else {}),
+            **{k: v for k in ("kernel", "acquisition") if (v := getattr(self.wanted, k))},
         }
 
     def make(self, window: Window, size: int, progress: bool) -> SourceSlices:

@@ -16,7 +16,8 @@ from ipv2_bench.data.dicom.series import Series
 from ipv2_bench.data.dicom.tree import Tree, Wanted, scan_tree
 from ipv2_bench.data.findings import Finding, Findings, LeftOut, shown
 from ipv2_bench.data.integrity import Copy, check_copies, check_series, content_hash
-from ipv2_bench.data.sources.paired_dicom import onto_grid
+from ipv2_bench.data.sources.paired_dicom import EXPECTED, onto_grid
+from ipv2_bench.errors import InputError
 from ipv2_bench.folders.check.others import check_others
 from ipv2_bench.folders.check.report import EXAMPLES, MEASURED, Checked, measure_pairs, middle, noise_alone, spread
 from ipv2_bench.physics.intensity import Window
@@ -28,14 +29,18 @@ def check_tree(root: Path, options: Mapping[str, Any], window: Window, progress:
     Where names tell low from normal dose, its pairs are checked too.
     """
     tree = scan_tree(root, progress, wanted=_wanted(options), alone=False)
+    if not tree.series and tree.left_out["derived"]:  # pairs of derived images are pairs
+        derived = scan_tree(root, progress, wanted=_wanted(options, of_pairs=True), alone=False)
+        groups = by_dose(derived.series)
+        tree = derived if groups.low and groups.normal else tree
     checked = Checked(_heading(tree), [_series_table(tree, window)] if tree.files else [], _findings(tree))
     check_others(checked, root, tree.png, tree.volumes, window)
-    told = by_dose(tree.series)
-    if told.low and told.normal:
+    groups = by_dose(tree.series)
+    if groups.low and groups.normal:
         alone = LeftOut()
-        for one in told.other:
-            alone.add("series that say neither dose", one.names[0])
-        _check_pairs(checked, (told.low, told.normal), options, window, "", alone)
+        for one in groups.unknown:
+            alone.add("series whose names say no dose", one.names[0])
+        _check_pairs(checked, (groups.low, groups.normal), options, window, "", alone)
     else:
         checked.columns = _examples([s.hu[len(s.hu) // 2] for s in tree.series], window)
     return checked
@@ -43,8 +48,10 @@ def check_tree(root: Path, options: Mapping[str, Any], window: Window, progress:
 
 def _wanted(options: Mapping[str, Any], of_pairs: bool = False) -> Wanted:
     """Which slices the options of a source ask for; ``of_pairs``: as ``paired_dicom`` reads them."""
-    words = [str(options.get(what, "")) for what in ("kernel", "acquisition")]
-    return Wanted(bool(options.get("derived")), of_pairs, bool(options.get("resample")), *words)
+    words = {what: options.get(what, "") for what in ("kernel", "acquisition")}
+    return Wanted(
+        derived=bool(options.get("derived")), derived_alone=of_pairs, square=bool(options.get("resample")), **words
+    )
 
 
 def _heading(tree: Tree, what: str = "") -> str:
@@ -133,7 +140,13 @@ def _check_pairs(
     """
     findings = Findings()
     by, tolerance = str(options.get("match_by", "patient_id")), float(options.get("tolerance_mm", 1.0))
-    pairs = match(*sides, by, tolerance, findings, alone)
+    try:
+        pairs = match(*sides, by, tolerance, findings, alone)
+    except InputError as error:  # such as series without a patient's number, whose other findings are shown all the same
+        pairs = []
+        findings.add(f"{where}{sides[0][0].names[0] if sides[0] else '.'}", "tags", f"no pairs: {error}")
+    if not pairs and not findings.list():
+        findings.add(f"{where}{sides[0][0].names[0] if sides[0] else '.'}", "orphan", f"no pair of uLDCT and NDCT; {EXPECTED}")
     examples = []
     for pair in pairs:
         if not pair.same_grid and not options.get("resample"):

@@ -8,7 +8,8 @@ from typing import Any
 
 from ipv2_bench.benchmark.views.figures import panel
 from ipv2_bench.data.findings import KINDS, Finding
-from ipv2_bench.data.formats.png import png_files
+from ipv2_bench.data.sources.paired_dicom import has_lq_and_gt
+from ipv2_bench.data.sources.paired_png import has_png_pairs
 from ipv2_bench.errors import InputError
 from ipv2_bench.folders.check.dicom import check_dicom_pairs, check_tree
 from ipv2_bench.folders.check.png import check_png_pairs
@@ -45,9 +46,9 @@ def check_folder(
     """
     if not root.is_dir():
         raise InputError(f"the folder {root} does not exist: name a tree of DICOM series, or of PNG pairs in lq and gt")
-    if any(png_files(folder) for side in ("lq", "gt") for folder in root.rglob(side) if folder.is_dir()):
+    if has_png_pairs(root):
         checked = check_png_pairs(root, window, progress)
-    elif (root / "lq").is_dir() and (root / "gt").is_dir():
+    elif has_lq_and_gt(root):
         checked = check_dicom_pairs(root, options, window, progress)
     else:
         checked = check_tree(root, options, window, progress)

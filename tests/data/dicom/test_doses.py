@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.cli import main
 from ipv2_bench.data.dicom.doses import by_dose
 from ipv2_bench.data.dicom.tree import read_tree
@@ -129,34 +130,139 @@ def test_what_is_alone_is_said_where_it_is_used(tmp_path: Path, caplog: pytest.L
         slices_of(PairedDicom(str(root)), tmp_path)
     assert "12 projections (such as " in caplog.text
     assert "left out of the pairs: 1 NDCT series without uLDCT (such as " in caplog.text
-    assert "1 series that say neither dose (such as elsewhere/slice000.dcm)" in caplog.text
+    assert "1 series whose names say no dose (such as elsewhere/slice000.dcm)" in caplog.text
+
+
+NEITHER = ("", "Standard", "full dose and quarter dose", "Lower lobe, high resolution", "2nd phase", "9a1fd2e4b3", "normal001")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "dose", "rest"),
     [
-        ("Full Dose Images", ("normal", "images")),
-        ("LOW DOSE CHEST 1.0 B30f", ("low", "chest 1 0 b 30 f")),
-        ("quarter_3mm_sharp", ("low", "3 mm sharp")),
-        ("L067_QD_1_SHARP", ("low", "l 067 1 sharp")),
-        ("1.000000-Full Dose Images-91561", ("normal", "1 images")),
-        ("UltraLow dose", ("low", "")),
-        ("ultra-low dose", ("low", "")),
-        ("NDCT", ("normal", "")),
-        ("uldct thorax", ("low", "thorax")),
-        ("Standard", None),
-        ("standard dose", ("normal", "")),
-        ("full and quarter", None),
-        ("Lower lobe, high resolution", None),
-        ("", None),
+        ("Full Dose Images", "normal", "images"),
+        ("LOW DOSE CHEST 1.0 B30f", "low", "chest 1 0 b30f"),
+        ("1.000000-Full Dose Images-91561", "normal", "1 images"),
+        ("UltraLow dose", "low", ""),
+        ("ultra-low dose", "low", ""),
+        ("lowdose", "low", ""),
+        ("L067_QD_1_SHARP", "low", "l067 1 sharp"),
+        ("NDCT", "normal", ""),
+        ("uldct thorax", "low", "thorax"),
+        ("standard dose", "normal", ""),
+        ("Low dose 2nd phase", "low", "2nd phase"),
+        *((text, None, "") for text in NEITHER),
     ],
 )
-def test_what_names_say(tmp_path: Path, text: str, said: tuple[str, str] | None) -> None:
-    write_series(tmp_path / "a", scans(1), SPACING, SeriesDescription=text)
-    told = by_dose(read_tree(tmp_path))
-    found = [(side, one.label) for side in ("low", "normal") for one in getattr(told, side)]
-    assert found == ([said] if said else [])
-    assert len(told.other) == (said is None)
+@pytest.mark.parametrize("where", ["description", "folder"])
+def test_what_names_say(tmp_path: Path, text: str, dose: str | None, rest: str, where: str) -> None:
+    folder, description = ("a", text) if where == "description" else (text or "a", "")
+    write_series(tmp_path / folder, scans(1), SPACING, SeriesDescription=description)
+    groups = by_dose(read_tree(tmp_path))
+    assert {side: [one.label for one in getattr(groups, side)] for side in ("low", "normal") if getattr(groups, side)} == (
+        {dose: [rest]} if dose else {}
+    )
+    assert len(groups.unknown) == (dose is None)
+
+
+@pytest.mark.parametrize(
+    ("folder", "dose", "rest"),
+    [
+        ("quarter_3mm_sharp", "low", "3mm sharp"),
+        ("full_1mm", "normal", "1mm"),
+        ("L067_quarter_1mm", "low", "l067 1mm"),
+        ("low", "low", ""),
+        ("LQ", "low", ""),
+        ("GT", "normal", ""),
+        ("Full inspiration", None, ""),
+        ("low kV", None, ""),
+        ("LDCT-and-Projection-data", None, ""),
+    ],
+)
+def test_folders_need_fewer_words_than_descriptions(tmp_path: Path, folder: str, dose: str | None, rest: str) -> None:
+    write_series(tmp_path / folder / "x", scans(1), SPACING, SeriesDescription="chest")
+    groups = by_dose(read_tree(tmp_path))
+    assert [(side, one.label) for side in ("low", "normal") for one in getattr(groups, side)] == ([(dose, rest)] if dose else [])
+    write_series(tmp_path / "other" / "x", scans(1, shift=9.0), SPACING, SeriesDescription=folder.replace("_", " "))
+    said = [one.folder for side in ("low", "normal") for one in getattr(by_dose(read_tree(tmp_path)), side)]
+    assert ("other/x" in said) == (folder in ("LQ", "GT"))  # and none for what has no "dose" behind it
+
+
+@pytest.mark.parametrize(
+    "names", [("low", "full"), ("LQ", "GT"), ("lq", "GT"), ("Low Dose", "Normal Dose"), ("x/quarter", "x/full")]
+)
+@pytest.mark.parametrize("rule", ["folder", "patient_id"])
+def test_a_folder_may_be_the_word_of_a_dose_alone(tmp_path: Path, capsys: Capture, names: tuple[str, str], rule: str) -> None:
+    for name, hu in zip(names, (low(0), normal(0)), strict=True):
+        write_series(tmp_path / "ct" / name, hu, SPACING, PatientID="P" if rule == "patient_id" else None)
+    assert main(["check", str(tmp_path / "ct"), "--quiet", f"data.match_by={rule}"]) == 0
+    assert "4 common positions; 0 uLDCT and 0 NDCT alone" in capsys.readouterr().out
+    assert len(slices_of(PairedDicom(str(tmp_path / "ct"), match_by=rule), tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"SeriesDescription": "Low dose"}, {"SeriesDescription": "Full dose 1.0"}),
+        ({"SeriesDescription": "2.0 Low Dose Images"}, {"SeriesDescription": "1.0 Full Dose Images"}),
+        ({"SeriesDescription": "Low dose lung"}, {"SeriesDescription": "chest"}),  # whose folder says it
+    ],
+)
+def test_one_low_and_one_normal_series_are_a_pair_whatever_else_they_are_called(tmp_path: Path, one: dict, other: dict) -> None:
+    write_series(tmp_path / "ct" / "a", low(0), SPACING, PatientID="P", **one)
+    write_series(tmp_path / "ct" / "full dose", normal(0), SPACING, PatientID="P", **other)
+    assert len(slices_of(PairedDicom(str(tmp_path / "ct")), tmp_path)) == 4
+
+
+def check_and_use(root: Path, tmp_path: Path, capsys: Capture) -> tuple[str, str]:
+    """What check says, and what the source refuses, which agree: neither is well without the other."""
+    code = main(["check", str(root), "--quiet"])
+    said = capsys.readouterr().out
+    try:
+        slices_of(PairedDicom(str(root)), tmp_path)
+        refused = ""
+    except InputError as error:
+        refused = str(error)
+    assert (code == 0) == (not refused), (said, refused)
+    return said, refused
+
+
+def test_check_and_the_source_agree_where_there_is_no_pair(tmp_path: Path, capsys: Capture) -> None:
+    write_series(tmp_path / "a" / "low", low(0), SPACING, PatientID="P")
+    write_series(tmp_path / "a" / "full", normal(0), SPACING, PatientID="Q")
+    said, refused = check_and_use(tmp_path / "a", tmp_path, capsys)
+    assert "no pair of uLDCT and NDCT; expected folders lq and gt, or" in said and "1 NDCT series without uLDCT" in refused
+    write_series(tmp_path / "b" / "low", low(0), SPACING, PatientID="P")
+    write_series(tmp_path / "b" / "full", normal(0), SPACING, PatientID="P")
+    write_series(tmp_path / "b" / "low2" / "low", low(1), SPACING, PatientID=None)
+    said, refused = check_and_use(tmp_path / "b", tmp_path, capsys)
+    assert "no pairs: 1 series have no PatientID: set data.match_by=folder" in said and "have no PatientID" in refused
+    assert "12 slices in 3 series" in said  # the rest of the report is there
+
+
+@pytest.mark.parametrize("derived", [("low",), ("low", "full")])
+def test_derived_images_are_pairs_where_all_are(tmp_path: Path, capsys: Capture, derived: tuple[str, ...]) -> None:
+    for name, hu in (("low", low(0)), ("full", normal(0))):
+        kind = ["DERIVED" if name in derived else "ORIGINAL", "PRIMARY", "AXIAL"]
+        write_series(tmp_path / "ct" / name, hu, SPACING, PatientID="P", ImageType=kind)
+    if len(derived) == 2:
+        assert check_and_use(tmp_path / "ct", tmp_path, capsys)[1] == ""
+    else:
+        with pytest.raises(InputError, match=r"set data\.derived=true where one side is of derived images"):
+            slices_of(PairedDicom(str(tmp_path / "ct")), tmp_path)
+    assert len(slices_of(PairedDicom(str(tmp_path / "ct"), derived=True), tmp_path)) == 4
+    assert main(["check", str(tmp_path / "ct"), "--quiet", "data.derived=true"]) == 0
+
+
+def test_purify_takes_the_size_of_the_pairs(tmp_path: Path, capsys: Capture) -> None:
+    root = mayo_by_dose(tmp_path / "ct")
+    write_series(root / "AAA other", np.pad(scans(2), ((0, 0), (128, 128), (128, 128)), constant_values=-1000.0), SPACING)
+    (root / "AAA other" / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"\xff" * 40)
+    words = ["purify", str(root), str(tmp_path / "out"), "--quiet", "--strategy", "IPv1", f"run.work={tmp_path / 'w'}"]
+    assert main(words) == 2  # and no traceback; check lists it, too
+    assert "broken.dcm" in capsys.readouterr().err and main(["check", str(root), "--quiet"]) == 2
+    (root / "AAA other" / "broken.dcm").unlink()
+    assert main(words) == 0
+    assert len(list((tmp_path / "out").rglob("lq/*.png"))) == 8
 
 
 def test_a_scan_is_not_paired_with_itself(tmp_path: Path, capsys: Capture) -> None:
@@ -172,7 +278,7 @@ def test_a_scan_is_not_paired_with_itself(tmp_path: Path, capsys: Capture) -> No
 
 def test_a_tree_without_doses_is_refused_by_what_it_lacks(tmp_path: Path) -> None:
     write_series(tmp_path / "ct" / "x", normal(0), SPACING, PatientID="P")
-    with pytest.raises(InputError, match=r"no pairs under .*ct: 1 series that say neither dose .*expected folders lq and gt, or"):
+    with pytest.raises(InputError, match=r"no pairs under .*ct: 1 series whose names say no dose .*expected folders lq and gt"):
         slices_of(PairedDicom(str(tmp_path / "ct")), tmp_path)
 
 
@@ -195,8 +301,9 @@ def test_one_of_several_kernels_or_phases_is_chosen(tmp_path: Path, capsys: Capt
     for k, word in enumerate(words):
         assert main(["check", str(root), "--quiet", f"data.{by}={word.lower()}"]) == 0
         assert f"left out: 4 of another {by} (such as " in capsys.readouterr().out
-        chosen = {by: int(word) if word.isdigit() else word}
-        slices = slices_of(PairedDicom(str(root), **chosen), tmp_path)
+        (tmp_path / "c.yaml").write_text(f"data: {{source: paired_dicom, root: '{root}', {by}: {word}}}\n")
+        options = load_config(tmp_path / "c.yaml").data.options  # where YAML reads a number
+        slices = slices_of(PairedDicom(**options), tmp_path)
         assert len(slices) == 4
         whole = np.stack([slices.low.hu(i) for i in range(4)])
         assert np.abs(whole - np.rint(low(k)).clip(-1024, 3071)).max() <= 1.0
