@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ipv2_bench import registry
@@ -68,6 +70,18 @@ def _dicom_data(root: Path, settings: Sequence[str]) -> dict[str, object]:
     source = registry.build(PairedDicom, Source, config.data.options, "data source paired_dicom")
     source.cache = Path(config.run.work) / "cache"
     findings = Findings()
-    pairs = source.series_pairs(findings)
+    with _no_warnings():  # they are given when the data set is prepared
+        pairs = source.series_pairs(findings)
     refuse([str(finding) for finding in findings.list()], "data set")
     return {**data, "size": min(max(pair.low.hu.shape[1:]) for pair in pairs)}
+
+
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    logger = logging.getLogger("ipv2_bench")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

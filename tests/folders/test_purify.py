@@ -100,11 +100,16 @@ def test_settings_are_read_from_the_folder(ct_pairs: Path, tmp_path: Path) -> No
             pairs_config(tmp_path / folder, None, [])
 
 
-def test_dicom_pairs_are_read_too(ct_tree: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_dicom_pairs_are_read_too(
+    ct_tree: Path, tmp_path: Path, capsys: Capture, caplog: pytest.LogCaptureFixture
+) -> None:
     pairs = tmp_path / "pairs"
-    assert main(["simulate", str(ct_tree), str(pairs), "--format", "dicom", "--quiet", "data.views=48", "data.photons=17000"]) == 0
+    scan = ("data.views=48", "data.photons=17000")
+    assert main(["simulate", str(ct_tree), str(pairs), "--format", "dicom", "--quiet", *scan]) == 0
+    (pairs / "lq" / "readme.txt").write_text("notes")
     settings = (*SETTINGS, f"run.work={tmp_path / 'w'}", "data.derived=true")
     assert main(["purify", str(pairs), str(tmp_path / "out"), "--strategy", "IPv1", *settings]) == 0
+    assert sum("readme.txt" in record.getMessage() for record in caplog.records) == 1
     assert "2 train, 0 val, 4 test pairs under IPv1, 16 bit" in capsys.readouterr().out
     assert len(list((tmp_path / "out").glob("*/label/*.png"))) == 6
     weak, options = tmp_path / "weak.safetensors", {"width": 8, "modulator": 4, "steps": 2, "context": 3}

@@ -40,6 +40,10 @@ def run(given: argparse.Namespace) -> int:
         return 0
     from ipv2_bench.benchmark.prepared import check_source, window_of
 
+    for name in ("root", "low", "normal"):
+        if config.data.options.get(name):
+            raise InputError(f"check reads the folder DATA and does not use data.{name}: name that folder in its place")
+
     # Only pairs of DICOM have options that a check uses.
     check_source(config.data.model_copy(update={"source": "paired_dicom"}), "check")
     window = window_of(config)

@@ -105,6 +105,8 @@ class VariedScan(VirtualScan):
         seed: int = 0,
         derived: bool = False,
         slices_per_patient: int = 0,
+        kernel: str = "",
+        acquisition: str = "",
         photons: float = 17000.0,
         electronic: float = 6.0,
         bowtie: float = 0.7,
@@ -112,7 +114,7 @@ class VariedScan(VirtualScan):
         kilovolt: int = 120,
     ) -> None:
         super().__init__(
-            root, min_lung, patients_by, "slice", seed, derived, slices_per_patient,
+            root, min_lung, patients_by, "slice", seed, derived, slices_per_patient, kernel=kernel, acquisition=acquisition,
             photons=photons, electronic=electronic, bowtie=bowtie, views=views, kilovolt=kilovolt,
         )
         if scans < 1 or phantoms < 0 or levels < 1:
