@@ -14,7 +14,9 @@ from typing import NoReturn
 
 from ipv2_bench import __version__, commands
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import disk_error, with_home
 from ipv2_bench.registry import suggestion
+from ipv2_bench.streams import safe_streams
 
 DESCRIPTION = "Image purification for ultra-low-dose lung CT: the IPv2 paper's tables, and your denoiser beside them."
 GROUPS = ("run", "leaderboard", "data", "look")
@@ -95,26 +97,45 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when a cell failed, 2 when something given was not usable."""
-    given = parse(list(sys.argv[1:] if argv is None else argv))
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)  # the last place where module:Class of one's own is looked for
+    os.environ.pop("MPLBACKEND", None)  # figures go into files; libraries that import matplotlib would fail on a wrong one
+    with safe_streams() as out:
+        ended = False  # by argparse, behind a help or an error of its own
+        try:
+            code = _run(list(sys.argv[1:] if argv is None else argv))
+        except SystemExit as end:
+            ended, code = True, int(end.code or 0)
+        out.flush()
+        if out.lost:
+            print(f"ipv2-bench: {out.lost}; what the command computes and writes is not affected", file=sys.stderr)
+            code = code or 2
+    if ended:
+        raise SystemExit(code)
+    return code
+
+
+def _run(words: Sequence[str]) -> int:
     try:
-        code = given.run(given)
-        sys.stdout.flush()
-        return code
+        given = parse([with_home(word) for word in words])
+        here = _working_folder()
+        if here not in sys.path:
+            sys.path.append(here)  # the last place where module:Class of one's own is looked for
+        return given.run(given)
     except InputError as error:
         print(f"ipv2-bench: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever reads the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except OSError as error:
-        print(f"ipv2-bench: {error.strerror or error}: {error.filename or 'disk'}", file=sys.stderr)
+        print(f"ipv2-bench: {disk_error(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ipv2-bench: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _working_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        raise InputError("the working folder does not exist any more: change to one that does") from None
 
 
 def _refuse_unknown_command(words: Sequence[str], top: Parser) -> None:

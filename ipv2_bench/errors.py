@@ -49,7 +49,8 @@ def cause_of(error: BaseException) -> str:
 
 
 def _before(error: BaseException) -> BaseException | None:
-    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None if type(before).__name__ == "_RemoteTraceback" else before  # the same error, as text, of a worker
 
 
 def _line(error: BaseException) -> str:

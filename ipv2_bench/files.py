@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,25 +22,83 @@ MARKER = ".ipv2-bench.json"
 """Name of the file by which an output folder tells what it holds."""
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Let ``write(binary file)`` fill a file that appears under ``path`` only when it is complete and on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""Errors of a disk that no other file on it would escape."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path``: the file that is written to it appears under ``path`` when it is complete, on the disk.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; it names ``path``.
+    """
+    temporary: Path | None = None
     try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        os.close(handle)
+        yield temporary
+        handle = os.open(temporary, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+    except BaseException as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        named = Path(error.filename) if isinstance(error, OSError) and isinstance(error.filename, str) else path
+        if isinstance(error, OSError) and named.parent == path.parent:  # and not one of a file elsewhere, which was read
+            # NumPy and others raise errors without a number where the disk took less than it was given.
+            raise OSError(error.errno or errno.ENOSPC, error.strerror or str(error), str(path)) from None
         raise
 
 
+def write_whole(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Let ``write(binary file)`` fill a file that appears under ``path`` only when it is complete and on the disk."""
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        write(file)
+
+
+def is_disk_error(error: BaseException | None) -> bool:
+    """Whether an error is one of :data:`NO_ROOM`."""
+    return isinstance(error, OSError) and error.errno in NO_ROOM
+
+
+def disk_error(error: OSError) -> str:
+    """An error of the disk in one line, with the path and what to do."""
+    text = f"{error.strerror or error}: {error.filename or 'disk'}"
+    return f"{text}; make room there, and the same command goes on" if is_disk_error(error) else text
+
+
+def with_home(word: str) -> str:
+    """A word of a command with the user's home in place of ``~``, which shells leave alone behind ``=``: ``data.root=~/CT``."""
+    key, equals, path = ("", "", word) if word.startswith("~") else word.rpartition("=")
+    try:
+        return f"{key}{equals}{Path(path).expanduser()}" if path.startswith("~") else word
+    except RuntimeError:  # nobody's home
+        return word
+
+
+def home() -> Path | None:
+    """The user's home; ``None`` where nothing says which it is, as for a user number without a name in a container."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, unless the file already holds it: nothing is touched when nothing is new."""
-    data = text.encode()
+    """Write UTF-8 text, unless the file already holds it: nothing is touched when nothing is new.
+
+    Bytes of a file's name that are no UTF-8 are written as escapes.
+    """
+    data = text.encode("utf-8", "backslashreplace")
     if not path.exists() or path.read_bytes() != data:
         write_whole(path, lambda file: file.write(data))
 

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
 from ipv2_bench.errors import InputError, cause_of
 
 T = TypeVar("T")
+
+
+@contextmanager
+def same_folder() -> Iterator[None]:
+    """Go back to the working folder at the end: code from outside may change it, and relative paths would lead elsewhere."""
+    before = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def outside_module(name: str) -> ModuleType:
@@ -24,7 +38,8 @@ def outside_module(name: str) -> ModuleType:
     if not all(part.isidentifier() for part in module_name.split(".")):
         raise InputError(f"'{name}' names no module: write package.module:Class, such as my_package.my_module:MyDenoiser")
     try:
-        return importlib.import_module(module_name)
+        with same_folder():
+            return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is not None and not f"{module_name}.".startswith(f"{error.name}."):
             raise InputError(f"module '{module_name}' of '{name}' needs the module '{error.name}': install it") from error

@@ -13,6 +13,8 @@ from multiprocessing import get_context
 from multiprocessing.managers import SyncManager
 from typing import Any, TypeVar
 
+from ipv2_bench.streams import install
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,7 +22,7 @@ R = TypeVar("R")
 def worker_pool(workers: int) -> ProcessPoolExecutor:
     """A pool of spawned processes, each of which ends when this process is gone."""
     return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
     )
 
 
@@ -33,6 +35,12 @@ def shared_queue() -> Iterator[Any]:
         yield manager.Queue()
     finally:
         manager.shutdown()
+
+
+def _begin(parent: int) -> None:
+    """Begin a worker: what it prints never ends its work, and it ends with its parent."""
+    install()
+    _end_with(parent)
 
 
 def _end_with(parent: int) -> None:

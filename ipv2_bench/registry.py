@@ -13,6 +13,7 @@ import math
 import numbers
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from typing import Any, TypeVar
 
 from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.fingerprint import is_ours
-from ipv2_bench.outside import class_from_outside
+from ipv2_bench.outside import class_from_outside, same_folder
 
 T = TypeVar("T")
 
@@ -196,7 +197,8 @@ def build(cls: type[T], base: type, given: Mapping[str, Any], where: str) -> T:
     """
     check_options({name: p.default for name, p in options(cls, base).items()}, given, where)
     try:
-        return cls(**given)
+        with nullcontext() if is_ours(cls) else same_folder():
+            return cls(**given)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}") from error
     except Exception as error:  # whatever code from outside raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import sha256_of
+from ipv2_bench.files import home, sha256_of, with_home
 
 VARIABLE = "IPV2_BENCH_WEIGHTS"
 """Environment variable that names a folder with weights; ``run.weights`` of a configuration has precedence."""
@@ -28,7 +29,7 @@ def weights_folder(setting: str | None) -> Path | None:
         if not Path(setting).is_dir():
             raise InputError(f"run.weights is '{setting}': there is no such folder; name the one that holds the weights")
         return Path(setting).resolve()
-    return Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+    return Path(with_home(os.environ[VARIABLE])).absolute() if os.environ.get(VARIABLE) else None
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Weights:
     def places(self, folder: Path | None = None) -> list[Path]:
         """Paths at which the file is searched, in this order; ``folder`` is the user's."""
         folders = [folder] if folder is not None else []
-        folders += [cache_folder(), *(Path(e).expanduser() for e in self.elsewhere)]
+        folders += [cache_folder(), *(Path(with_home(e)) for e in self.elsewhere)]
         return [f / self.file for f in folders]
 
     def find(self, folder: Path | None = None) -> Path | None:
@@ -139,7 +140,8 @@ class Weights:
 
 def cache_folder() -> Path:
     """Folder of downloads: ``ipv2-bench`` in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ipv2-bench"
+    chosen = os.environ.get("XDG_CACHE_HOME")
+    return Path(chosen or (home() or Path(tempfile.gettempdir())) / ".cache") / "ipv2-bench"
 
 
 @lru_cache(maxsize=16)

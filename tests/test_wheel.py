@@ -123,7 +123,7 @@ def test_reproduce_gives_what_the_checkout_gives(reproduced: str, empty: Path, s
 
 
 def test_simulate_and_denoise(reproduced: str, installed: Path, empty: Path, ct_tree: Path) -> None:
-    simulated = call(installed / "ipv2-bench", "simulate", ct_tree, "OUT", "--format", "dicom", cwd=empty)
+    simulated = call(installed / "ipv2-bench", "simulate", ct_tree, "OUT", "--format", "dicom", "data.photons=17000", cwd=empty)
     assert "6 slices of 2 series scanned" in simulated.stdout
     assert sorted(p.name for p in (empty / "OUT").iterdir() if p.is_dir()) == ["gt", "lq", "truth"]
     weights = next((empty / "runs" / "smoke" / "cells").rglob("model.safetensors"))

@@ -23,6 +23,7 @@ from ipv2_bench.benchmark.settings import (
 )
 from ipv2_bench.benchmark.settings_errors import problem, top_level, unknown_setting
 from ipv2_bench.errors import InputError, refuse
+from ipv2_bench.files import with_home
 from ipv2_bench.installed import find_configuration
 
 
@@ -125,7 +126,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return tree  # type: ignore[return-value]
 
 
-WORDS = ("title", "data.root", "data.low", "data.normal", "data.kernel", "data.acquisition", "run.work", "run.out", "run.weights")
+PATHS = ("data.root", "data.low", "data.normal", "run.work", "run.out", "run.weights")
+"""Settings that are paths."""
+
+WORDS = ("title", *PATHS, "data.kernel", "data.acquisition")
 """Settings that are text and no YAML: a path may hold ``#``, ``:`` or brackets, or be a number."""
 
 
@@ -182,6 +186,9 @@ def _as_written(tree: dict[str, Any]) -> dict[str, Any]:
     for key, field in Config.model_fields.items():
         if isinstance(field.default, Settings) and isinstance(out.get(key), dict):
             out[key] = {k: tuple(v) if isinstance(v, list) and key != "denoisers" else v for k, v in out[key].items()}
+    for section, key in (word.split(".") for word in PATHS):
+        if isinstance(out.get(section), dict) and isinstance(out[section].get(key), str):
+            out[section][key] = with_home(out[section][key])
     if isinstance(out.get("denoisers"), dict):
         out["denoisers"] = {k: {} if v is None else v for k, v in out["denoisers"].items()}
     return out

@@ -69,8 +69,8 @@ class SliceSet:
         return len(self.low)
 
     def __reduce__(self) -> tuple:
-        # Another process gets the folder's name, not gigabytes of mapped arrays.
-        return open_slices, (self.folder,)
+        # Another process, which may work in another folder, gets the folder's name, not gigabytes of mapped arrays.
+        return open_slices, (self.folder.absolute(),)
 
     @property
     def size(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from ipv2_bench import data, physics
 from ipv2_bench.data.slices import SliceSet, SourceSlices, open_or_make
+from ipv2_bench.files import is_disk_error
 from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.processes import worker_pool
@@ -68,10 +70,21 @@ class Source(ABC):
 
 
 def scratch(folder: Path | None, n: int, size: int) -> np.ndarray:
-    """A temporary array on disk, float32 [n, size, size], for more slices than memory holds; deleted when it is not used."""
+    """A temporary array on disk, float32 [n, size, size], for more slices than memory holds; deleted when it is not used.
+
+    Raises
+    ------
+    OSError
+        When the disk has no room for it.
+    """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
+        try:  # room is taken now: a page that finds none later would end the process without a word
+            os.posix_fallocate(file.fileno(), 0, 4 * n * size * size)
+        except OSError as error:
+            if is_disk_error(error):
+                raise OSError(error.errno, error.strerror, str(folder or tempfile.gettempdir())) from error
         return np.memmap(file, np.float32, "w+", shape=(n, size, size))
 
 

@@ -14,6 +14,7 @@ from ipv2_bench.benchmark.cells.plan import check_denoisers
 from ipv2_bench.benchmark.config import Config, default_config, load_config
 from ipv2_bench.benchmark.tables import FILTERS, load_tables
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import with_home
 from ipv2_bench.installed import configurations
 from tests.program import EXPERIMENTS, ROOT
 
@@ -230,7 +231,7 @@ def test_crops_that_cannot_be_are_refused(settings: list[str], message: str) -> 
 
 
 PLACES = [
-    "Patient #12", "a = b", "x: y", "$HOME/${data.size}", "{a: 1}", "[1, 2]", "12", "null", "~", "'quoted'", "ä 患者", "a,b",
+    "Patient #12", "a = b", "x: y", "$HOME/${data.size}", "{a: 1}", "[1, 2]", "12", "null", "'quoted'", "ä 患者", "a,b",
     "-x", "true", "1e3", "%s", "back\\slash", "  spaced  ",
 ]  # fmt: skip
 
@@ -241,6 +242,16 @@ def test_paths_are_taken_as_they_are_written(config: Load, place: str, key: str)
     loaded = config("name: a\ndata: {source: virtual_scan}\n", f"{key}={place}")
     found = {"data.root": loaded.data.options.get("root"), "run.work": loaded.run.work, "run.weights": loaded.run.weights}
     assert found[key] == place
+
+
+def test_a_tilde_is_the_home_on_the_command_line_and_in_files(config: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/nowhere")
+    for given in ("~", "~/CT"):
+        for file, words in (("", [f"data.root={given}"]), (f", root: '{given}'", [])):
+            loaded = config(f"name: a\ndata: {{source: virtual_scan{file}}}\n", *words)
+            assert loaded.data.options["root"] == given.replace("~", "/nowhere")
+    assert config("name: a\ntitle: '~/a'\n", "run.work=~nobody-of-this-name/x").run.work == "~nobody-of-this-name/x"
+    assert with_home("data.root=~/CT") == "data.root=/nowhere/CT" and with_home("title=a ~ b") == "title=a ~ b"
 
 
 @pytest.mark.parametrize("title", ["a #1", "a: b", "50 % [x]", "# x"])

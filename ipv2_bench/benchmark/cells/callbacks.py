@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint as LastOfAll
 
 from ipv2_bench.benchmark.cells.cost import TrainingCost, peak_memory_mb, reset_peak_memory
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import csv_text, write_text
+from ipv2_bench.files import csv_text, whole_file, write_text
 from ipv2_bench.stored import write_object
 
 Report = Callable[[str, int, int], None]
@@ -205,7 +204,6 @@ class Checkpoint(LastOfAll):
         ):
             return
         self.finite.check_weights(trainer, module)
-        temporary = self.path.with_suffix(".part")
-        trainer.save_checkpoint(temporary)
-        os.replace(temporary, self.path)
+        with whole_file(self.path) as temporary:
+            trainer.save_checkpoint(temporary)
         self._saved = time.monotonic()

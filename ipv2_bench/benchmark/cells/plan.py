@@ -120,9 +120,10 @@ def _spec(prepared: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
     config, choice = prepared.config, choose(prepared.config, key.denoiser)
     cell_id = digest(_identity(prepared, choice, strategy, key.seed))
     _, threads = parallelism(config)
+    weights = weights_folder(config.run.weights)
     return CellSpec(
         cell_id=cell_id,
-        folder=prepared.config.work / "cells" / cell_id,
+        folder=config.work.absolute() / "cells" / cell_id,  # a worker's denoiser may change the working folder
         denoiser=choice,
         strategy=strategy,
         seed=key.seed,
@@ -131,11 +132,11 @@ def _spec(prepared: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
         folds=prepared.folds,
         window=prepared.window,
         train=config.train,
-        run=config.run,
+        run=config.run.model_copy(update={"weights": weights and str(weights)}),
         metrics=config.metrics,
         accelerator=accelerator(config),
         threads=threads,
-        measuring=measuring_version(prepared.catalogue, weights_folder(config.run.weights)),
+        measuring=measuring_version(prepared.catalogue, weights),
     )
 
 

@@ -20,6 +20,9 @@ class Display(Protocol):
     def fail(self, name: str, message: str) -> None:
         """A cell could not be completed."""
 
+    def note(self, text: str) -> None:
+        """Something else that is worth a line."""
+
     def close(self) -> None:
         """Nothing more will be shown."""
 
@@ -52,6 +55,9 @@ class Silent:
         """See :class:`Display`."""
         line(f"failed: {name}: {message}")
 
+    def note(self, text: str) -> None:
+        """See :class:`Display`."""
+
     def close(self) -> None:
         """See :class:`Display`."""
 
@@ -81,6 +87,10 @@ class Lines(Silent):
         with self._lock:
             self._done += 1
             line(f"cell {self._done} of {self._total} complete: {name}")
+
+    def note(self, text: str) -> None:
+        """See :class:`Display`."""
+        line(text)
 
 
 class Bars:
@@ -117,6 +127,11 @@ class Bars:
         with self._lock:
             self._close(name)
             self._tqdm.write(f"failed: {name}: {message}")
+
+    def note(self, text: str) -> None:
+        """See :class:`Display`."""
+        with self._lock:
+            self._tqdm.write(text)
 
     def close(self) -> None:
         """See :class:`Display`."""

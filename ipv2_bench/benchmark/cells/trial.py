@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
 from ipv2_bench.errors import InputError, cause_of
+from ipv2_bench.outside import same_folder
 
 if TYPE_CHECKING:
     from ipv2_bench.denoisers.base import Denoiser
@@ -26,7 +27,7 @@ def try_denoiser(choice: DenoiserChoice) -> None:
 
     what, name = "its training step", f"denoiser {choice.key}"
     generator = torch.Generator().manual_seed(0)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), same_folder():
         denoiser: Any = choice.build(0)
         side = -(-SIDE // denoiser.divisor) * denoiser.divisor
         try:

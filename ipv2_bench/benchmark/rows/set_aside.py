@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ipv2_bench.benchmark.config import Config
@@ -47,7 +48,7 @@ def set_aside(folder: Path, tables: Sequence[Table], config: Config, written: di
 def _is_of_another_schema(path: Path) -> bool:
     try:
         return isinstance(json.loads(path.read_text(encoding="utf-8"))["schema"], int)
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
@@ -66,6 +67,8 @@ def _moved(path: Path) -> Path:
     folder = path.parent / SET_ASIDE
     folder.mkdir(exist_ok=True)
     target = folder / path.name
-    if target.exists() and target.read_bytes() != path.read_bytes():
-        target = folder / f"{path.stem}-{sha256_of(path)[:8]}.json"
-    return path.replace(target)
+    with suppress(FileNotFoundError):  # another run of the same board has moved it
+        if target.exists() and target.read_bytes() != path.read_bytes():
+            target = folder / f"{path.stem}-{sha256_of(path)[:8]}.json"
+        path.replace(target)
+    return target

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,12 @@ def _wrapped(text: str, width: int, letter: float) -> str:
     return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, most) or [""])
 
 
+@cache
 def pyplot() -> Any:
-    """Matplotlib's pyplot, drawing into files."""
+    """Matplotlib's pyplot, drawing into files, and alike whatever a ``matplotlibrc`` or a variable of the user says."""
     import matplotlib
 
+    matplotlib.rcdefaults()
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

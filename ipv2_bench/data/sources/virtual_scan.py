@@ -21,6 +21,7 @@ from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, assemble, in_parallel
 from ipv2_bench.data.split import evenly_spaced
 from ipv2_bench.errors import InputError
+from ipv2_bench.files import with_home
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.seeding import numpy_generator
@@ -77,7 +78,7 @@ class VirtualScan(Source):
         cutoff: float = 0.67,
         kilovolt: int = 120,
     ) -> None:
-        root = root or os.environ.get("IPV2_BENCH_CT", "")
+        root = root or with_home(os.environ.get("IPV2_BENCH_CT", ""))
         if not root:
             raise InputError("no CT to scan: set data.root=FOLDER (a tree of DICOM series) or IPV2_BENCH_CT")
         if patients_by not in RULES:

@@ -29,7 +29,7 @@ from ipv2_bench.benchmark.views.strategy_options import option_words
 from ipv2_bench.benchmark.views.tables import table_views
 from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.errors import cause_of
-from ipv2_bench.files import write_text
+from ipv2_bench.files import is_disk_error, write_text
 from ipv2_bench.metrics.catalogue import catalogue
 
 if TYPE_CHECKING:
@@ -195,10 +195,18 @@ def draw_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path:
 
 
 def try_page(benchmark: Benchmark, rows: TableRows, folder: Path) -> Path | None:
-    """Like :func:`draw_page`, but an error is reported on stderr, with what is left of an earlier page: the tables exist."""
+    """Like :func:`draw_page`, but an error is reported on stderr, with what is left of an earlier page: the tables exist.
+
+    Raises
+    ------
+    OSError
+        When the disk is full.
+    """
     try:
         return draw_page(benchmark, rows, folder)
     except Exception as error:  # whatever it is
+        if is_disk_error(error):
+            raise
         what = cause_of(error)
         kept = earlier_files([folder / page_name(benchmark.config, benchmark.tables)])
         rest = f"; {kept}" if kept else ""

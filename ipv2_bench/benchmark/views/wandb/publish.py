@@ -23,6 +23,8 @@ from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
 from ipv2_bench.benchmark.views.wandb.wishes import resolve_mode, variable
 from ipv2_bench.errors import cause_of
+from ipv2_bench.lease import Leases
+from ipv2_bench.progress import line
 
 
 def publish(
@@ -42,7 +44,12 @@ def publish(
         Print how to send runs that are kept offline.
     """
     try:
-        _publish(benchmark, rows, views, row_files, progress)
+        to = _destination(benchmark.config)
+        if to.mode == "disabled":
+            return
+        with Leases() as leases:  # of two runs of a board the second finds everything written
+            leases.wait(to.root, line)
+            _publish(to, benchmark, rows, views, row_files, progress)
     except Exception as error:  # whatever W&B, its service or the network raises
         print(
             f"ipv2-bench: W&B could not be written ({cause_of(error)}); the tables are complete",
@@ -51,12 +58,13 @@ def publish(
 
 
 def _publish(
-    benchmark: Benchmark, rows: Rows, views: Mapping[str, TableView], row_files: Sequence[Path], progress: bool
+    to: Destination,
+    benchmark: Benchmark,
+    rows: Rows,
+    views: Mapping[str, TableView],
+    row_files: Sequence[Path],
+    progress: bool,
 ) -> None:
-    config = benchmark.config
-    to = _destination(config)
-    if to.mode == "disabled":
-        return
     runs = _new_runs(benchmark, rows, to)
     if runs and not all(map(can_upload, (to.root, *row_files))):
         print(
@@ -64,7 +72,7 @@ def _publish(
             "would be written down; to have them there, start the command where run.work and run.out are",
             file=sys.stderr,
         )
-    parallel_map(publish_cell, runs, parallelism(config)[0])
+    parallel_map(publish_cell, runs, parallelism(benchmark.config)[0])
     publish_tables(views, row_files, to)
     if progress and to.mode == "offline":
         print(f"W&B runs are kept offline; send them with: wandb sync {to.root}/wandb/offline-run-*")

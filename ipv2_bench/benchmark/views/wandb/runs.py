@@ -5,10 +5,13 @@ No path, host name or patient is written into it.
 
 from __future__ import annotations
 
+import errno
+import io
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,9 @@ SERVICE = "WANDB_SERVICE"
 
 ATTEMPTS = 3
 """Times that a run is written when W&B leaves no file."""
+
+ROOM_BYTES = 16 << 20
+"""Free bytes of the disk without which no run is begun."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,10 @@ def write_run(fill: Callable[[Any], None], run_id: str, destination: Destination
     """
     root = destination.root
     for _ in range(ATTEMPTS):
-        with _start(run_id, destination, options) as run:
+        _need_room(root)
+        with _quiet(), _start(run_id, destination, options) as run:
             fill(run)
+        _need_room(root)
         if destination.mode != "offline" or any(root.glob(f"wandb/offline-run-*-{run_id}/run-{run_id}.wandb")):
             _remove_logs(root, run_id)
             return
@@ -107,6 +115,30 @@ def write_run(fill: Callable[[Any], None], run_id: str, destination: Destination
         f"W&B wrote no file for the run {run_id} into {root}, {ATTEMPTS} times over: see that the folder can be written, and run "
         "the same command again (nothing is trained twice), or set wandb.mode=disabled"
     )
+
+
+def _need_room(folder: Path) -> None:
+    """Refuse a disk that is nearly full: W&B's own process would cut its files off without a word.
+
+    Raises
+    ------
+    OSError
+        It names the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if shutil.disk_usage(folder).free < ROOM_BYTES:
+        raise OSError(errno.ENOSPC, f"less than {ROOM_BYTES >> 20} MB are free", str(folder))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what W&B prints of an error to itself, often hundreds of lines: the error itself is reported, once."""
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        with redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.raiseExceptions = before
 
 
 def _remove_logs(root: Path, run_id: str) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ipv2_bench.files import home
+
 Mode = Literal["online", "offline", "disabled"]
 Wish = tuple[Mode, str]
 """A mode, and who wishes it."""
@@ -77,22 +79,15 @@ def _wishes() -> Iterator[Wish]:
 
 def _settings_files() -> Iterator[Path]:
     """Where W&B keeps its settings: of the user, and of the working folder."""
-    home = _home()
+    own = home()
     chosen = variable("WANDB_CONFIG_DIR")
     if chosen:
         yield Path(chosen) / "settings"
-    if home is not None:
-        yield home / ".config" / "wandb" / "settings"
+    if own is not None:
+        yield own / ".config" / "wandb" / "settings"
     for folder in (variable("WANDB_DIR") or ".", "."):
         for name in ("wandb", ".wandb"):
             yield Path(folder) / name / "settings"
-
-
-def _home() -> Path | None:
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
 
 
 def _host() -> str:
@@ -104,8 +99,8 @@ def logged_in() -> bool:
     """Whether there is a key of W&B, in the environment or where ``wandb login`` puts it."""
     if variable("WANDB_API_KEY"):
         return True
-    home = _home()
-    files = [Path(variable("NETRC"))] if variable("NETRC") else [home / n for n in (".netrc", "_netrc")] if home else []
+    own = home()
+    files = [Path(variable("NETRC"))] if variable("NETRC") else [own / n for n in (".netrc", "_netrc")] if own else []
     for path in files:
         try:
             if netrc.netrc(str(path)).authenticators(_host()):
