@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -19,11 +19,24 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def worker_pool(workers: int) -> ProcessPoolExecutor:
-    """A pool of spawned processes, each of which ends when this process is gone."""
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_pool(workers: int, environment: Mapping[str, str] | None = None) -> ProcessPoolExecutor:
+    """A pool of spawned processes, each of which ends when this process is gone; ``environment``: variables of theirs."""
     return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
+        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), dict(environment or {}))
     )
+
+
+def parallel_map(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> list[R]:
+    """``[function(job) for job in jobs]`` over processes that end with the program."""
+    if workers <= 1 or len(jobs) < 2:
+        return [function(job) for job in jobs]
+    with worker_pool(min(workers, len(jobs))) as pool:
+        return list(pool.map(function, jobs))
 
 
 @contextmanager
@@ -37,8 +50,9 @@ def shared_queue() -> Iterator[Any]:
         manager.shutdown()
 
 
-def _begin(parent: int) -> None:
+def _begin(parent: int, environment: dict[str, str]) -> None:
     """Begin a worker: what it prints never ends its work, and it ends with its parent."""
+    os.environ |= environment
     install()
     _end_with(parent)
 

@@ -154,14 +154,16 @@ class MetricsSettings(Settings):
 class RunSettings(Settings):
     """How work is done; nothing here changes a result, but for denoisers that draw while they sample (``eval_batch``).
 
-    ``processes``: cells at once; ``None`` for one per core on a CPU and one on a GPU. ``accelerator``: Lightning's word.
-    ``eval_batch``: slices per network call when the test set is denoised; a denoiser that draws while it samples has one
-    generator for each call, hence other draws with another batch. ``loader_workers``: of each data loader.
-    ``checkpoint_seconds``: least time between two checkpoints. ``work``: folder of checkpoints and caches. ``out``:
-    folder of the leaderboards. ``weights``: folder with weights of feature extractors, besides the caches that
-    ``ipv2-bench check`` lists.
+    ``on``: where cells run, ``local`` or ``slurm``, or a class of your own; ``at``: its options. ``processes``: cells at once on
+    this machine; ``None`` for one per core, or one per GPU. ``accelerator``: Lightning's word. ``eval_batch``: slices per network
+    call when the test set is denoised; a denoiser that draws while it samples has one generator for each call, hence other draws
+    with another batch. ``loader_workers``: of each data loader. ``checkpoint_seconds``: least time between two checkpoints.
+    ``work``: folder of checkpoints and caches. ``out``: folder of the leaderboards. ``weights``: folder with weights of feature
+    extractors, besides the caches that ``ipv2-bench check`` lists.
     """
 
+    on: str = "local"
+    at: dict[str, Any] = {}
     processes: Positive | None = None
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     eval_batch: Positive = 8

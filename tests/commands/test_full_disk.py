@@ -1,4 +1,4 @@
-"""A disk that takes no more is named once, with the file; nothing half is left, and the same command goes on when there is room."""
+"""A disk that takes no more is named once, with the file; nothing half is left, and the same command goes on later."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_error_names_the_file_and_leaves_none(tmp_path: Path) -> None:
         write_whole(path, no_number)
     assert error.value.filename == str(path) and not list(path.parent.iterdir())
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="exists|directory") as error:
+    with pytest.raises(OSError, match=r"exists|directory") as error:
         write_whole(tmp_path / "file" / "c.json", lambda file: file.write(b""))
     assert str(tmp_path / "file") in str(error.value.filename)
     with pytest.raises(FileNotFoundError) as missing:

@@ -23,6 +23,7 @@ COMMANDS = [
     ["attribute", "--config", "one.yaml", *SMALL],
     ["verify", "ROW", "--config", "one.yaml", *SMALL],
     ["rank", "ROW"],
+    ["status", "--config", "one.yaml", *SMALL],
     TRAIN := ["train", "--denoiser", "corediff", "--config", "one.yaml", *SMALL],
     ["evaluate", "--denoiser", "fm", "--config", "one.yaml", *SMALL],
     ["compare", "--denoiser", "gaussian", "--config", "one.yaml", *SMALL],

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from ipv2_bench.benchmark.cells.denoisers import check_names
 from ipv2_bench.benchmark.cells.labels import ImageSet, label_images
-from ipv2_bench.benchmark.cells.local import Failure, run_cells
-from ipv2_bench.benchmark.cells.plan import CellKey, check_denoisers, parallelism, plan_cells
+from ipv2_bench.benchmark.cells.plan import CellKey, check_denoisers, plan_cells, runner_of
+from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import Prepared
@@ -75,8 +75,17 @@ class Benchmark:
             raise InputError(f"{missing[0]}{more} not complete: run ipv2-bench reproduce with the same settings first")
 
     def compute(self, progress: bool = True) -> list[Failure]:
-        """Compute the cells that are not complete; those that failed are returned, the others are complete."""
-        return run_cells(list(self.cells.values()), parallelism(self.config)[0], progress)
+        """Compute the cells that are not complete; those that failed are returned, the others are complete.
+
+        Raises
+        ------
+        Submitted
+            Where cells were handed over to a queue that nobody waits for.
+        """
+        cells = {spec.cell_id: spec for spec in self.cells.values()}  # a variant that changes nothing is the same cell
+        if all(spec.complete for spec in cells.values()):
+            return []
+        return runner_of(self.config).run(list(cells.values()), progress)
 
     def cell(self, line: TableLine, seed: int) -> CellSpec | None:
         """The cell whose images a table's line measures; ``None`` for a line of labels."""

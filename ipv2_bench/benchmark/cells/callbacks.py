@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint as LastOfAll
 
 from ipv2_bench.benchmark.cells.cost import TrainingCost, peak_memory_mb, reset_peak_memory
+from ipv2_bench.benchmark.cells.status import Stop, Stopped, never
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, whole_file, write_text
 from ipv2_bench.stored import write_object
@@ -177,14 +178,15 @@ def _write_csv(path: Path, columns: Sequence[str], rows: list[list]) -> None:
 
 
 class Checkpoint(LastOfAll):
-    """Saves after a batch when the last save is ``seconds`` old; the file is always whole, and its weights are finite.
+    """Saves after a batch when the last save is ``seconds`` old, or when training is to stop; the file is always whole, and its
+    weights are finite.
 
     Lightning puts it behind all callbacks that a batch changes, being one of its checkpoints. Batches that a validation
     follows are left out: Lightning would go on behind them without it.
     """
 
-    def __init__(self, path: Path, validate_every: int, finite: Finite, seconds: float = 15.0) -> None:
-        self.path, self.validate_every, self.finite, self.seconds = path, validate_every, finite, seconds
+    def __init__(self, path: Path, validate_every: int, finite: Finite, seconds: float = 15.0, stop: Stop = never) -> None:
+        self.path, self.validate_every, self.finite, self.seconds, self.stop = path, validate_every, finite, seconds, stop
         self._saved = time.monotonic()
         self._step = 0
 
@@ -196,14 +198,14 @@ class Checkpoint(LastOfAll):
     ) -> None:
         step = trainer.global_step
         unfinished, self._step = step == self._step, step  # a step whose gradients are still gathered
-        if (
-            unfinished
-            or time.monotonic() - self._saved < self.seconds
-            or step % self.validate_every == 0
-            or step == trainer.max_steps
-        ):
+        if unfinished or step % self.validate_every == 0 or step == trainer.max_steps:
+            return
+        stopping = self.stop()
+        if time.monotonic() - self._saved < self.seconds and not stopping:
             return
         self.finite.check_weights(trainer, module)
         with whole_file(self.path) as temporary:
             trainer.save_checkpoint(temporary)
         self._saved = time.monotonic()
+        if stopping:
+            raise Stopped

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from ipv2_bench import registry
+from ipv2_bench.benchmark.cells.runners.runner import check_runner
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import check_settings
 from ipv2_bench.benchmark.tables import Table
@@ -150,6 +151,7 @@ def check_names(config: Config, tables: Iterable[Table]) -> None:
         The valid ones are listed.
     """
     check_settings(config)
+    check_runner(config)
     used = {line.denoiser for table in tables for line in table.lines if line.denoiser}
     for key in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
         choose(config, key)

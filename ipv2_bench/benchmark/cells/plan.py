@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 
 from ipv2_bench import registry
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice, choose
+from ipv2_bench.benchmark.cells.runners.runner import PACKAGE as RUNNERS
+from ipv2_bench.benchmark.cells.runners.runner import Runner, check_runner
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.trial import try_denoiser
 from ipv2_bench.benchmark.config import Config
@@ -18,6 +19,7 @@ from ipv2_bench.benchmark.tables import Table, TableLine
 from ipv2_bench.data.split import keeps_patients_apart
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest, settings_of, version_of
+from ipv2_bench.processes import cores
 from ipv2_bench.purification.strategy import Strategy
 from ipv2_bench.weights import weights_folder
 
@@ -192,9 +194,29 @@ def accelerator(config: Config) -> str:
 
 def parallelism(config: Config) -> tuple[int, int]:
     """Processes, and CPU threads of each. One thread each on a CPU: small networks gain little from more."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     on_cpu = accelerator(config) == "cpu"
-    processes = config.run.processes or (cores if on_cpu else 1)
-    return processes, 1 if on_cpu else max(1, cores // processes)
+    processes = config.run.processes or (cores() if on_cpu else max(1, gpus()))
+    return processes, 1 if on_cpu else max(1, cores() // processes)
 
 
+def gpus() -> int:
+    """GPUs that this machine has."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def runner_of(config: Config) -> Runner:
+    """Where the cells of a configuration run.
+
+    Raises
+    ------
+    InputError
+        When there is no such place, or its options are not usable.
+    """
+    check_runner(config)
+    cls = registry.find(RUNNERS, config.run.on, Runner, "run.on")  # type: ignore[type-abstract]
+    runner = registry.build(cls, Runner, config.run.at, f"run.on={config.run.on}")
+    runner.processes, _ = parallelism(config)
+    runner.folder = config.work.absolute()
+    return runner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,10 +12,13 @@ import numpy as np
 from ipv2_bench.benchmark.cells.cost import Cost, joined, peak_memory_mb, reset_peak_memory
 from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.cells.status import StatusFile, Stop, Stopped, never
 from ipv2_bench.benchmark.cells.train import Report, train
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_of
 from ipv2_bench.data.slices import open_slices
 from ipv2_bench.data.split import Split
+from ipv2_bench.errors import InputError, cause_of
+from ipv2_bench.files import is_disk_error, write_text
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.image_set import Measuring
 from ipv2_bench.physics.intensity import Window
@@ -21,13 +26,66 @@ from ipv2_bench.stored import present, read_array, write_array, write_object
 from ipv2_bench.weights import weights_folder
 
 
-def run_cell(spec: CellSpec, report: Report) -> None:
+def run_reported(spec: CellSpec, report: Report, stop: Stop = never, job: str = "") -> str | None:
+    """Compute what is missing of a cell and keep its status in its folder; why it failed, or ``None``.
+
+    Parameters
+    ----------
+    spec
+        The cell.
+    report
+        Called with stage, step and number of steps.
+    stop
+        Asked again and again whether the cell is to stop.
+    job
+        In whose queue it runs, for its status.
+
+    Raises
+    ------
+    Stopped
+        When it was asked to; its checkpoint is written.
+    OSError
+        When the disk is full or gives out.
+    """
+    status = StatusFile(spec.folder, job)
+
+    def reported(stage: str, step: int, steps: int) -> None:
+        status(stage, step, steps)
+        report(stage, step, steps)
+        if stop() and "epoch" not in stage:  # in training the checkpoint comes first
+            raise Stopped
+
+    try:
+        run_cell(spec, reported, stop)
+    except Stopped:
+        status.end("stopped")
+        raise
+    except InputError as error:
+        message = str(error)
+    except Exception as error:
+        if is_disk_error(error):
+            raise
+        log = spec.folder / "error.log"
+        remedy = "lower train.batch_size or run.eval_batch; " if "OutOfMemory" in type(error).__name__ else ""
+        message = f"{cause_of(error)} ({remedy}all of it is in {log})"
+        with suppress(OSError):
+            write_text(log, traceback.format_exc())
+    else:
+        status.end()
+        return None
+    status.end("failed", message)
+    return message
+
+
+def run_cell(spec: CellSpec, report: Report, stop: Stop = never) -> None:
     """Compute what is missing of a cell.
 
     Raises
     ------
     InputError
         When the denoiser's loss is not finite, or it returns images of the wrong shape or values.
+    Stopped
+        When ``stop()`` asked for it.
     """
     import torch
 
@@ -37,7 +95,7 @@ def run_cell(spec: CellSpec, report: Report) -> None:
     for number, training in enumerate(spec.trainings):
         if not training.denoised:
             training.folder.mkdir(parents=True, exist_ok=True)
-            _train_and_denoise(training, _of_fold(report, number, len(spec.trainings)))
+            _train_and_denoise(training, _of_fold(report, number, len(spec.trainings)), stop)
     if not spec.denoised:
         _join_folds(spec)
     if not present(spec.measures_path):
@@ -76,10 +134,10 @@ def _join_folds(spec: CellSpec) -> None:
     write_object(spec.cost_path, joined([training.cost for training in spec.trainings]).model_dump(mode="json"))
 
 
-def _train_and_denoise(spec: CellSpec, report: Report) -> None:
+def _train_and_denoise(spec: CellSpec, report: Report, stop: Stop) -> None:
     import torch
 
-    denoiser = train(spec, report)
+    denoiser = train(spec, report, stop)
     reset_peak_memory()
     denoised = denoise_test_set(spec, denoiser, report)
     write_array(spec.images_path, denoised.images)

@@ -3,22 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter
 
 from ipv2_bench.benchmark.cells.cost import Cost, TrainingCost
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
 from ipv2_bench.benchmark.prepared import Fold
 from ipv2_bench.benchmark.settings import MetricsSettings, RunSettings, TrainSettings
-from ipv2_bench.data.slices import SliceSet
-from ipv2_bench.data.split import Split
+from ipv2_bench.data.slices import SliceSet, open_slices
+from ipv2_bench.data.split import PARTS, Split
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.purification.add_noise import AddNoise
 from ipv2_bench.purification.strategy import Strategy
 from ipv2_bench.stored import present, read_object
 
 
+def _opened(value: Any) -> Any:
+    return open_slices(Path(value)) if isinstance(value, str) else value
+
+
+def _indices(value: Any) -> Any:
+    return Split(*(np.array(value[part], np.int64) for part in PARTS)) if isinstance(value, dict) else value
+
+
+def _index_lists(split: Split) -> dict[str, list[int]]:
+    return {part: getattr(split, part).tolist() for part in PARTS}
+
+
+def _fold(value: Any) -> Any:
+    return Fold(_indices(value["split"]), _ADD_NOISE.validate_python(value["add_noise"])) if isinstance(value, dict) else value
+
+
+_ADD_NOISE = TypeAdapter(AddNoise)
+
+Slices = Annotated[SliceSet, BeforeValidator(_opened), PlainSerializer(lambda slices: str(slices.folder.absolute()))]
+Indices = Annotated[Split, BeforeValidator(_indices), PlainSerializer(_index_lists)]
+OneFold = Annotated[
+    Fold,
+    BeforeValidator(_fold),
+    PlainSerializer(lambda fold: {"split": _index_lists(fold.split), "add_noise": _ADD_NOISE.dump_python(fold.add_noise)}),
+]
+"""As JSON: the folder of the slices, and lists of indices."""
+
+
 class CellSpec(BaseModel):
-    """All that a worker needs to compute a cell.
+    """All that a worker needs to compute a cell; it can be written as JSON and read again.
 
     Attributes
     ----------
@@ -47,9 +78,9 @@ class CellSpec(BaseModel):
     denoiser: DenoiserChoice
     strategy: Strategy
     seed: int
-    slices: SliceSet
-    split: Split
-    folds: tuple[Fold, ...]
+    slices: Slices
+    split: Indices
+    folds: tuple[OneFold, ...]
     window: Window
     train: TrainSettings
     run: RunSettings

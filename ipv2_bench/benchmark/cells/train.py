@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.cells.spec import CellSpec
+from ipv2_bench.benchmark.cells.status import Stop, never
 from ipv2_bench.errors import InputError
 from ipv2_bench.stored import present, write_object
 
@@ -22,13 +23,15 @@ Report = Callable[[str, int, int], None]
 """Called with stage, step and number of steps."""
 
 
-def train(spec: CellSpec, report: Report) -> Any:
+def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
     """The trained denoiser, in evaluation mode; its weights and history are in the cell's folder.
 
     Raises
     ------
     InputError
         When the loss or the weights are not finite, or the checkpoint cannot be used.
+    Stopped
+        When ``stop()`` asked for it, behind a checkpoint.
     """
     import lightning as L
     import torch
@@ -75,7 +78,7 @@ def train(spec: CellSpec, report: Report) -> Any:
         History(spec.folder / "history.csv", report),
         Throughput(spec.folder / "throughput.csv", validate_every),
         Spent(spec.training_cost_path),
-        Checkpoint(last, validate_every, finite, spec.run.checkpoint_seconds),
+        Checkpoint(last, validate_every, finite, spec.run.checkpoint_seconds, stop),
     ]
     if last.exists():
         _refuse_unusable(last, denoiser)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
-from ipv2_bench.benchmark.cells.local import Failure
+from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.rows.files import write_row
 from ipv2_bench.benchmark.rows.make import Rows, TableRows

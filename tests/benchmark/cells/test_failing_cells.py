@@ -120,3 +120,7 @@ def test_a_failed_cell_is_reported_and_the_others_go_on(tmp_path: Path) -> None:
     assert "a programming error" in log.read_text()
     assert [x["denoiser"] for x in table(tmp_path / "leaderboards" / "smoke" / "table9.csv")] == ["Mine"]
     assert "1 cells computed in" in done.stdout
+    shown = run(tmp_path, "status", "--config", "outside.yaml", code=1, PYTHONPATH=search).stdout.splitlines()
+    assert shown[0] == "smoke: 3 failed, 1 complete"
+    (at,) = (k for k, line in enumerate(shown) if line.startswith("outside:Raises"))
+    assert "KeyError: 'a programming error', in step 1" in shown[at] and "KeyError: 'a programming error'" in shown[at + 4]

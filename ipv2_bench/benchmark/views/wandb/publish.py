@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
-from ipv2_bench.benchmark.cells.local import parallel_map
 from ipv2_bench.benchmark.cells.plan import parallelism
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
@@ -24,6 +23,7 @@ from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
 from ipv2_bench.benchmark.views.wandb.wishes import resolve_mode, variable
 from ipv2_bench.errors import cause_of
 from ipv2_bench.lease import Leases
+from ipv2_bench.processes import parallel_map
 from ipv2_bench.progress import line
 
 

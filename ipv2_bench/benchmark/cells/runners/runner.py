@@ -1,0 +1,111 @@
+"""What every place where cells run has in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ipv2_bench import registry
+from ipv2_bench.benchmark.config import Config
+
+if TYPE_CHECKING:
+    from ipv2_bench.benchmark.cells.progress import Display
+    from ipv2_bench.benchmark.cells.spec import CellSpec
+    from ipv2_bench.lease import Leases
+
+PACKAGE = __name__.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be completed."""
+
+    name: str
+    message: str
+
+
+class Submitted(Exception):
+    """Cells were handed over to a queue, and nobody waits for them; the text says to which."""
+
+
+class Runner(ABC):
+    """A place where cells run. A subclass takes its options, ``run.at``, in ``__init__``.
+
+    The files of a cell are the truth about it: whatever happened to an earlier run, what is complete is not computed again, and
+    what another run computes is left to it.
+
+    Attributes
+    ----------
+    processes
+        Cells at once that the settings ask for.
+    folder
+        Of the benchmark, for files of the runner's own.
+    """
+
+    processes: int = 1
+    folder: Path = Path()
+
+    @abstractmethod
+    def run(self, specs: Sequence[CellSpec], progress: bool = True) -> list[Failure]:
+        """Run cells until each is complete or has failed; those that failed.
+
+        Parameters
+        ----------
+        specs
+            Cells, each once; some of them may be complete.
+        progress
+            Show progress, of all cells and of each that runs.
+
+        Raises
+        ------
+        Submitted
+            Where the cells go on without this process.
+        OSError
+            When the disk is full or gives out, which no other cell would escape.
+        """
+
+    def queued(self) -> dict[str, str]:
+        """Cells of this benchmark that wait or run in a queue: a word for their state by identifier."""
+        return {}
+
+
+def check_runner(config: Config) -> None:
+    """Refuse a place for cells that does not exist, and options that it does not have, from source text alone.
+
+    Raises
+    ------
+    InputError
+        The valid ones are listed.
+    """
+    registry.refuse_unknown(PACKAGE, config.run.on, "run.on")
+    if ":" not in config.run.on:
+        registry.check_options(registry.options_in_text(PACKAGE, config.run.on), config.run.at, f"run.on={config.run.on}")
+
+
+class OthersCells:
+    """Cells that other runs compute, or have completed meanwhile."""
+
+    def __init__(self, leases: Leases, shown: Display) -> None:
+        self.leases, self.shown = leases, shown
+        self._told: set[str] = set()
+
+    def claim(self, spec: CellSpec) -> bool:
+        """Whether a cell is to be computed here. One that another run has completed is shown as complete."""
+        holder = self.leases.take(spec.folder)
+        if holder is not None:
+            self.tell(f"another run ({holder})")
+        if spec.complete:
+            self.leases.release(spec.folder)
+            self.shown.finish(spec.name)
+            return False
+        return holder is None
+
+    def tell(self, who: str) -> None:
+        """Say once who computes some of the cells."""
+        if who not in self._told:
+            self._told.add(who)
+            self.shown.note(f"cells that {who} computes are left to it")
+
