@@ -19,6 +19,9 @@ from ipv2_bench.files import csv_text, whole_file, write_text
 from ipv2_bench.stored import write_object
 
 Report = Callable[[str, int, int], None]
+SHARE = 0.01
+"""Largest share of the time of training that checkpoints take."""
+
 FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
 
 
@@ -179,7 +182,8 @@ def _write_csv(path: Path, columns: Sequence[str], rows: list[list]) -> None:
 
 class Checkpoint(LastOfAll):
     """Saves after a batch when the last save is ``seconds`` old, or when training is to stop; the file is always whole, and its
-    weights are finite.
+    weights are finite. A save that takes long is made less often, so that all of them take at most :data:`SHARE` of the time;
+    ``seconds=0`` saves after every batch, whatever it takes.
 
     Lightning puts it behind all callbacks that a batch changes, being one of its checkpoints. Batches that a validation
     follows are left out: Lightning would go on behind them without it.
@@ -187,7 +191,7 @@ class Checkpoint(LastOfAll):
 
     def __init__(self, path: Path, validate_every: int, finite: Finite, seconds: float = 15.0, stop: Stop = never) -> None:
         self.path, self.validate_every, self.finite, self.seconds, self.stop = path, validate_every, finite, seconds, stop
-        self._saved = time.monotonic()
+        self._saved, self._pause = time.monotonic(), seconds
         self._step = 0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -201,11 +205,13 @@ class Checkpoint(LastOfAll):
         if unfinished or step % self.validate_every == 0 or step == trainer.max_steps:
             return
         stopping = self.stop()
-        if time.monotonic() - self._saved < self.seconds and not stopping:
+        began = time.monotonic()
+        if began - self._saved < self._pause and not stopping:
             return
         self.finite.check_weights(trainer, module)
         with whole_file(self.path) as temporary:
             trainer.save_checkpoint(temporary)
         self._saved = time.monotonic()
+        self._pause = max(self.seconds, (self._saved - began) / SHARE) if self.seconds else 0.0
         if stopping:
             raise Stopped
