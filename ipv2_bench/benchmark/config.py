@@ -123,13 +123,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path.name} is not valid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(tree, dict):
         raise InputError(f"{path.name} holds no mapping: expected keys such as name, data, train")
+    if isinstance(tree.get("run"), dict):  # YAML takes the word on for true
+        tree["run"] = {"on" if key is True else key: value for key, value in tree["run"].items()}
     return tree  # type: ignore[return-value]
 
 
 PATHS = ("data.root", "data.low", "data.normal", "run.work", "run.out", "run.weights")
 """Settings that are paths."""
 
-WORDS = ("title", *PATHS, "data.kernel", "data.acquisition")
+WORDS = (
+    "title", *PATHS, "data.kernel", "data.acquisition", "run.at.time", "run.at.memory", "run.at.partition", "run.at.account",
+)  # fmt: skip
 """Settings that are text and no YAML: a path may hold ``#``, ``:`` or brackets, or be a number."""
 
 

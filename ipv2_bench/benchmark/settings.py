@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -17,8 +25,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-TEXT = ("kernel", "acquisition")
-"""Options of sources that are text, and may look like a number in YAML."""
+TEXT = ("kernel", "acquisition", "memory", "partition", "account")
+"""Options of sources, and of places where cells run, that are text and may look like a number in YAML. A time is not among them:
+YAML takes 12:00:00 for 43200, so that it needs quotes in a file."""
+
+
+def as_text(options: dict[str, Any]) -> dict[str, Any]:
+    """Options with text in place of a number where they are of :data:`TEXT`."""
+    numbers = {k: str(v) for k in TEXT if isinstance(v := options.get(k), (int, float)) and not isinstance(v, bool)}
+    return {**options, **numbers}
 
 
 class DataSettings(Settings):
@@ -57,9 +72,7 @@ class DataSettings(Settings):
         options = own.get("options") or {}
         if not isinstance(options, dict):
             return own
-        gathered = {**options, **rest}
-        numbers = {k: str(v) for k in TEXT if isinstance(v := gathered.get(k), (int, float)) and not isinstance(v, bool)}
-        return {**own, "options": {**gathered, **numbers}}
+        return {**own, "options": as_text({**options, **rest})}
 
 
 class TrainSettings(Settings):
@@ -163,7 +176,7 @@ class RunSettings(Settings):
     """
 
     on: str = "local"
-    at: dict[str, Any] = {}
+    at: Annotated[dict[str, Any], AfterValidator(as_text)] = {}
     processes: Positive | None = None
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     eval_batch: Positive = 8

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ipv2_bench.benchmark.cells.denoisers import check_names, choose
 from ipv2_bench.benchmark.cells.plan import check_denoisers
+from ipv2_bench.benchmark.cells.runners.runner import check_runner
 from ipv2_bench.benchmark.config import Config, default_config, load_config
 from ipv2_bench.benchmark.tables import FILTERS, load_tables
 from ipv2_bench.errors import InputError
@@ -242,6 +243,15 @@ def test_paths_are_taken_as_they_are_written(config: Load, place: str, key: str)
     loaded = config("name: a\ndata: {source: virtual_scan}\n", f"{key}={place}")
     found = {"data.root": loaded.data.options.get("root"), "run.work": loaded.run.work, "run.weights": loaded.run.weights}
     assert found[key] == place
+
+
+def test_a_time_of_slurm_is_text(config: Load) -> None:
+    for given in ("1", "12:00:00", "1-00:00:00"):
+        assert config("name: a\n", "run.on=slurm", f"run.at.time={given}").run.at["time"] == given
+        assert config(f"name: a\nrun: {{on: slurm, at: {{time: '{given}', memory: 1000}}}}\n").run.at["time"] == given
+    assert config("name: a\nrun: {on: slurm, at: {memory: 1000}}\n").run.at["memory"] == "1000"
+    with pytest.raises(InputError, match=r"run\.on=slurm: time is 43200: expected a word"):  # as YAML reads it
+        check_runner(config("name: a\nrun: {on: slurm, at: {time: 12:00:00}}\n"))
 
 
 def test_a_tilde_is_the_home_on_the_command_line_and_in_files(config: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,10 +82,9 @@ class Benchmark:
         Submitted
             Where cells were handed over to a queue that nobody waits for.
         """
+        runner = runner_of(self.config)
         cells = {spec.cell_id: spec for spec in self.cells.values()}  # a variant that changes nothing is the same cell
-        if all(spec.complete for spec in cells.values()):
-            return []
-        return runner_of(self.config).run(list(cells.values()), progress)
+        return [] if all(spec.complete for spec in cells.values()) else runner.run(list(cells.values()), progress)
 
     def cell(self, line: TableLine, seed: int) -> CellSpec | None:
         """The cell whose images a table's line measures; ``None`` for a line of labels."""

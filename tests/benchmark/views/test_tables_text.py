@@ -155,7 +155,7 @@ def test_the_end_of_a_command_says_where_the_page_is(tmp_path) -> None:
     views = {"table1": a_view(three_lines())}
     text = outcome_text(views, tmp_path / "out", tmp_path / "out" / "index.html")
     assert text.rstrip().splitlines()[-1].startswith(f"written to {tmp_path / 'out'}; open ")
-    assert "open" not in outcome_text(views, tmp_path, None).splitlines()[-1]
+    assert "; open" not in outcome_text(views, tmp_path, None).splitlines()[-1]
 
 
 @pytest.mark.parametrize(
