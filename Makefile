@@ -93,7 +93,7 @@ lint: setup
 
 # Files of tests go to two processes; those of one file share what they compute once.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 clean:
 	rm -rf runs build site .pytest_cache .mypy_cache .ruff_cache *.egg-info

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from ipv2_bench import __version__, commands
-from ipv2_bench.errors import InputError
+from ipv2_bench.errors import InputError, Submitted
 from ipv2_bench.files import disk_error, with_home
 from ipv2_bench.registry import suggestion
 from ipv2_bench.streams import safe_streams
@@ -103,7 +103,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             code = _run(list(sys.argv[1:] if argv is None else argv))
         except SystemExit as end:
-            ended, code = True, int(end.code or 0)
+            ended, code = True, end.code if isinstance(end.code, int) else 1 if end.code else 0
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
         out.flush()
         if out.lost:
             print(f"ipv2-bench: {out.lost}; what the command computes and writes is not affected", file=sys.stderr)
@@ -123,6 +125,9 @@ def _run(words: Sequence[str]) -> int:
     except InputError as error:
         print(f"ipv2-bench: {error}", file=sys.stderr)
         return 2
+    except Submitted as queued:
+        print(queued)
+        return 0
     except OSError as error:
         print(f"ipv2-bench: {disk_error(error)}", file=sys.stderr)
         return 2

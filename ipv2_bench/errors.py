@@ -13,6 +13,10 @@ class InputError(Exception):
     """
 
 
+class Submitted(Exception):
+    """Work was handed over to a queue, and nobody waits for it; the text says to which. The command line prints it."""
+
+
 def refuse(problems: Sequence[str], what: str) -> None:
     """Raise one :class:`InputError` that lists every problem, or return when there is none.
 

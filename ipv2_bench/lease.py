@@ -67,9 +67,12 @@ class Holder:
         """Whether the process has ended; ``None`` where this machine cannot tell."""
         if (self.machine, self.started_since) != (socket.gethostname(), _start_of_machine()):
             return None
-        return _started(self.process) != self.started
+        started = _started(self.process)
+        return None if started == "" != self.started else started != self.started
 
     def __str__(self) -> str:
+        if not self.token:
+            return "which is just beginning"
         where = "" if self.machine == socket.gethostname() else f" on {self.machine}"
         return f"process {self.process}{where}"
 
@@ -100,7 +103,7 @@ class Leases:
         folder.mkdir(parents=True, exist_ok=True)
         if not _created(path, own):
             other = Holder.read(path) or Holder("", "", "", 0, "")
-            if not self._ended(path, other) or not _taken_over(path, other, own):
+            if not self._ended(path, other) or not self._taken_over(path, other, own):
                 return Holder.read(path) or other
         with self._lock:
             self._held[folder] = own.token
@@ -137,6 +140,23 @@ class Leases:
             return False
         return time.monotonic() - since > STALE_S
 
+    def _taken_over(self, path: Path, ended: Holder, own: Holder) -> bool:
+        """Whether we are the one who takes over the lease of a holder that has ended."""
+        claim = path.with_name(f"{path.name}.claim")
+        if not _created(claim, own):
+            other = Holder.read(claim) or Holder("", "", "", 0, "")
+            if self._ended(claim, other):  # killed within this function
+                claim.unlink(missing_ok=True)
+            return False
+        try:
+            now = Holder.read(path) or Holder("", "", "", 0, "")
+            if now.token != ended.token:  # somebody else was faster
+                return False
+            path.unlink(missing_ok=True)
+            return _created(path, own)
+        finally:
+            claim.unlink(missing_ok=True)
+
     def _touch(self) -> None:
         while not self._end.wait(TOUCHED_S):
             with self._lock:
@@ -151,29 +171,13 @@ def _created(path: Path, holder: Holder) -> bool:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump(asdict(holder), file)
-    return True
-
-
-def _taken_over(path: Path, ended: Holder, own: Holder) -> bool:
-    """Whether we are the one who takes over the lease of a holder that has ended."""
-    claim = path.with_name(f"{path.name}.claim")
     try:
-        if time.time() - claim.stat().st_mtime > STALE_S:  # of a process that was killed within this function
-            claim.unlink(missing_ok=True)
-    except OSError:
-        pass
-    if not _created(claim, own):
-        return False
-    try:
-        now = Holder.read(path) or Holder("", "", "", 0, "")
-        if now.token != ended.token:  # somebody else was faster
-            return False
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(holder), file)
+    except OSError as error:  # a full disk: an empty lease would block the cell
         path.unlink(missing_ok=True)
-        return _created(path, own)
-    finally:
-        claim.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    return True
 
 
 def _started(process: int) -> str | None:

@@ -47,7 +47,8 @@ def run_reported(spec: CellSpec, report: Report, stop: Stop = never, job: str = 
     OSError
         When the disk is full or gives out.
     """
-    status = StatusFile(spec.folder, job)
+    status, log = StatusFile(spec.folder, job), spec.folder / "error.log"
+    log.unlink(missing_ok=True)
 
     def reported(stage: str, step: int, steps: int) -> None:
         status(stage, step, steps)
@@ -62,10 +63,12 @@ def run_reported(spec: CellSpec, report: Report, stop: Stop = never, job: str = 
         raise
     except InputError as error:
         message = str(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if is_disk_error(error):
             raise
-        log = spec.folder / "error.log"
+        if stop():  # what a signal did to loader processes, or to Lightning
+            status.end("stopped")
+            raise Stopped from error
         remedy = "lower train.batch_size or run.eval_batch; " if "OutOfMemory" in type(error).__name__ else ""
         message = f"{cause_of(error)} ({remedy}all of it is in {log})"
         with suppress(OSError):

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -108,4 +109,5 @@ class StatusFile:
         self._write()
 
     def _write(self) -> None:
-        write_text(self.folder / NAME, self._own.model_dump_json() + "\n")
+        with suppress(OSError):  # a status is no result: it never ends the work
+            write_text(self.folder / NAME, self._own.model_dump_json() + "\n")

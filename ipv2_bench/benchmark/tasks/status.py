@@ -86,7 +86,7 @@ def _line(spec: CellSpec, queue: str) -> _CellLine:
         job = f", job {own.job}" if own.job else ""
         return _CellLine(spec.name, "running", f"{_progress(own)}; process {own.process} on {own.machine}{job}{_age(own)}")
     behind = "a checkpoint" if any(spec.folder.rglob("last.ckpt")) else "its data"
-    return _CellLine(spec.name, word or "waiting", f"goes on from {behind}; was at {_progress(own)}")
+    return _CellLine(spec.name, word or "stopped", f"goes on from {behind}; was at {_progress(own)}")
 
 
 def _progress(own: CellStatus) -> str:

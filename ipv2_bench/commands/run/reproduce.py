@@ -30,17 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Compute what is missing, write tables and page, and print them."""
     config, _ = benchmark_of(given)
-    from ipv2_bench.benchmark.cells.runners.runner import Submitted
     from ipv2_bench.benchmark.tasks.reproduce import reproduce
     from ipv2_bench.benchmark.views.terminal import outcome_text
 
     if given.detach:
         config = detached(config)
-    try:
-        outcome = reproduce(config, table_numbers(given), progress=not given.quiet)
-    except Submitted as queued:
-        print(queued)
-        return 0
+    outcome = reproduce(config, table_numbers(given), progress=not given.quiet)
     print(outcome_text(outcome.views, outcome.out, outcome.page))
     for failure in outcome.failures:
         print(f"ipv2-bench: cell {failure.name} failed: {failure.message}", file=sys.stderr)

@@ -16,7 +16,7 @@ from tests.slurm_daemon import Slurm, missing, running
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=f"a Slurm of one's own: {missing()}")]
 
 WORDS = ("reproduce", "--config", "board.yaml", "wandb.mode=disabled", *SMALL)
-ON_SLURM = ("run.on=slurm", "run.at.cpus=1", "run.checkpoint_seconds=1")
+ON_SLURM = ("run.on=slurm", "run.at.cpus=1", "run.at.patience_seconds=15", "run.checkpoint_seconds=1")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_board_goes_through_an_array_and_is_gathered(slurm: Slurm, short: Path
     assert "0 cells are queued, " in again.stdout  # none twice
     ended(start(folder, *WORDS, *ON_SLURM, **slurm.environment))
     assert lines(folder) == lines(short)
-    assert logs(folder).count(", start 0") == 6
+    assert logs(folder).count(", start 0, cpu") == 6
     assert "6 complete" in run(folder, "status", *WORDS[1:], *ON_SLURM, **slurm.environment).stdout
     assert not any(path.name in ("lease.json", "status.json") for path in (folder / "runs").rglob("*.json"))
 

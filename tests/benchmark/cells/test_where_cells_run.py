@@ -46,7 +46,7 @@ def test_a_place_from_outside_is_one_file(tmp_path: Path) -> None:
     assert "hello" not in run(tmp_path, *words).stdout
     said = run(tmp_path, *words, "run.at.greting=hello", code=2).stderr
     assert "run.on=places:Here has no option 'greting': did you mean greeting?" in said
-    assert "no option" in run(tmp_path, *words[:4], "run.at.most=3", code=2).stderr
+    assert "run.at.most is for cells in a queue: set run.on=slurm" in run(tmp_path, *words[:4], "run.at.most=3", code=2).stderr
 
 
 def test_a_specification_is_the_same_when_it_was_written_and_read(smoke: Smoke, tmp_path: Path) -> None:
@@ -70,8 +70,8 @@ def test_a_specification_is_the_same_when_it_was_written_and_read(smoke: Smoke, 
         (0, "cpu", 2, [None, None]),
         (1, "gpu", 1, [None]),
         (1, "gpu", 2, [None, None]),
-        (3, "gpu", 3, [0, 1, 2]),
-        (2, "gpu", 4, [0, 1, 0, 1]),
+        (3, "gpu", 3, ["0", "1", "2"]),
+        (2, "gpu", 4, ["0", "1", "0", "1"]),
         (4, "cpu", 2, [None, None]),
     ],
 )
@@ -79,16 +79,20 @@ def test_each_lane_sees_one_gpu(
     gpus: int,
     accelerator: str,
     processes: int,
-    seen: list[int | None],
+    seen: list[str | None],
     smoke: Smoke,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(local, "gpus", lambda: gpus)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     runner = Local()
     runner.processes = processes
     specs = [spec.model_copy(update={"accelerator": accelerator}) for spec in smoke.benchmark(tmp_path).cells.values()]
     assert [lane.gpu for lane in runner._lanes(specs)] == seen
+    if gpus == 3:  # somebody else has the others
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-5a, 7")
+        assert [lane.gpu for lane in runner._lanes(specs)] == ["2", "GPU-5a", "7"]
 
 
 def test_a_worker_has_the_variables_that_it_is_given() -> None:

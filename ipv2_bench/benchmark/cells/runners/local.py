@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -36,19 +37,25 @@ class _Lane:
     Attributes
     ----------
     gpu
-        Number of the one that it sees; ``None`` without one.
+        The one that it sees, as ``CUDA_VISIBLE_DEVICES`` names it; ``None`` for what this process sees.
     """
 
-    gpu: int | None
+    gpu: str | None
     pool: ProcessPoolExecutor | None = None
     future: Future | None = None
     cell: CellSpec | None = None
 
     def start(self, cell: CellSpec, messages: Any) -> None:
         """Compute a cell."""
-        if self.pool is None:
-            self.pool = worker_pool(1, {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": str(self.gpu)})
-        self.cell, self.future = cell, self.pool.submit(_work, cell, messages)
+        for _ in range(2):  # a worker may have died since its last cell
+            if self.pool is None:
+                self.pool = worker_pool(1, {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu})
+            try:
+                self.cell, self.future = cell, self.pool.submit(_work, cell, messages)
+                return
+            except BrokenProcessPool:
+                self.close()
+        raise BrokenProcessPool(f"no worker process can be started for {cell.name}")
 
     def end(self) -> BaseException | str | None:
         """What became of the cell that has ended: an error, the message of a failure, or ``None``."""
@@ -77,7 +84,8 @@ class Local(Runner):
 
     def _lanes(self, todo: Sequence[CellSpec]) -> list[_Lane]:
         seen = gpus() if any(spec.accelerator in ("gpu", "cuda") for spec in todo) else 0
-        return [_Lane(k % seen if seen > 1 else None) for k in range(min(self.processes, len(todo)))]
+        names = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(seen)))).split(",")
+        return [_Lane(names[k % seen].strip() if seen > 1 else None) for k in range(min(self.processes, len(todo)))]
 
 
 class _Run:
@@ -123,7 +131,6 @@ class _Run:
         """Book what became of a lane's cell."""
         spec, end = lane.cell, lane.end()
         assert spec is not None
-        self.others.leases.release(spec.folder)
         died = isinstance(end, BrokenProcessPool)
         if isinstance(end, BaseException) and is_disk_error(end):
             raise end
@@ -137,6 +144,7 @@ class _Run:
                 StatusFile(spec.folder).end("failed", message)
             self.failures.append(Failure(spec.name, message))
             self.others.shown.fail(spec.name, message)
+        self.others.leases.release(spec.folder)
 
 
 def _work(spec: CellSpec, messages: Any) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ipv2_bench import registry
 from ipv2_bench.benchmark.config import Config
+from ipv2_bench.errors import InputError
 
 if TYPE_CHECKING:
     from ipv2_bench.benchmark.cells.progress import Display
@@ -27,15 +28,12 @@ class Failure:
     message: str
 
 
-class Submitted(Exception):
-    """Cells were handed over to a queue, and nobody waits for them; the text says to which."""
-
-
 class Runner(ABC):
     """A place where cells run. A subclass takes its options, ``run.at``, in ``__init__``.
 
-    The files of a cell are the truth about it: whatever happened to an earlier run, what is complete is not computed again, and
-    what another run computes is left to it.
+    The files of a cell are the truth about it: whatever happened to an earlier run, what is complete is not computed again. A
+    runner takes the lease of each cell that it computes, so that what another run computes is left to it; see
+    :class:`OthersCells`.
 
     Attributes
     ----------
@@ -81,6 +79,8 @@ def check_runner(config: Config) -> None:
         The valid ones are listed.
     """
     registry.refuse_unknown(PACKAGE, config.run.on, "run.on")
+    if config.run.on == "local" and config.run.at:
+        raise InputError(f"run.at.{next(iter(config.run.at))} is for cells in a queue: set run.on=slurm")
     if ":" not in config.run.on:
         registry.check_options(registry.options_in_text(PACKAGE, config.run.on), config.run.at, f"run.on={config.run.on}")
 
@@ -95,17 +95,12 @@ class OthersCells:
     def claim(self, spec: CellSpec) -> bool:
         """Whether a cell is to be computed here. One that another run has completed is shown as complete."""
         holder = self.leases.take(spec.folder)
-        if holder is not None:
-            self.tell(f"another run ({holder})")
+        if holder is not None and str(holder) not in self._told:
+            self._told.add(str(holder))
+            self.shown.note(f"cells that another run ({holder}) computes are left to it")
         if spec.complete:
             self.leases.release(spec.folder)
             self.shown.finish(spec.name)
             return False
         return holder is None
-
-    def tell(self, who: str) -> None:
-        """Say once who computes some of the cells."""
-        if who not in self._told:
-            self._told.add(who)
-            self.shown.note(f"cells that {who} computes are left to it")
 
