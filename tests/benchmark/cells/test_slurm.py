@@ -126,7 +126,7 @@ def test_a_signal_before_the_end_of_the_time_queues_a_cell_again(slurm: Slurm, l
 
 
 def test_a_time_limit_that_strikes(slurm: Slurm, tmp_path: Path) -> None:
-    steps, names = 4000, ("fm",)
+    steps, names = 1500, ("fm",)
     local = board(tmp_path / "local", steps, names)
     (local / "table1.yaml").write_text("title: one\nrows:\n  - {denoiser: fm, strategy: IPv1}\n")
     folder = copied(local, tmp_path / "board")
