@@ -26,14 +26,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def refused(done: Light) -> str:
+def least_seconds(done: Light, folder: Path, *words: str) -> float:
+    """Processor time of a command: of two more runs too, where the first took long, since other tests share the processor."""
+    seconds = done.seconds
+    for _ in range(2):
+        seconds = seconds if seconds < LARGEST else min(seconds, run_light(folder, *words).seconds)
+    return seconds
+
+
+def refused(folder: Path, *words: str) -> str:
     """The one line of a refusal, after checks that hold for every one."""
+    done = run_light(folder, *words)
     assert done.code == 2, done.err
     assert done.out == ""
     (line,) = done.err.splitlines()
     assert line.startswith("ipv2-bench: ")
     assert not {"torch", "lightning", "skimage", "pandas", "matplotlib"} & done.modules
-    assert done.seconds < LARGEST
+    assert least_seconds(done, folder, *words) < LARGEST
     return line
 
 
@@ -102,7 +111,7 @@ WORDS = [
 @pytest.mark.parametrize(("words", "said"), WORDS, ids=[words for words, _ in WORDS])
 def test_bad_words_are_refused_at_once(folder: Path, words: str, said: str) -> None:
     before = sorted(folder.iterdir())
-    assert said in refused(run_light(folder, *words.split()))
+    assert said in refused(folder, *words.split())
     assert sorted(folder.iterdir()) == before, "a refusal leaves nothing"
 
 
@@ -141,4 +150,4 @@ def test_what_computes_nothing_answers_at_once(complete: Path, words: str, said:
     assert done.code == 0, done.err
     assert said in done.out
     assert not {"torch", "lightning", "skimage", "pandas", "matplotlib"} & done.modules
-    assert done.seconds < LARGEST
+    assert least_seconds(done, complete, *given) < LARGEST

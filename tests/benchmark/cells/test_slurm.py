@@ -90,12 +90,15 @@ def trained(folder: Path) -> bool:
 
 def test_a_board_goes_through_an_array_and_is_gathered(slurm: Slurm, short: Path, tmp_path: Path) -> None:
     folder = copied(short, tmp_path / "board")
-    done = run(folder, *WORDS, *ON_SLURM, "--detach", **slurm.environment)
+    held = (*ON_SLURM, "run.at.extra=[--hold]")
+    done = run(folder, *WORDS, *held, "--detach", **slurm.environment)
     assert "6 cells are queued as ipv2-" in done.stdout and "0 were before" in done.stdout
-    shown = run(folder, "status", *WORDS[1:], *ON_SLURM, **slurm.environment).stdout
-    assert len(shown.splitlines()) == 7 and "FM · IPv2 · seed 0" in shown
-    again = run(folder, *WORDS, *ON_SLURM, "--detach", **slurm.environment)
-    assert "0 cells are queued, " in again.stdout  # none twice
+    shown = run(folder, "status", *WORDS[1:], *held, **slurm.environment).stdout.splitlines()
+    assert shown[0] == "smoke: 6 queued" and len(shown) == 7 and shown[1].startswith("FM · IPv1 · seed 0")
+    again = run(folder, *WORDS, *held, "--detach", **slurm.environment)
+    assert "0 cells are queued, 6 were before" in again.stdout  # none twice
+    for job in slurm.call("squeue", "--noheader", "--array", "--format=%i").split():
+        slurm.call("scontrol", "release", job)
     ended(start(folder, *WORDS, *ON_SLURM, **slurm.environment))
     assert lines(folder) == lines(short)
     assert logs(folder).count(", start 0, cpu") == 6
