@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from ipv2_bench import __version__, commands
 from ipv2_bench.errors import InputError, Submitted
-from ipv2_bench.files import disk_error, with_home
+from ipv2_bench.files import disk_error_text, with_home
 from ipv2_bench.registry import suggestion
 from ipv2_bench.streams import safe_streams
 
@@ -129,7 +129,7 @@ def _run(words: Sequence[str]) -> int:
         print(queued)
         return 0
     except OSError as error:
-        print(f"ipv2-bench: {disk_error(error)}", file=sys.stderr)
+        print(f"ipv2-bench: {disk_error_text(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ipv2-bench: interrupted; the same command goes on from here", file=sys.stderr)

@@ -70,7 +70,7 @@ def is_disk_error(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in NO_ROOM
 
 
-def disk_error(error: OSError) -> str:
+def disk_error_text(error: OSError) -> str:
     """An error of the disk in one line, with the path and what to do."""
     text = f"{error.strerror or error}: {error.filename or 'disk'}"
     return f"{text}; make room there, and the same command goes on" if is_disk_error(error) else text

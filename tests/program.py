@@ -94,6 +94,11 @@ def run_light(folder: Path, *words: str) -> Light:
     return Light(done.returncode, done.stdout, done.stderr, seconds, modules)
 
 
+def without_times(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, without what differs from run to run."""
+    return [{k: v for k, v in row.items() if k not in MEASURED_TIMES} for row in table(path)]
+
+
 def table(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV file."""
     with path.open(newline="", encoding="utf-8") as file:

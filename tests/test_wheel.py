@@ -111,7 +111,7 @@ def reproduced(installed: Path, empty: Path) -> str:
 
 
 def test_reproduce_gives_what_the_checkout_gives(reproduced: str, empty: Path, smoke: Smoke) -> None:
-    assert "22 cells computed in" in reproduced and "open leaderboards/smoke/index.html in a browser" in reproduced
+    assert "22 cells completed in" in reproduced and "open leaderboards/smoke/index.html in a browser" in reproduced
     for n in (1, 2, 3):
         own, other = (table(folder / f"table{n}.csv") for folder in (empty / "leaderboards" / "smoke", smoke.out))
         for line, expected in zip(own, other, strict=True):

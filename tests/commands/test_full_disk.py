@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ipv2_bench.files import write_whole
-from tests.program import EXPERIMENTS, LONGEST, MEASURED_TIMES, ROOT, SMALL, run, table
+from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, run, without_times
 
 WORDS = ("reproduce", "--config", "one.yaml", "--quiet", "wandb.mode=disabled", *SMALL)
 STAGES = (  # largest bytes of a file, what does not fit, and settings
@@ -57,10 +57,8 @@ def test_every_stage_of_a_benchmark(tmp_path: Path) -> None:
         assert not list(folder.rglob("lease.json")) and not list(folder.rglob("error.log"))
     done = run_with_room(folder, None, *WORDS)
     assert done.returncode == 0
-    rows = [table(place / "leaderboards" / "smoke" / "table1.csv") for place in (expected, folder)]
-    assert [[{k: v for k, v in row.items() if k not in MEASURED_TIMES} for row in own] for own in rows[1:]] == [
-        [{k: v for k, v in row.items() if k not in MEASURED_TIMES} for row in rows[0]]
-    ]
+    rows = [without_times(place / "leaderboards" / "smoke" / "table1.csv") for place in (expected, folder)]
+    assert rows[0] == rows[1]
 
 
 def test_an_error_names_the_file_and_leaves_none(tmp_path: Path) -> None:

@@ -8,6 +8,12 @@ from typing import Any, Protocol
 from ipv2_bench.progress import Tenths, line, on_terminal
 
 
+def stage_kind(stage: str) -> str:
+    """A stage without the number of its epoch: ``training`` for ``epoch 3``, ``fold 1/2, training`` for ``fold 1/2, epoch 3``."""
+    fold, epoch, _ = stage.partition("epoch")
+    return f"{fold}training" if epoch else stage
+
+
 class Display(Protocol):
     """Shows how far cells are; its methods may be called from several threads."""
 
@@ -74,12 +80,11 @@ class Lines(Silent):
         """See :class:`Display`."""
         if stage == "measuring":
             return
-        fold, epoch, _ = stage.partition("epoch")
-        kind = f"{fold}training" if epoch else stage
+        kind = stage_kind(stage)
         with self._lock:
             key = (name, kind)
             if key not in self._tenths:
-                self._tenths[key] = Tenths(f"{name}: {kind}", total, "step" if epoch else "slice")
+                self._tenths[key] = Tenths(f"{name}: {kind}", total, "step" if kind.endswith("training") else "slice")
             self._tenths[key].at(step)
 
     def finish(self, name: str) -> None:

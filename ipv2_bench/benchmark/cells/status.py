@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from ipv2_bench.benchmark.cells.progress import stage_kind
 from ipv2_bench.files import write_text
 
 NAME = "status.json"
@@ -45,8 +46,10 @@ class CellStatus(BaseModel):
         How far it is.
     machine, process, job
         Where it runs; ``job`` of the queue, empty without one.
-    stage_since, written
-        Seconds since 1970, by that machine's clock.
+    stage_since, first_step
+        When this stage began here, in seconds since 1970 by that machine's clock, and at which of its steps.
+    written
+        When this was written, by that clock.
     message
         Why it failed.
     """
@@ -90,8 +93,7 @@ class StatusFile:
 
     def __call__(self, stage: str, step: int, steps: int) -> None:
         """Write what the cell is at, if it is time."""
-        kind = "training" if "epoch" in stage else stage
-        now = time.time()
+        kind, now = stage_kind(stage), time.time()
         if kind != self._own.stage:
             self._own = self._own.model_copy(update={"stage": kind, "stage_since": now, "first_step": step})
             self._due = 0.0

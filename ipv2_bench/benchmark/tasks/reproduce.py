@@ -78,7 +78,7 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     begin, todo = time.monotonic(), len(benchmark.incomplete())
     failures = benchmark.compute(progress)
     if todo:
-        report(f"{todo - len(failures)} cells computed in {(time.monotonic() - begin) / 60:.1f} minutes")
+        report(f"{todo - len(failures)} cells completed in {(time.monotonic() - begin) / 60:.1f} minutes")
     rows_of = Rows(benchmark)
     rows = rows_of.of_tables()
     written = write_rows(config.out, rows)

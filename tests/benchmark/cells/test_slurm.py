@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import EXPERIMENTS, LONGEST, MEASURED_TIMES, SMALL, run, start, table
+from tests.program import EXPERIMENTS, LONGEST, SMALL, run, start, without_times
 from tests.slurm_daemon import Slurm, missing, running
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=f"a Slurm of one's own: {missing()}")]
@@ -36,10 +36,7 @@ def board(folder: Path, steps: int, names: tuple[str, ...]) -> Path:
 
 
 def lines(folder: Path) -> list[dict[str, str]]:
-    return [
-        {k: v for k, v in row.items() if k not in MEASURED_TIMES}
-        for row in table(folder / "leaderboards" / "smoke" / "table1.csv")
-    ]
+    return without_times(folder / "leaderboards" / "smoke" / "table1.csv")
 
 
 @pytest.fixture(scope="module")

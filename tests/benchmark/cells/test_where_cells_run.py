@@ -42,7 +42,7 @@ def test_a_place_from_outside_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text((EXPERIMENTS / "smoke.yaml").read_text() + "tables: [table1.yaml]\n")
     words = ("reproduce", "--config", "one.yaml", "wandb.mode=disabled", "run.on=places:Here", *SMALL)
     done = run(tmp_path, *words, "run.at.greeting=hello")
-    assert "hello FM · IPv2 · seed 0" in done.stdout and "1 cells computed in" in done.stdout
+    assert "hello FM · IPv2 · seed 0" in done.stdout and "1 cells completed in" in done.stdout
     assert "hello" not in run(tmp_path, *words).stdout
     said = run(tmp_path, *words, "run.at.greting=hello", code=2).stderr
     assert "run.on=places:Here has no option 'greting': did you mean greeting?" in said
@@ -116,6 +116,8 @@ def test_a_status_says_how_far_a_cell_is(tmp_path: Path, monkeypatch: pytest.Mon
     now[0] += 0.1
     file("epoch 3", 201, 500)
     assert CellStatus.read(tmp_path).step == 200  # not at every step
+    file("fold 2/2, epoch 1", 3, 500)
+    assert CellStatus.read(tmp_path).stage == "fold 2/2, training"
     file("denoising", 1, 8)
     assert CellStatus.read(tmp_path).stage == "denoising"
     file.end("failed", "because")

@@ -23,7 +23,7 @@ def test_smoke_says_that_it_means_nothing_and_what_it_did(smoke: Smoke) -> None:
     assert out.count("numbers mean nothing") == 3
     assert all(f"\nTable {n}: " in out for n in (1, 2, 3))
     assert "smoke: 12 training and 6 test slices of 4 patients at 64×64; 22 cells, 0 of them complete" in out
-    assert "22 cells computed in" in out
+    assert "22 cells completed in" in out
     assert out.rstrip().endswith("written to leaderboards/smoke; open leaderboards/smoke/index.html in a browser")
 
 

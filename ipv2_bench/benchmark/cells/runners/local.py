@@ -19,7 +19,7 @@ from ipv2_bench.benchmark.cells.run import run_reported
 from ipv2_bench.benchmark.cells.runners.runner import Failure, OthersCells, Runner
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import StatusFile
-from ipv2_bench.errors import cause_of
+from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.files import is_disk_error
 from ipv2_bench.lease import POLL_S, Leases
 from ipv2_bench.processes import shared_queue, worker_pool
@@ -55,7 +55,7 @@ class _Lane:
                 return
             except BrokenProcessPool:
                 self.close()
-        raise BrokenProcessPool(f"no worker process can be started for {cell.name}")
+        raise InputError(f"no worker process can be started for {cell.name}: see that there is memory, and run the same command")
 
     def end(self) -> BaseException | str | None:
         """What became of the cell that has ended: an error, the message of a failure, or ``None``."""

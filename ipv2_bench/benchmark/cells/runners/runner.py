@@ -103,4 +103,3 @@ class OthersCells:
             self.shown.finish(spec.name)
             return False
         return holder is None
-

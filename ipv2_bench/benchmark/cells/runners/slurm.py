@@ -220,8 +220,7 @@ class _Gathering:
         elif spec.cell_id in queued:
             self.seen[spec.cell_id] = now
             if status is not None and status.state == "running":
-                stage = "epoch" if status.stage == "training" else status.stage
-                self.shown.update(spec.name, stage, status.step, status.steps)
+                self.shown.update(spec.name, status.stage, status.step, status.steps)
         elif spec.cell_id in self.seen:
             failed = status is not None and status.state == "failed"
             if failed or now - self.seen[spec.cell_id] > self.runner.patience_seconds:

@@ -44,7 +44,7 @@ def main(folder: Path, task: int, wishes: Wishes) -> int:
     from ipv2_bench.benchmark.cells.spec import CellSpec
     from ipv2_bench.benchmark.cells.status import StatusFile, Stopped
     from ipv2_bench.errors import cause_of
-    from ipv2_bench.files import disk_error, read_json
+    from ipv2_bench.files import disk_error_text, read_json
     from ipv2_bench.streams import install
 
     install()
@@ -60,7 +60,7 @@ def main(folder: Path, task: int, wishes: Wishes) -> int:
     except Stopped:
         stopped, message = True, None
     except OSError as error:
-        message = disk_error(error)
+        message = disk_error_text(error)
         StatusFile(cell_folder, job).end("failed", message)
     except Exception as error:
         message = cause_of(error)
