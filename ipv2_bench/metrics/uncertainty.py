@@ -14,10 +14,13 @@ sure when this interval excludes zero, on whatever scale its sides are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.polynomial.legendre import leggauss
 
 from ipv2_bench.metrics.base import Scale
 
@@ -191,22 +194,47 @@ def interval(
         raise ValueError(f"{v.shape} values and replicates {r.shape}: expected [S] and [S, {sample.replicates}]")
     if sample.units < 2:
         raise ValueError("one slice was measured: expected at least two for an interval")
-    r = r[:, np.isfinite(r).all(0)]  # a draw may lack the region or the nodules that the measure needs
+    finite = np.isfinite(r)
+    r = r if finite.all() else r[:, finite.all(0)]  # a draw may lack the region or the nodules that the measure needs
     mean, seeds = float(v.mean()), len(v)
     units = sample.units if units is None else units
     if units < 2 or r.shape[1] < 2:
         return Interval(mean, float("nan"), float("nan"), seeds > 1, sample.patients > 1)
     drawn = r.mean(0)
-    if not drawn.var(ddof=1) > 1e-24 * mean**2:  # all draws are the same and show no spread
+    if not _variance(drawn) > 1e-24 * mean**2:  # all draws are the same and show no spread
         return Interval(mean, float("nan"), float("nan"), seeds > 1, sample.patients > 1)
     on = _SCALES[scale] if all(_SCALES[scale].has(x) for x in (v, r)) else _SCALES["identity"]
-    by_units = float(on.forward(drawn).var(ddof=1)) * units / (units - 1)
-    by_seeds = float(on.forward(v).var(ddof=1)) / seeds if seeds > 1 else 0.0
+    by_units = _variance(on.forward(drawn)) * units / (units - 1)
+    by_seeds = _variance(on.forward(v)) / seeds if seeds > 1 else 0.0
     variance = by_units + by_seeds
-    from scipy.special import stdtrit
-
     share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
-    half = np.sqrt(variance) * stdtrit(variance**2 / share - WELCH, 0.5 + LEVEL / 2.0)
+    half = np.sqrt(variance) * student(variance**2 / share - WELCH)
     with np.errstate(over="ignore"):  # an end may be beyond all numbers where draws differ by hundreds of decades
         low, high = (float(x) for x in on.inverse(on.forward(np.array(mean)) + np.array([-half, half])))
     return Interval(mean, low, high, seeds > 1, sample.patients > 1)
+
+
+def _variance(values: np.ndarray) -> float:
+    """Unbiased variance of numbers [n], the bits of ``np.var``, without its checks: a table has thousands of short ones."""
+    off = values - np.add.reduce(values) / len(values)
+    return float(np.add.reduce(off * off)) / (len(values) - 1)
+
+
+@lru_cache(maxsize=None)
+def student(degrees: float, level: float = LEVEL) -> float:
+    """Half width of Student's interval in standard errors, for 1 or more degrees of freedom, not always whole.
+
+    With t = √ν·tan φ the probability within ±t is proportional to the integral of cos^(ν−1) from 0 to φ, which is smooth. It is
+    found to 9 digits at 100,000 degrees and to 13 at few, and at once: importing ``scipy.special`` alone takes a fifth of a
+    second, as long as all intervals of a board.
+    """
+    at, weight = leggauss(48)
+    scale = 2.0 / math.sqrt(math.pi) * math.exp(math.lgamma((degrees + 1.0) / 2.0) - math.lgamma(degrees / 2.0))
+    angle = level / scale  # the integrand is at most 1: from below, Newton's steps on a concave function never pass the root
+    for _ in range(100):
+        within = scale * angle / 2.0 * float(weight @ np.cos(angle / 2.0 * (at + 1.0)) ** (degrees - 1.0))
+        step = (level - within) / (scale * math.cos(angle) ** (degrees - 1.0))
+        angle += step
+        if abs(step) < 1e-15 * angle:
+            break
+    return math.sqrt(degrees) * math.tan(angle)

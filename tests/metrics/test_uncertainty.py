@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from ipv2_bench.metrics.base import Scale
-from ipv2_bench.metrics.uncertainty import draw_slices, interval
+from ipv2_bench.metrics.uncertainty import draw_slices, interval, student
 
 
 def drawn(
@@ -200,3 +201,10 @@ def test_shapes_that_do_not_match_are_refused() -> None:
         interval([1.0, 2.0], np.zeros((1, 20)), draws.sample)
     with pytest.raises(ValueError, match="one slice was measured"):
         interval([1.0], np.zeros((1, 20)), draw_slices(["a"], replicates=20).sample)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+def test_students_quantile_is_scipys(level: float) -> None:
+    degrees = [1.0, 1.0001, 1.3, 1.7, 2.0, 2.5, 5.0, 30.0, 1e3, *np.random.default_rng(0).uniform(1.0, 60.0, 200)]
+    ours = [student(float(d), level) for d in degrees]
+    np.testing.assert_allclose(ours, stdtrit(degrees, 0.5 + level / 2.0), rtol=1e-11)

@@ -12,6 +12,7 @@ from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import CellStatus
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.tables import load_tables
+from ipv2_bench.errors import InputError
 from ipv2_bench.lease import NAME as LEASE
 from ipv2_bench.lease import Holder
 
@@ -57,19 +58,27 @@ def status(config: Config, numbers: list[int] | None = None, progress: bool = Tr
     Raises
     ------
     InputError
-        When the configuration or the data are not usable, or the queue does not answer.
+        When the configuration or the data are not usable. A queue that does not answer is left out, which a line says.
     """
     benchmark = Benchmark.open(config, load_tables(config, numbers), progress)
     cells = {spec.cell_id: spec for spec in benchmark.cells.values()}
-    queued = runner_of(config).queued()
+    queued, left_out = _queued(config)
     lines = [_line(spec, queued.get(spec.cell_id, "")) for spec in cells.values()]
     counts = {state: sum(line.state == state for line in lines) for state in dict.fromkeys(line.state for line in lines)}
     width = max(len(line.name) for line in lines)
-    shown = [f"{config.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items())]
+    shown = [f"{config.name}: " + ", ".join(f"{n} {state}" for state, n in counts.items()), *left_out]
     for line in lines:
         shown.append(f"{line.name.ljust(width)}  {line.state.ljust(9)} {line.text}".rstrip())
         shown += [f"    {text}" for text in line.last]
     return "\n".join(shown), "failed" in counts
+
+
+def _queued(config: Config) -> tuple[dict[str, str], list[str]]:
+    """What the queue says of each cell, and a line where it cannot be asked: the files are seen from more machines than it is."""
+    try:
+        return runner_of(config).queued(), []
+    except InputError as error:
+        return {}, [f"the queue is left out: {error}"]
 
 
 def _line(spec: CellSpec, queue: str) -> _CellLine:

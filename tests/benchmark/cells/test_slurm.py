@@ -161,5 +161,11 @@ def test_what_slurm_refuses_is_one_line(slurm: Slurm, short: Path, tmp_path: Pat
     nowhere = {"PATH": "/nowhere"}
     done = run(folder, *WORDS, *ON_SLURM, code=2, **nowhere)
     assert "run.on=slurm needs the command sbatch" in done.stderr
+    queue = folder / "runs" / "smoke" / "slurm" / "ipv2-0" / "board.json"
+    queue.parent.mkdir(parents=True)
+    queue.write_text('{"cells": [], "path": []}')
+    heading, left_out, *_ = run(folder, "status", *WORDS[1:], *ON_SLURM, **nowhere).stdout.splitlines()
+    assert heading == "smoke: 6 waiting"
+    assert left_out.startswith("the queue is left out: squeue does not answer")
     done = run(folder, *WORDS, "--detach", code=2)
     assert "--detach is for cells in a queue: set run.on=slurm" in done.stderr
