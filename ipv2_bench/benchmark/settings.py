@@ -75,15 +75,20 @@ class DataSettings(Settings):
         return {**own, "options": as_text({**options, **rest})}
 
 
+LATER = ("crop", "crops_per_slice", "mirror", "tf32", "cudnn_benchmark")
+"""Settings of training that rows name only where they are not the default."""
+
+
 class TrainSettings(Settings):
     """Budget of every training run.
 
     ``steps``: optimiser steps; ``None`` to count ``epochs``. ``lr``: peak learning rate; ``None`` for the denoiser's own.
     ``schedule``: of the learning rate. ``clip``: gradient norm; ``None`` for no clipping. ``precision``: Lightning's
     word. ``accumulate``: batches for each step. ``compile``: compile the networks with torch.compile. ``channels_last``:
-    keep images and weights in that order of memory. ``crop``: side in pixels of the random squares of the purified slices that
-    are trained on; ``None`` for whole slices. ``crops_per_slice``: of each slice in a batch. ``mirror``: exchange left and right
-    in a random half of them.
+    keep images and weights in that order of memory. ``tf32``: let a GPU multiply in TensorFloat-32, with 10 bits of fraction in
+    place of 23. ``cudnn_benchmark``: let cuDNN choose its algorithms by trial, which may differ from run to run. ``crop``: side
+    in pixels of the random squares of the purified slices that are trained on; ``None`` for whole slices. ``crops_per_slice``:
+    of each slice in a batch. ``mirror``: exchange left and right in a random half of them.
     """
 
     steps: Positive | None = None
@@ -96,6 +101,8 @@ class TrainSettings(Settings):
     accumulate: Positive = 1
     compile: bool = False
     channels_last: bool = False
+    tf32: bool = False
+    cudnn_benchmark: bool = False
     crop: Positive | None = None
     crops_per_slice: Positive = 1
     mirror: bool = False
@@ -116,11 +123,11 @@ class TrainSettings(Settings):
         return self
 
     @model_serializer(mode="wrap")
-    def _whole_slices_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Budgets of whole slices are written as before there were crops, so that rows keep their names."""
+    def _later_settings_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Budgets are written as before a setting existed where it has its default, so that rows keep their names."""
         said = handler(self)
         fields = type(self).model_fields
-        return {k: v for k, v in said.items() if k not in ("crop", "crops_per_slice", "mirror") or v != fields[k].default}
+        return {k: v for k, v in said.items() if k not in LATER or v != fields[k].default}
 
     @property
     def batch(self) -> str:
@@ -170,7 +177,8 @@ class RunSettings(Settings):
     ``on``: where cells run, ``local`` or ``slurm``, or a class of your own; ``at``: its options. ``processes``: cells at once on
     this machine; ``None`` for one per core, or one per GPU. ``accelerator``: Lightning's word. ``eval_batch``: slices per network
     call when the test set is denoised; a denoiser that draws while it samples has one generator for each call, hence other draws
-    with another batch. ``loader_workers``: of each data loader. ``checkpoint_seconds``: least time between two checkpoints.
+    with another batch. ``loader_workers``: processes that read slices for each training; ``None`` for none on a CPU, which has
+    its own work, and for 4 beside a GPU, or as many as it has cores. ``checkpoint_seconds``: least time between two checkpoints.
     ``work``: folder of checkpoints and caches. ``out``: folder of the leaderboards. ``weights``: folder with weights of feature
     extractors, besides the caches that ``ipv2-bench check`` lists.
     """
@@ -180,7 +188,7 @@ class RunSettings(Settings):
     processes: Positive | None = None
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     eval_batch: Positive = 8
-    loader_workers: Count = 0
+    loader_workers: Count | None = None
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 15.0
     work: str = "runs"
     out: str = "leaderboards"

@@ -22,6 +22,9 @@ VERSION = 1
 """Version of how pairs are drawn, purified and batched in training: raise when the same data, strategy and seed give other
 batches."""
 
+READ_HERE = ("pixel_mm", "slice_index")
+"""Fields of a pair that no network sees: reading them from an accelerator would wait for all of its work."""
+
 
 class NoiseModel(Protocol):
     """Module 2 as the data module uses it, such as :class:`ipv2_bench.purification.add_noise.AddNoise`."""
@@ -85,7 +88,7 @@ class PairedCTDataModule(L.LightningDataModule):
         Module 2, needed by strategies that use it.
     batch_size, workers
         Slices in a batch, the training slices at most, and worker processes of the loaders. Neither changes what is drawn for a
-        slice.
+        slice. For a GPU the loaders fill pinned memory.
     seed
         Seed of the order of the slices and of module 2's noise.
     batches
@@ -150,11 +153,16 @@ class PairedCTDataModule(L.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Compute the masks and the line integrals, or open those on disk."""
         self.masks = self.strategy.training_masks(self.slices)
-        # On an accelerator it is cheaper to project again than to transfer a sinogram.
-        on_cpu = self.trainer is None or self.trainer.strategy.root_device.type == "cpu"
-        if on_cpu and self.strategy.needs_noise and self.add_noise is not None:
+        if self.strategy.needs_noise and self.add_noise is not None:
             self.noisy = self.add_noise.drawn(self.slices)
-            self.integrals = self.add_noise.integrals(self.slices) if self.noisy is None else None
+            # On an accelerator it is cheaper to project again than to transfer a sinogram.
+            if self.noisy is None and self._device_type == "cpu":
+                self.integrals = self.add_noise.integrals(self.slices)
+
+    @property
+    def _device_type(self) -> str:
+        """Of the device that batches go to: ``cpu``, ``cuda`` …"""
+        return "cpu" if self.trainer is None else self.trainer.strategy.root_device.type
 
     @property
     def batches_done(self) -> int:
@@ -194,6 +202,7 @@ class PairedCTDataModule(L.LightningDataModule):
             num_workers=self.workers,
             drop_last=True,
             persistent_workers=self.workers > 0,
+            pin_memory=self._device_type == "cuda",
         )
 
     def val_dataloader(self) -> DataLoader:
@@ -215,7 +224,12 @@ class PairedCTDataModule(L.LightningDataModule):
             raise InputError(
                 f"{len(index)} slices cannot be dealt out to {world} processes: use at most {len(index)} devices, or more slices"
             )
-        return DataLoader(self._pairs(index[rank::world]), batch_size=self.batch_size, num_workers=self.workers)
+        return DataLoader(
+            self._pairs(index[rank::world]),
+            batch_size=self.batch_size,
+            num_workers=self.workers,
+            pin_memory=self._device_type == "cuda",
+        )
 
     def _pairs(self, index: np.ndarray) -> PairDataset:
         """Raw pairs of some slices."""
@@ -229,6 +243,11 @@ class PairedCTDataModule(L.LightningDataModule):
         pairs = self._pairs(index)
         batch = Pair(*(torch.stack(parts) for parts in zip(*(pairs[i] for i in range(len(pairs))), strict=True)))
         return self.purify(batch, -1)
+
+    def transfer_batch_to_device(self, batch: Pair, device: torch.device, dataloader_idx: int) -> Pair:
+        """The images of a batch on the device; pixel sizes and indices stay on the CPU, where they are read at every step."""
+        moved = {k: x.to(device, non_blocking=True) for k, x in batch._asdict().items() if k not in READ_HERE}
+        return batch._replace(**moved)
 
     def on_after_batch_transfer(self, batch: Pair, dataloader_idx: int) -> TrainingPair | Pair:
         """Purified training pairs of raw pairs on the device; for prediction, the raw pairs themselves."""

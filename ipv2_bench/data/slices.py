@@ -20,9 +20,13 @@ from ipv2_bench.data.hu_images import HuImages, Shares, to_share_steps, to_steps
 from ipv2_bench.errors import InputError, refuse
 from ipv2_bench.files import write_whole
 from ipv2_bench.physics.intensity import Window
+from ipv2_bench.processes import in_threads
 from ipv2_bench.stored import present, read_array, read_object, sealed, write_object
 
 logger = logging.getLogger("ipv2_bench")
+
+AT_ONCE = 32
+"""Slices whose derived arrays are held in memory until they are written."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +106,22 @@ class SliceSet:
         return np.stack([np.asarray(images[self.neighbourhood(int(i), context)]) for i in index])
 
     def derive(self, name: str, make: Callable[[int], np.ndarray]) -> np.ndarray:
-        """An array [n, …] with ``make(i)`` for every slice i, computed once and stored beside the slices as ``name``.npy."""
+        """An array [n, …] with ``make(i)`` for every slice i, computed once and stored beside the slices as ``name``.npy.
+
+        Slices are made on as many threads as torch has.
+        """
         path = self.folder / f"{name}.npy"
         if not present(path):
             first = make(0)
             header = {"descr": first.dtype.str, "fortran_order": False, "shape": (len(self), *first.shape)}
 
             def write(file: BinaryIO) -> None:
-                # Slice by slice, since projections of thousands of slices do not fit into memory.
+                # A few slices at once, since projections of thousands of slices do not fit into memory.
                 np.lib.format.write_array_header_1_0(file, header)
-                for i in range(len(self)):
-                    file.write(np.ascontiguousarray(make(i) if i else first).tobytes())
+                file.write(np.ascontiguousarray(first).tobytes())
+                for start in range(1, len(self), AT_ONCE):
+                    for array in in_threads(make, range(start, min(start + AT_ONCE, len(self)))):
+                        file.write(np.ascontiguousarray(array).tobytes())
 
             write_whole(path, sealed(write))
         return read_array(path, mapped=True)

@@ -68,6 +68,7 @@ class ColdDiffusion(IterativeDenoiser):
             raise ValueError(f"end '{end}' is unknown: use one of {', '.join(ENDS)}")
         self.error, self.channels, self.end = chosen("criterion", criterion, CRITERIA), channels, end
         self.weights = chosen("degradation", degradation, WEIGHTS)(steps)
+        self._moved = self.weights
         self.network = UNet(widths, False, dropout, time_scale, unshuffle, channels, zero_last, padding)
         self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
         self.residual = residual
@@ -79,8 +80,15 @@ class ColdDiffusion(IterativeDenoiser):
 
     def degrade(self, x_0: Tensor, x_end: Tensor, t: Tensor) -> Tensor:
         """``D(x_0, t) = a_t·x_0 + b_t·x_T`` with steps t [B] in 0..T−1."""
-        clean, degraded = (at(w.to(x_0.device)[t], x_0) for w in self.weights)
+        clean, degraded = (at(w[t], x_0) for w in self._weights_on(x_0.device))
         return clean * x_0 + degraded * x_end
+
+    def _weights_on(self, device: torch.device) -> Weights:
+        """:attr:`weights` on a device, taken there once. Not buffers: averaging the weights would average them too."""
+        if self._moved[0].device != device:
+            clean, degraded = self.weights
+            self._moved = (clean.to(device), degraded.to(device))
+        return self._moved
 
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """``E‖R(D(x_0, t), t) − x_0‖₁`` (eq. 1)."""

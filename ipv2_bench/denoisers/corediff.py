@@ -10,6 +10,7 @@ from torch import Tensor
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import CRITERIA, IterativeDenoiser, at, chosen
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
+from ipv2_bench.physics.seeding import on_host
 
 
 class CoreDiff(IterativeDenoiser):
@@ -82,10 +83,11 @@ class CoreDiff(IterativeDenoiser):
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """Mean of both stages' squared errors (eq. 11); one t for the batch, as in the public code."""
         low, x_end, x_0 = pair.input, self._middle(pair.input), pair.target
-        t = torch.randint(0, self.steps, (1,), generator=generator, device=x_0.device).expand(len(x_0))
-        known = x_0 if self.modulate_stage_one and int(t[0]) < self.steps - 1 else None
+        step = int(torch.randint(0, self.steps, (1,), generator=on_host(generator)))
+        t = torch.full((len(x_0),), step, device=x_0.device)
+        known = x_0 if self.modulate_stage_one and step < self.steps - 1 else None
         first = self.network(self._between(low, self.degrade(x_0, x_end, t)), t, known, x_end)
-        if int(t[0]) == 0:
+        if step == 0:
             return self.error(first, x_0) + self._unused_gradient()
         second = self.network(self._between(low, self.degrade(first, x_end, t - 1)), t - 1, first, x_end)
         return 0.5 * self.error(first, x_0) + 0.5 * self.error(second, x_0)

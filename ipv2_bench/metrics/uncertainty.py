@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
@@ -208,7 +208,7 @@ def interval(
     by_seeds = _variance(on.forward(v)) / seeds if seeds > 1 else 0.0
     variance = by_units + by_seeds
     share = by_units**2 / (units - 1 + WELCH) + (by_seeds**2 / (seeds - 1 + WELCH) if seeds > 1 else 0.0)
-    half = np.sqrt(variance) * student(variance**2 / share - WELCH)
+    half = np.sqrt(variance) * student(variance**2 / share - WELCH, LEVEL)
     with np.errstate(over="ignore"):  # an end may be beyond all numbers where draws differ by hundreds of decades
         low, high = (float(x) for x in on.inverse(on.forward(np.array(mean)) + np.array([-half, half])))
     return Interval(mean, low, high, seeds > 1, sample.patients > 1)
@@ -220,8 +220,8 @@ def _variance(values: np.ndarray) -> float:
     return float(np.add.reduce(off * off)) / (len(values) - 1)
 
 
-@lru_cache(maxsize=None)
-def student(degrees: float, level: float = LEVEL) -> float:
+@cache
+def student(degrees: float, level: float) -> float:
     """Half width of Student's interval in standard errors, for 1 or more degrees of freedom, not always whole.
 
     With t = √ν·tan φ the probability within ±t is proportional to the integral of cos^(ν−1) from 0 to φ, which is smooth. It is

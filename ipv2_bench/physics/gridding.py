@@ -102,8 +102,8 @@ class GriddedBeam:
         return torch.fft.fftshift(torch.fft.irfft(spectrum, n=self.detectors), dim=-1)
 
     def backproject(self, sinogram: Tensor, response: Tensor) -> Tensor:
-        """Filtered back-projection, [B, views, detectors] → [B, N, N]; ``response`` is the filter's at twice the length."""
-        spectrum = torch.fft.rfft(sinogram, n=2 * self.detectors) * response.to(sinogram.device)
+        """Filtered back-projection, [B, views, detectors] → [B, N, N]; ``response``: the filter's at twice the length."""
+        spectrum = torch.fft.rfft(sinogram, n=2 * self.detectors) * response
         filtered = torch.fft.irfft(spectrum, n=2 * self.detectors)[..., : self.detectors]
         half = torch.fft.rfft(torch.fft.ifftshift(filtered, dim=-1)) * self.weights
         return self.transform.adjoint(half.reshape(len(sinogram), -1))

@@ -27,6 +27,9 @@ from ipv2_bench.physics.filters import ramp_response
 from ipv2_bench.physics.gridding import GriddedBeam
 from ipv2_bench.processes import in_threads
 
+MOST_RESPONSES = 64
+"""Filter responses that a projector keeps: pixel sizes differ between patients, and there are thousands of these."""
+
 
 class ParallelBeam:
     """Projector and filtered back-projection for square slices of one size.
@@ -59,6 +62,8 @@ class ParallelBeam:
         self.detectors = _fast_even(int(np.ceil(size * np.sqrt(2.0))) + 16)
         self._plans = threading.local()
         self._gridded: dict[torch.device, GriddedBeam] = {}
+        self._responses: dict[tuple[str, float], np.ndarray] = {}
+        self._on_device: dict[tuple[torch.device, str, tuple[float, ...]], Tensor] = {}
 
     @cached_property
     def angles(self) -> np.ndarray:
@@ -101,13 +106,31 @@ class ParallelBeam:
         ``ends``, one for each slice: where its filter's window ends, as a share of the detector's limit; 1 for ``None``.
         """
         self._check(sinogram, (self.views, self.detectors))
-        ends = [1.0] * len(sinogram) if ends is None else list(ends)
-        known = {end: ramp_response(2 * self.detectors, filter_name, end).astype(self._real) for end in dict.fromkeys(ends)}
-        responses = [known[end] for end in ends]
+        each = (1.0,) * len(sinogram) if ends is None else tuple(ends)
         if sinogram.device.type != "cpu":
-            each = torch.from_numpy(np.stack(responses))[:, None] if len(known) > 1 else torch.from_numpy(responses[0])
-            return self._gridded_on(sinogram.device).backproject(sinogram.float(), each)
-        return self._slice_by_slice(self._backproject, sinogram, responses)
+            shared = each[:1] if len(set(each)) == 1 else each
+            response = self._responses_on(sinogram.device, filter_name, shared)
+            return self._gridded_on(sinogram.device).backproject(sinogram.float(), response)
+        return self._slice_by_slice(self._backproject, sinogram, [self._response(filter_name, end) for end in each])
+
+    def _response(self, filter_name: str, end: float) -> np.ndarray:
+        """The filter's response at twice the detector's length, computed once."""
+        key = (filter_name, end)
+        if key not in self._responses:
+            if len(self._responses) > MOST_RESPONSES:
+                self._responses.clear()
+            self._responses[key] = ramp_response(2 * self.detectors, filter_name, end).astype(self._real)
+        return self._responses[key]
+
+    def _responses_on(self, device: torch.device, filter_name: str, ends: tuple[float, ...]) -> Tensor:
+        """Responses for slices with windows that end at ``ends``, [len(ends), 1, detectors + 1], taken to a device once."""
+        key = (device, filter_name, ends)
+        if key not in self._on_device:
+            if len(self._on_device) > MOST_RESPONSES:
+                self._on_device.clear()
+            responses = np.stack([self._response(filter_name, end) for end in ends])[:, None]
+            self._on_device[key] = torch.from_numpy(responses).to(device)
+        return self._on_device[key]
 
     def _gridded_on(self, device: torch.device) -> GriddedBeam:
         """The same operators in torch on an accelerator, built once per device."""

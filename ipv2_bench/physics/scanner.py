@@ -36,7 +36,7 @@ def line_integrals(hu: Tensor, pixel_mm: Tensor, acquisition: Acquisition) -> Te
     hu
         Slices in HU, [B, N, N].
     pixel_mm
-        Side of a pixel in mm, [B].
+        Side of a pixel in mm, [B]; best on the CPU, where it is read, even for slices on an accelerator.
     acquisition
         The scan; its views and its attenuation of water are used.
 
@@ -48,16 +48,17 @@ def line_integrals(hu: Tensor, pixel_mm: Tensor, acquisition: Acquisition) -> Te
     Raises
     ------
     ValueError
-        When a slice is not finite or not square, or a pixel has no size.
+        When a slice is not square or, where it can be seen without waiting for an accelerator, not finite, or a pixel has no
+        size.
     """
     if hu.ndim != 3 or hu.shape[1] != hu.shape[2]:
         raise ValueError(f"got slices of shape {tuple(hu.shape)}: expected square ones, [batch, N, N]")
-    if not bool(torch.isfinite(hu).all()):
+    if hu.device.type == "cpu" and not bool(torch.isfinite(hu).all()):
         raise ValueError("a slice holds NaN or infinity: repair or remove it before it is scanned")
-    if not bool((torch.isfinite(pixel_mm) & (pixel_mm > 0)).all()):
+    if pixel_mm.device.type == "cpu" and not bool((torch.isfinite(pixel_mm) & (pixel_mm > 0)).all()):
         raise ValueError(f"pixel_mm is {pixel_mm.tolist()}: expected the side of a pixel in mm, above 0")
     beam = parallel_beam(hu.shape[-1], acquisition.views, hu.dtype == torch.float64)
-    return beam.project(attenuation(hu, acquisition.mu_water) * pixel_mm.to(hu)[:, None, None])
+    return beam.project(attenuation(hu, acquisition.mu_water) * pixel_mm.to(hu, non_blocking=True)[:, None, None])
 
 
 def scan_noise(
@@ -74,7 +75,7 @@ def scan_noise(
     hu
         Clean slices in HU, [B, N, N].
     pixel_mm
-        Side of a pixel in mm, [B].
+        Side of a pixel in mm, [B]; best on the CPU, where it is read, even for slices on an accelerator.
     acquisition
         The scan.
     generators
@@ -97,7 +98,7 @@ def scan_noise(
     if len(generators) != len(hu):
         raise ValueError(f"{len(generators)} generators for {len(hu)} slices: expected one for each")
     beam = parallel_beam(hu.shape[-1], acquisition.views, hu.dtype == torch.float64)
-    mm = pixel_mm.to(integrals)[:, None, None]
+    mm = pixel_mm.to(integrals, non_blocking=True)[:, None, None]
     errors = sinogram_noise(integrals, mm, acquisition, generators)
     # The window's end as a share of the detector's limit, which is half a cycle per pixel.
     ends = [2.0 * acquisition.cutoff * float(side) if acquisition.cutoff else 1.0 for side in pixel_mm]

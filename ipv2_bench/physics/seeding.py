@@ -28,6 +28,18 @@ def torch_generator(*key: int | str, device: torch.device | str = "cpu") -> torc
     return torch.Generator(device=device).manual_seed(derive_seed(*key))
 
 
+def on_host(generator: torch.Generator | None) -> torch.Generator | None:
+    """A generator on the CPU for draws that Python decides by: the same one, or of an accelerator's a new one of its seed.
+
+    Reading a draw from an accelerator would wait for all of its work.
+    """
+    import torch
+
+    if generator is None or generator.device.type == "cpu":
+        return generator
+    return torch.Generator().manual_seed(generator.initial_seed())
+
+
 def numpy_generator(*key: int | str) -> np.random.Generator:
     """A new NumPy generator, seeded by the key."""
     return np.random.default_rng(derive_seed(*key))

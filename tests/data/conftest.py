@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
@@ -30,7 +31,8 @@ def module(phantom: SliceSet) -> Callable[..., PairedCTDataModule]:
     return make
 
 
-def trainer_at(batches: int, training: bool = True) -> SimpleNamespace:
+def trainer_at(batches: int, training: bool = True, device: torch.device | str = "cpu") -> SimpleNamespace:
     total = SimpleNamespace(processed=batches)
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(total=total)))
-    return SimpleNamespace(training=training, fit_loop=loop)
+    strategy = SimpleNamespace(root_device=torch.device(device))
+    return SimpleNamespace(training=training, fit_loop=loop, strategy=strategy)

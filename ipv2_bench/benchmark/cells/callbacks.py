@@ -6,16 +6,18 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint as LastOfAll
+from torch import Tensor
 
+from ipv2_bench.benchmark.cells.checkpoint_io import BackgroundCheckpointIO
 from ipv2_bench.benchmark.cells.cost import TrainingCost, peak_memory_mb, reset_peak_memory
 from ipv2_bench.benchmark.cells.status import Stop, Stopped, never
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import csv_text, whole_file, write_text
+from ipv2_bench.files import csv_text, write_text
 from ipv2_bench.stored import write_object
 
 Report = Callable[[str, int, int], None]
@@ -26,17 +28,10 @@ FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
 
 
 class Finite(L.Callback):
-    """Stops a run whose loss or weights are not finite; names the step, the slices and the checkpoint to continue from."""
+    """Refuses weights that are not finite, and says where a training failed; names the checkpoint to continue from."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        loss = float(outputs["loss"])
-        if not math.isfinite(loss):
-            self._stop(trainer, f"the loss of {type(module).__name__} is {loss}")
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self.check_weights(trainer, module)
@@ -46,15 +41,24 @@ class Finite(L.Callback):
 
     def check_weights(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Refuse to go on, and to save, where a gradient that was not finite has spoiled them."""
-        for name, weight in module.named_parameters():
-            if not bool(torch.isfinite(weight).all()):
-                self._stop(trainer, f"{name} of {type(module).__name__} holds NaN or infinity")
+        finite = [torch.isfinite(weight).all() for weight in module.parameters()]
+        if finite and not bool(torch.stack(finite).all()):  # read once, since each reading waits for a GPU
+            names = (name for name, weight in module.named_parameters() if not bool(torch.isfinite(weight).all()))
+            what = f"{next(names)} of {type(module).__name__} holds NaN or infinity"
+            self.refuse(what, trainer.global_step, latest_keys(trainer))
 
-    def _stop(self, trainer: L.Trainer, what: str) -> None:
+    def refuse(self, what: str, step: int, keys: str) -> NoReturn:
+        """End the training.
+
+        Raises
+        ------
+        InputError
+            Always, with the remedies.
+        """
         good = f"{self.checkpoint.name} of step {self.saved()}" if self.checkpoint.exists() else "none yet"
         raise InputError(
-            f"{what} at step {trainer.global_step}, on slices {latest_keys(trainer)}: lower train.lr or set "
-            f"train.clip=1.0, or look at these slices; last good checkpoint: {good}"
+            f"{what} at step {step}, on slices {keys}: lower train.lr or set train.clip=1.0, or look at these slices; last good "
+            f"checkpoint: {good}"
         )
 
     def saved(self) -> int:
@@ -65,28 +69,55 @@ class Finite(L.Callback):
 def latest_keys(trainer: L.Trainer) -> str:
     """Indices of the last batch's slices in their set, with their keys."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    return keys_of(data, getattr(data, "latest", ()))
+
+
+def keys_of(data: Any, indices: Sequence[int]) -> str:
+    """Indices of slices in their set, with their keys."""
     keys = getattr(getattr(data, "slices", None), "key", ())
-    named = [f"{i} (key {keys[i]})" if keys else str(i) for i in getattr(data, "latest", [])]
-    return f"[{', '.join(named)}]"
+    return f"[{', '.join(f'{i} (key {keys[i]})' if keys else str(i) for i in indices)}]"
+
+
+READ_EVERY = 20
+"""Batches whose losses are read at once: each reading waits until a GPU has done all that it was given."""
+
+
+class _Unread(NamedTuple):
+    """A batch whose loss is still where it was computed; ``step`` is that before it, and ``ends`` whether it completed one."""
+
+    loss: Tensor
+    step: int
+    ends: bool
+    epoch: int
+    lr: float
+    slices: list[int]
 
 
 class History(L.Callback):
-    """Keeps loss and learning rate of every step in a CSV file, and reports progress.
+    """Keeps loss and learning rate of every step in a CSV file, reports progress, and ends a training whose loss is not finite.
 
     The rows are part of the checkpoint, so a resumed run has each step once.
     """
 
-    def __init__(self, path: Path, report: Report) -> None:
-        self.path, self.report = path, report
+    def __init__(self, path: Path, report: Report, finite: Finite) -> None:
+        self.path, self.report, self.finite = path, report, finite
         self.rows: list[list] = []
+        self._unread: list[_Unread] = []
         self._losses: list[float] = []
-        self._reported, self._lr, self._epoch = 0.0, 0.0, 0
+        self._reported, self._lr, self._epoch, self._step = 0.0, 0.0, 0, 0
+        self._data: Any = None
+        self._name = ""
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._data, self._step = trainer.datamodule, trainer.global_step  # type: ignore[attr-defined]
+        self._name = type(module).__name__
 
     def on_train_batch_start(self, trainer: L.Trainer, module: L.LightningModule, batch: Any, batch_idx: int) -> None:
         self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
-        self._epoch = trainer.datamodule.epoch  # type: ignore[attr-defined]
+        self._epoch = self._data.epoch
 
     def state_dict(self) -> dict:
+        self._read()
         return {"rows": [list(r) for r in self.rows]}
 
     def load_state_dict(self, state: dict) -> None:
@@ -96,20 +127,35 @@ class History(L.Callback):
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # Several batches make a step when gradients are accumulated, and each outputs its share of the loss.
-        self._losses.append(float(outputs["loss"]))
-        if not trainer.global_step or (self.rows and self.rows[-1][0] == trainer.global_step):
-            return
-        self.rows.append([trainer.global_step, self._epoch, sum(self._losses), self._lr, None])
-        self._losses.clear()
-        if time.monotonic() - self._reported > 0.3 or trainer.global_step == trainer.max_steps:
+        before, self._step = self._step, trainer.global_step
+        ends = self._step != before
+        loss = outputs["loss"].detach().reshape(()).double()
+        self._unread.append(_Unread(loss, before, ends, self._epoch, self._lr, self._data.latest))
+        if len(self._unread) == READ_EVERY:
+            self._read()
+        if ends and (time.monotonic() - self._reported > 0.3 or self._step == trainer.max_steps):
             self._reported = time.monotonic()
-            self.report(f"epoch {self._epoch + 1}", trainer.global_step, trainer.max_steps)
+            self.report(f"epoch {self._epoch + 1}", self._step, trainer.max_steps)
+
+    def _read(self) -> None:
+        """Take the losses that were kept from the device, all at once."""
+        unread, self._unread = self._unread, []
+        losses = torch.stack([one.loss for one in unread]).tolist() if unread else []
+        for loss, one in zip(losses, unread, strict=True):
+            if not math.isfinite(loss):
+                self.finite.refuse(f"the loss of {self._name} is {loss}", one.step + 1, keys_of(self._data, one.slices))
+            self._losses.append(loss)
+            if one.ends:
+                self.rows.append([one.step + 1, one.epoch, sum(self._losses), one.lr, None])
+                self._losses.clear()
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._read()
         if self.rows and "val/loss" in trainer.callback_metrics:
             self.rows[-1][4] = float(trainer.callback_metrics["val/loss"])
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        self._read()
         _write_csv(self.path, FIELDS, self.rows)
 
 
@@ -189,10 +235,18 @@ class Checkpoint(LastOfAll):
     follows are left out: Lightning would go on behind them without it.
     """
 
-    def __init__(self, path: Path, validate_every: int, finite: Finite, seconds: float = 15.0, stop: Stop = never) -> None:
-        self.path, self.validate_every, self.finite, self.seconds, self.stop = path, validate_every, finite, seconds, stop
-        self._saved, self._pause = time.monotonic(), seconds
-        self._step = 0
+    def __init__(
+        self,
+        path: Path,
+        validate_every: int,
+        finite: Finite,
+        io: BackgroundCheckpointIO,
+        seconds: float = 15.0,
+        stop: Stop = never,
+    ) -> None:
+        self.path, self.validate_every, self.finite, self.io = path, validate_every, finite, io
+        self.seconds, self.stop = seconds, stop
+        self._saved, self._step = time.monotonic(), 0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._step = trainer.global_step
@@ -205,13 +259,16 @@ class Checkpoint(LastOfAll):
         if unfinished or step % self.validate_every == 0 or step == trainer.max_steps:
             return
         stopping = self.stop()
-        began = time.monotonic()
-        if began - self._saved < self._pause and not stopping:
+        if not stopping and self.seconds and (self.io.busy or time.monotonic() - self._saved < self._pause):
             return
         self.finite.check_weights(trainer, module)
-        with whole_file(self.path) as temporary:
-            trainer.save_checkpoint(temporary)
+        trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
-        self._pause = max(self.seconds, (self._saved - began) / SHARE) if self.seconds else 0.0
         if stopping:
+            self.io.wait()
             raise Stopped
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two saves."""
+        return max(self.seconds, self.io.seconds / SHARE)

@@ -94,6 +94,8 @@ def run_cell(spec: CellSpec, report: Report, stop: Stop = never) -> None:
 
     if spec.threads:
         torch.set_num_threads(spec.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = spec.train.tf32
+    torch.backends.cudnn.benchmark = spec.train.cudnn_benchmark  # when slices are denoised; training is told again
     spec.folder.mkdir(parents=True, exist_ok=True)
     for number, training in enumerate(spec.trainings):
         if not training.denoised:

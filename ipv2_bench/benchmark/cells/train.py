@@ -38,6 +38,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
     from lightning.pytorch.plugins.environments import LightningEnvironment
 
     from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Spent, Throughput
+    from ipv2_bench.benchmark.cells.checkpoint_io import BackgroundCheckpointIO
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.data.pair import Crops
     from ipv2_bench.denoisers.checkpoint import load_weights, read_checkpoint
@@ -61,7 +62,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
         spec.strategy,
         spec.folds[0].add_noise,
         settings.batch_size,
-        spec.run.loader_workers,
+        _loader_workers(spec),
         spec.seed,
         context=denoiser.context,
         crops=Crops(settings.crop, settings.crops_per_slice, settings.mirror),
@@ -72,13 +73,13 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
         denoiser = denoiser.to(memory_format=torch.channels_last)
     validate_every = max(1, steps // 10)
     last = spec.folder / "last.ckpt"
-    finite = Finite(last)
+    finite, checkpoints = Finite(last), BackgroundCheckpointIO()
     callbacks: list[L.Callback] = [
         finite,
-        History(spec.folder / "history.csv", report),
+        History(spec.folder / "history.csv", report, finite),
         Throughput(spec.folder / "throughput.csv", validate_every),
         Spent(spec.training_cost_path),
-        Checkpoint(last, validate_every, finite, spec.run.checkpoint_seconds, stop),
+        Checkpoint(last, validate_every, finite, checkpoints, spec.run.checkpoint_seconds, stop),
     ]
     if last.exists():
         _refuse_unusable(last, denoiser)
@@ -103,7 +104,8 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
             "check_val_every_n_epoch": None,
             "callbacks": callbacks,
             "deterministic": "warn" if spec.accelerator == "cpu" else None,
-            "plugins": [LightningEnvironment()],  # one process, whatever a scheduler says of the job
+            "benchmark": settings.cudnn_benchmark,
+            "plugins": [LightningEnvironment(), checkpoints],  # one process, whatever a scheduler says of the job
         }
         trainer = L.Trainer(**{**_defaults(), **own})
         trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
@@ -115,6 +117,13 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
             "so: take early stopping or should_stop out of the denoiser, or set train.steps to what it shall have"
         )
     return _saved(spec, denoiser.cpu().eval())
+
+
+def _loader_workers(spec: CellSpec) -> int:
+    """Processes that read slices for a training."""
+    if spec.run.loader_workers is not None:
+        return spec.run.loader_workers
+    return 0 if spec.accelerator == "cpu" else min(4, spec.threads)
 
 
 def _defaults() -> dict[str, Any]:

@@ -26,15 +26,18 @@ def training(path: Path, clock: Clock, save_s: float, stop: Any = lambda: False,
     """A function that does a step of a tenth of a second, and the times of the checkpoints that it made."""
     saved: list[float] = []
 
-    def save(temporary: Path) -> None:
+    io: Any = SimpleNamespace(busy=False, seconds=0.0, wait=lambda: None)
+
+    def save(path: Path) -> None:
         clock.now += save_s
         saved.append(clock.now)
-        Path(temporary).write_bytes(b"")
+        io.seconds = save_s
+        path.write_bytes(b"")
 
     finite: Any = SimpleNamespace(check_weights=lambda *_: None)
     trainer: Any = SimpleNamespace(global_step=0, max_steps=10**9, save_checkpoint=save)
     module: Any = None
-    callback = Checkpoint(path, 10**8, finite, seconds, stop)
+    callback = Checkpoint(path, 10**8, finite, io, seconds, stop)
     callback.on_train_start(trainer, module)
 
     def step() -> None:

@@ -126,7 +126,8 @@ def _at_epoch(module: PairedCTDataModule, epoch: int) -> Pair:
     """The first training batch of an epoch."""
     progress = SimpleNamespace(total=SimpleNamespace(processed=epoch * module.batches_per_epoch))
     loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=progress))
-    module.trainer = SimpleNamespace(training=True, fit_loop=loop, predicting=False)  # type: ignore[assignment]
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    module.trainer = SimpleNamespace(training=True, fit_loop=loop, predicting=False, strategy=strategy)  # type: ignore[assignment]
     batch = next(iter(module.train_dataloader()))
     module.trainer = None
     return batch
