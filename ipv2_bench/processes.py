@@ -24,10 +24,17 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def begin(parent: int, environment: dict[str, str]) -> None:
+    """Begin a process of the program: what it prints never ends its work, and it ends with its parent, which has that number."""
+    os.environ |= environment
+    install()
+    _end_with(parent)
+
+
 def worker_pool(workers: int, environment: Mapping[str, str] | None = None) -> ProcessPoolExecutor:
     """A pool of spawned processes, each of which ends when this process is gone; ``environment``: variables of theirs."""
     return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), dict(environment or {}))
+        workers, mp_context=get_context("spawn"), initializer=begin, initargs=(os.getpid(), dict(environment or {}))
     )
 
 
@@ -48,13 +55,6 @@ def shared_queue() -> Iterator[Any]:
         yield manager.Queue()
     finally:
         manager.shutdown()
-
-
-def _begin(parent: int, environment: dict[str, str]) -> None:
-    """Begin a worker: what it prints never ends its work, and it ends with its parent."""
-    os.environ |= environment
-    install()
-    _end_with(parent)
 
 
 def _end_with(parent: int) -> None:

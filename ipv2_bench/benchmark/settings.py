@@ -75,7 +75,7 @@ class DataSettings(Settings):
         return {**own, "options": as_text({**options, **rest})}
 
 
-LATER = ("crop", "crops_per_slice", "mirror", "tf32", "cudnn_benchmark")
+LATER = ("devices", "crop", "crops_per_slice", "mirror", "tf32", "cudnn_benchmark")
 """Settings of training that rows name only where they are not the default."""
 
 
@@ -84,7 +84,8 @@ class TrainSettings(Settings):
 
     ``steps``: optimiser steps; ``None`` to count ``epochs``. ``lr``: peak learning rate; ``None`` for the denoiser's own.
     ``schedule``: of the learning rate. ``clip``: gradient norm; ``None`` for no clipping. ``precision``: Lightning's
-    word. ``accumulate``: batches for each step. ``compile``: compile the networks with torch.compile. ``channels_last``:
+    word. ``accumulate``: batches for each step. ``devices``: GPUs, or processes on a CPU, that each training is shared out to;
+    each has batches of its own, so that a step sees as many slices more. ``compile``: compile the networks with torch.compile. ``channels_last``:
     keep images and weights in that order of memory. ``tf32``: let a GPU multiply in TensorFloat-32, with 10 bits of fraction in
     place of 23. ``cudnn_benchmark``: let cuDNN choose its algorithms by trial, which may differ from run to run. ``crop``: side
     in pixels of the random squares of the purified slices that are trained on; ``None`` for whole slices. ``crops_per_slice``:
@@ -99,6 +100,7 @@ class TrainSettings(Settings):
     clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     accumulate: Positive = 1
+    devices: Positive = 1
     compile: bool = False
     channels_last: bool = False
     tf32: bool = False
@@ -133,7 +135,8 @@ class TrainSettings(Settings):
     def batch(self) -> str:
         """A batch in words."""
         crops = f" × {self.crops_per_slice} crops of {self.crop}×{self.crop}" if self.crop is not None else ""
-        return f"{self.batch_size}{crops}{', mirrored at random' if self.mirror else ''}"
+        shared = f" on each of {self.devices} devices" if self.devices > 1 else ""
+        return f"{self.batch_size}{crops}{', mirrored at random' if self.mirror else ''}{shared}"
 
     @property
     def length(self) -> str:

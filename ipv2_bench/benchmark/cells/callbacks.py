@@ -156,7 +156,8 @@ class History(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._read()
-        _write_csv(self.path, FIELDS, self.rows)
+        if trainer.is_global_zero:
+            _write_csv(self.path, FIELDS, self.rows)
 
 
 class Throughput(L.Callback):
@@ -259,7 +260,12 @@ class Checkpoint(LastOfAll):
         if unfinished or step % self.validate_every == 0 or step == trainer.max_steps:
             return
         stopping = self.stop()
-        if not stopping and self.seconds and (self.io.busy or time.monotonic() - self._saved < self._pause):
+        saving = stopping or not self.seconds or not (self.io.busy or time.monotonic() - self._saved < self._pause)
+        if trainer.world_size > 1:  # the first process decides for all, now and then, since they wait for it
+            if step % READ_EVERY and self.seconds:
+                return
+            saving, stopping = trainer.strategy.broadcast((saving, stopping))
+        if not saving:
             return
         self.finite.check_weights(trainer, module)
         trainer.save_checkpoint(self.path)

@@ -193,10 +193,10 @@ def accelerator(config: Config) -> str:
 
 
 def parallelism(config: Config) -> tuple[int, int]:
-    """Processes, and CPU threads of each. One thread each on a CPU: small networks gain little from more."""
-    on_cpu = accelerator(config) == "cpu"
-    processes = config.run.processes or (cores() if on_cpu else max(1, gpus()))
-    return processes, 1 if on_cpu else max(1, cores() // processes)
+    """Cells at once, and CPU threads of each process. One thread each on a CPU: small networks gain little from more."""
+    on_cpu, devices = accelerator(config) == "cpu", config.train.devices
+    processes = config.run.processes or max(1, (cores() if on_cpu else gpus()) // devices)
+    return processes, 1 if on_cpu else max(1, cores() // (processes * devices))
 
 
 def gpus() -> int:
@@ -219,4 +219,5 @@ def runner_of(config: Config) -> Runner:
     runner = registry.build(cls, Runner, config.run.at, f"run.on={config.run.on}")
     runner.processes, _ = parallelism(config)
     runner.folder = config.work.absolute()
+    runner.check(config.train.devices, accelerator(config) != "cpu")
     return runner

@@ -13,7 +13,7 @@ from ipv2_bench.benchmark.cells.cost import Cost, joined, peak_memory_mb, reset_
 from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import StatusFile, Stop, Stopped, never
-from ipv2_bench.benchmark.cells.train import Report, train
+from ipv2_bench.benchmark.cells.train import Report, set_up, train
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_of
 from ipv2_bench.data.slices import open_slices
 from ipv2_bench.data.split import Split
@@ -90,12 +90,7 @@ def run_cell(spec: CellSpec, report: Report, stop: Stop = never) -> None:
     Stopped
         When ``stop()`` asked for it.
     """
-    import torch
-
-    if spec.threads:
-        torch.set_num_threads(spec.threads)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = spec.train.tf32
-    torch.backends.cudnn.benchmark = spec.train.cudnn_benchmark  # when slices are denoised; training is told again
+    set_up(spec)
     spec.folder.mkdir(parents=True, exist_ok=True)
     for number, training in enumerate(spec.trainings):
         if not training.denoised:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ipv2_bench.benchmark.cells.ranks import is_first, other_ranks
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import Stop, never
 from ipv2_bench.errors import InputError
@@ -23,8 +24,19 @@ Report = Callable[[str, int, int], None]
 """Called with stage, step and number of steps."""
 
 
-def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
+def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = None) -> Any:
     """The trained denoiser, in evaluation mode; its weights and history are in the cell's folder.
+
+    Parameters
+    ----------
+    spec
+        The cell, or that of a fold.
+    report
+        Called with stage, step and number of steps.
+    stop
+        Asked after each batch whether training is to stop.
+    profiler
+        Lightning's, where a training is to be timed.
 
     Raises
     ------
@@ -67,30 +79,32 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
         context=denoiser.context,
         crops=Crops(settings.crop, settings.crops_per_slice, settings.mirror),
     )
-    steps = settings.steps or max(1, (settings.epochs or 1) * data.batches_per_epoch // settings.accumulate)
+    together = settings.accumulate * settings.devices
+    steps = settings.steps or max(1, (settings.epochs or 1) * data.batches_per_epoch // together)
     data.batches = steps * settings.accumulate
     if settings.channels_last:
         denoiser = denoiser.to(memory_format=torch.channels_last)
     validate_every = max(1, steps // 10)
     last = spec.folder / "last.ckpt"
     finite, checkpoints = Finite(last), BackgroundCheckpointIO()
-    callbacks: list[L.Callback] = [
-        finite,
-        History(spec.folder / "history.csv", report, finite),
-        Throughput(spec.folder / "throughput.csv", validate_every),
-        Spent(spec.training_cost_path),
-        Checkpoint(last, validate_every, finite, checkpoints, spec.run.checkpoint_seconds, stop),
-    ]
+    history = History(spec.folder / "history.csv", report, finite)
+    saving = Checkpoint(last, validate_every, finite, checkpoints, spec.run.checkpoint_seconds, stop)
+    callbacks: list[L.Callback] = [finite, history, saving]
+    if is_first():
+        callbacks += [Throughput(spec.folder / "throughput.csv", validate_every), Spent(spec.training_cost_path)]
     if last.exists():
         _refuse_unusable(last, denoiser)
     with warnings.catch_warnings():
         # Lightning's advice on workers and log intervals is for people at a prompt.
         warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")  # of some convolutions with one input
         own: dict[str, Any] = {
             "max_steps": steps,
             "max_epochs": -1,
             "accelerator": spec.accelerator,
-            "devices": 1,
+            "devices": settings.devices,
+            "strategy": "auto" if settings.devices == 1 else "ddp",
+            "use_distributed_sampler": False,  # the data module deals out its slices itself
             "precision": settings.precision,
             "gradient_clip_val": settings.clip,
             "accumulate_grad_batches": settings.accumulate,
@@ -105,10 +119,16 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
             "callbacks": callbacks,
             "deterministic": "warn" if spec.accelerator == "cpu" else None,
             "benchmark": settings.cudnn_benchmark,
-            "plugins": [LightningEnvironment(), checkpoints],  # one process, whatever a scheduler says of the job
+            "profiler": profiler,
+            "plugins": [LightningEnvironment(), checkpoints],  # these processes, whatever a scheduler says of the job
         }
-        trainer = L.Trainer(**{**_defaults(), **own})
-        trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        # Deterministic algorithms would also write NaN into all memory before it is used, a tenth of the time of a small network.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        if settings.devices > 1 and is_first():
+            data.setup("fit")  # masks and noise, before each process looks for them
+        with other_ranks(spec):
+            trainer = L.Trainer(**{**_defaults(), **own})
+            trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     if trainer.global_step < steps:
@@ -116,7 +136,17 @@ def train(spec: CellSpec, report: Report, stop: Stop = never) -> Any:
             f"{spec.denoiser.title} ended its own training after {trainer.global_step} of {steps} steps, and a row would not say "
             "so: take early stopping or should_stop out of the denoiser, or set train.steps to what it shall have"
         )
-    return _saved(spec, denoiser.cpu().eval())
+    return _saved(spec, denoiser.cpu().eval()) if is_first() else denoiser
+
+
+def set_up(spec: CellSpec) -> None:
+    """Threads and arithmetic of this process, as a cell's settings say."""
+    import torch
+
+    if spec.threads:
+        torch.set_num_threads(spec.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = spec.train.tf32
+    torch.backends.cudnn.benchmark = spec.train.cudnn_benchmark  # when slices are denoised; training is told again
 
 
 def _loader_workers(spec: CellSpec) -> int:

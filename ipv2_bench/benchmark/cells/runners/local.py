@@ -37,7 +37,8 @@ class _Lane:
     Attributes
     ----------
     gpu
-        The one that it sees, as ``CUDA_VISIBLE_DEVICES`` names it; ``None`` for what this process sees.
+        The one that it sees, or the several of a training that is shared out, as ``CUDA_VISIBLE_DEVICES`` names them; ``None``
+        for what this process sees.
     """
 
     gpu: str | None
@@ -75,6 +76,11 @@ class _Lane:
 class Local(Runner):
     """Worker processes of this machine: one for each GPU, which sees that one alone, or for each core where there is none."""
 
+    def check(self, devices: int, on_gpu: bool) -> None:
+        """See :meth:`~ipv2_bench.benchmark.cells.runners.runner.Runner.check`."""
+        if on_gpu and devices > max(1, gpus()):
+            raise InputError(f"train.devices is {devices}, and this machine has {gpus()} GPUs: set it to what there are at most")
+
     def run(self, specs: Sequence[CellSpec], progress: bool = True) -> list[Failure]:
         """See :meth:`~ipv2_bench.benchmark.cells.runners.runner.Runner.run`."""
         todo = [spec for spec in specs if not spec.complete]
@@ -85,7 +91,10 @@ class Local(Runner):
     def _lanes(self, todo: Sequence[CellSpec]) -> list[_Lane]:
         seen = gpus() if any(spec.accelerator in ("gpu", "cuda") for spec in todo) else 0
         names = (os.environ.get("CUDA_VISIBLE_DEVICES") or ",".join(map(str, range(seen)))).split(",")
-        return [_Lane(names[k % seen].strip() if seen > 1 else None) for k in range(min(self.processes, len(todo)))]
+        together = max((spec.train.devices for spec in todo), default=1)
+        groups = [",".join(name.strip() for name in names[k : k + together]) for k in range(0, seen - together + 1, together)]
+        lanes = range(min(self.processes, len(todo)))
+        return [_Lane(groups[k % len(groups)] if seen > 1 and groups else None) for k in lanes]
 
 
 class _Run:

@@ -46,6 +46,22 @@ class Runner(ABC):
     processes: int = 1
     folder: Path = Path()
 
+    def check(self, devices: int, on_gpu: bool) -> None:
+        """Refuse trainings over more devices than this place gives them.
+
+        Parameters
+        ----------
+        devices
+            Of each training.
+        on_gpu
+            Whether this machine would take GPUs for them.
+
+        Raises
+        ------
+        InputError
+            It names both numbers and the remedy.
+        """
+
     @abstractmethod
     def run(self, specs: Sequence[CellSpec], progress: bool = True) -> list[Failure]:
         """Run cells until each is complete or has failed; those that failed.

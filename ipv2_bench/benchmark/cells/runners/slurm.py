@@ -88,6 +88,12 @@ class Slurm(Runner):
         self.patience_seconds = patience_seconds
         self.extra = (extra,) if isinstance(extra, str) else tuple(extra)
 
+    def check(self, devices: int, on_gpu: bool) -> None:
+        """See :meth:`~ipv2_bench.benchmark.cells.runners.runner.Runner.check`. Whether nodes have GPUs, ``run.at.gpus`` says."""
+        name, given = ("gpus", self.gpus) if self.gpus else ("cpus", self.cpus)
+        if devices > given:
+            raise InputError(f"train.devices is {devices}, and run.at.{name} {given}: set run.at.{name}={devices}")
+
     def run(self, specs: Sequence[CellSpec], progress: bool = True) -> list[Failure]:
         """See :meth:`~ipv2_bench.benchmark.cells.runners.runner.Runner.run`."""
         if shutil.which("sbatch") is None:
