@@ -239,10 +239,16 @@ def _defined(module: ModuleType, base: type[T]) -> list[type[T]]:
 
 def _modules(package: str) -> dict[str, Path]:
     """Files of a package's public modules by name."""
-    root = importlib.import_module(package)
+    paths = tuple(importlib.import_module(package).__path__)
+    return _listed(paths, tuple(Path(path).stat().st_mtime_ns for path in paths if Path(path).is_dir()))
+
+
+@lru_cache(maxsize=64)
+def _listed(paths: tuple[str, ...], _changed_ns: tuple[int, ...]) -> dict[str, Path]:
+    """Files of public modules in some folders by name; asked once for each state of them, and by every cell of a plan."""
     return {
         m.name: Path(m.module_finder.path) / f"{m.name}.py"  # type: ignore[union-attr]
-        for m in pkgutil.iter_modules(root.__path__)
+        for m in pkgutil.iter_modules(paths)
         if not m.ispkg and not m.name.startswith("_")
     }
 

@@ -111,7 +111,9 @@ def _is_whole(path: Path, _changed_ns: int, size: int, read: Callable[[Path], An
                 return archive.testzip() is None
         value = json.loads(path.read_bytes())
         # Of two, a changed key or a changed beginning of the hash, one is left to tell that there is a seal.
-        if not isinstance(value, dict) or not (SEAL in value or any(str(x).startswith(OF) for x in value.values())):
+        if not isinstance(value, dict):
+            return True
+        if SEAL not in value and not any(isinstance(x, str) and x.startswith(OF) for x in value.values()):
             return True  # not sealed
         return value.pop(SEAL, "") == OF + digest(value)
     except Exception:  # readers raise whatever their parts raise

@@ -85,11 +85,12 @@ class TrainSettings(Settings):
     ``steps``: optimiser steps; ``None`` to count ``epochs``. ``lr``: peak learning rate; ``None`` for the denoiser's own.
     ``schedule``: of the learning rate. ``clip``: gradient norm; ``None`` for no clipping. ``precision``: Lightning's
     word. ``accumulate``: batches for each step. ``devices``: GPUs, or processes on a CPU, that each training is shared out to;
-    each has batches of its own, so that a step sees as many slices more. ``compile``: compile the networks with torch.compile. ``channels_last``:
-    keep images and weights in that order of memory. ``tf32``: let a GPU multiply in TensorFloat-32, with 10 bits of fraction in
-    place of 23. ``cudnn_benchmark``: let cuDNN choose its algorithms by trial, which may differ from run to run. ``crop``: side
-    in pixels of the random squares of the purified slices that are trained on; ``None`` for whole slices. ``crops_per_slice``:
-    of each slice in a batch. ``mirror``: exchange left and right in a random half of them.
+    each has batches of its own, so that a step sees as many times more slices. ``compile``: compile the networks with
+    torch.compile. ``channels_last``: keep images and weights in that order of memory. ``tf32``: let a GPU multiply in
+    TensorFloat-32, with 10 bits of fraction in place of 23. ``cudnn_benchmark``: let cuDNN choose its algorithms by trial, which
+    may differ from run to run. ``crop``: side in pixels of the random squares of the purified slices that are trained on;
+    ``None`` for whole slices. ``crops_per_slice``: of each slice in a batch. ``mirror``: exchange left and right in a random
+    half of them.
     """
 
     steps: Positive | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils._pytree import tree_map
 
-from ipv2_bench.files import whole_file
+from ipv2_bench.files import write_whole
 
 
 class BackgroundCheckpointIO(TorchCheckpointIO):
@@ -42,8 +42,7 @@ class BackgroundCheckpointIO(TorchCheckpointIO):
         self._writing = self._writer.submit(self._write, copy, Path(path), began)
 
     def _write(self, checkpoint: dict[str, Any], path: Path, began: float) -> None:
-        with whole_file(path) as temporary:
-            torch.save(checkpoint, temporary)
+        write_whole(path, lambda file: _save(checkpoint, file))
         self.seconds = time.monotonic() - began
 
     @property
@@ -75,6 +74,15 @@ class BackgroundCheckpointIO(TorchCheckpointIO):
         """See :meth:`wait`."""
         self._writer.shutdown()
         self.wait()
+
+
+def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:  # in torch's words a full disk is an unexpected position
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _copied(value: Any) -> Any:

@@ -115,31 +115,36 @@ def plan_cells(prepared: Prepared, tables: list[Table]) -> dict[CellKey, CellSpe
                 for key in CellKey.needed(config, line, seed):
                     weak = key == CellKey.of_weak_denoiser(config, seed)
                     strategies.setdefault(key, SIMULATED if weak else line.strategy)
-    return {key: _spec(prepared, key, strategy) for key, strategy in strategies.items()}
+    shared = _shared(prepared)
+    choices = {name: choose(config, name) for name in dict.fromkeys(key.denoiser for key in strategies)}
+    return {key: _spec(prepared, key, choices[key.denoiser], strategy, shared) for key, strategy in strategies.items()}
 
 
-def _spec(prepared: Prepared, key: CellKey, strategy: Strategy) -> CellSpec:
-    config, choice = prepared.config, choose(prepared.config, key.denoiser)
-    cell_id = digest(_identity(prepared, choice, strategy, key.seed))
+def _shared(prepared: Prepared) -> dict[str, Any]:
+    """What is the same in the specification of every cell."""
+    config = prepared.config
     _, threads = parallelism(config)
     weights = weights_folder(config.run.weights)
-    return CellSpec(
-        cell_id=cell_id,
-        folder=config.work.absolute() / "cells" / cell_id,  # a worker's denoiser may change the working folder
-        denoiser=choice,
-        strategy=strategy,
-        seed=key.seed,
-        slices=prepared.slices,
-        split=prepared.split,
-        folds=prepared.folds,
-        window=prepared.window,
-        train=config.train,
-        run=config.run.model_copy(update={"weights": weights and str(weights)}),
-        metrics=config.metrics,
-        accelerator=accelerator(config),
-        threads=threads,
-        measuring=measuring_version(prepared.catalogue, weights),
-    )
+    return {
+        "slices": prepared.slices,
+        "split": prepared.split,
+        "folds": prepared.folds,
+        "window": prepared.window,
+        "train": config.train,
+        "run": config.run.model_copy(update={"weights": weights and str(weights)}),
+        "metrics": config.metrics,
+        "accelerator": accelerator(config),
+        "threads": threads,
+        "measuring": measuring_version(prepared.catalogue, weights),
+    }
+
+
+def _spec(
+    prepared: Prepared, key: CellKey, choice: DenoiserChoice, strategy: Strategy, shared: dict[str, Any]
+) -> CellSpec:
+    cell_id = digest(_identity(prepared, choice, strategy, key.seed))
+    folder = prepared.config.work.absolute() / "cells" / cell_id  # a worker's denoiser may change the working folder
+    return CellSpec(cell_id=cell_id, folder=folder, denoiser=choice, strategy=strategy, seed=key.seed, **shared)
 
 
 def _identity(prepared: Prepared, choice: DenoiserChoice, strategy: Strategy, seed: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,8 +17,22 @@ from ipv2_bench.fingerprint import digest
 
 def row_text(row: Row) -> str:
     """A row as its file has it: a field a line, and lists of numbers on one."""
-    text = json.dumps(row.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False, allow_nan=False)
-    return re.sub(r"\[\n[-+.\deE\s,nul]+\]", lambda m: re.sub(r"\s+", "", m[0]).replace(",", ", "), text) + "\n"
+    return _indented(row.model_dump(mode="json", by_alias=True), "\n") + "\n"
+
+
+def _indented(value: Any, line: str) -> str:
+    """A JSON value; ``line``: line break and indent of where it stands."""
+    deeper = line + " "
+    if isinstance(value, dict) and value:
+        fields = (f"{_plain(key)}: {_indented(each, deeper)}" for key, each in value.items())
+        return "{" + deeper + f",{deeper}".join(fields) + line + "}"
+    if isinstance(value, list) and any(isinstance(each, str | bool | list | dict) for each in value):
+        return "[" + deeper + f",{deeper}".join(_indented(each, deeper) for each in value) + line + "]"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def write_row(out: Path, row: Row) -> Path:
@@ -47,17 +62,25 @@ def read_row(path: Path) -> Row:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        data = json.loads(text)
     except FileNotFoundError as error:
         raise InputError(f"the row {path.name} does not exist: name files under leaderboards/*/rows") from error
     except (ValueError, OSError) as error:
         raise InputError(f"the row {path.name} is no JSON ({error})") from error
-    version = data.get("schema") if isinstance(data, dict) else None
-    if isinstance(version, int) and version != SCHEMA:
-        raise InputError(f"the row {path.name} is of schema {version}, not {SCHEMA}: compute it anew")
     try:
         return Row.model_validate_json(text)
     except ValidationError as error:
+        _refuse_other_text(path, text)
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the row"
         raise InputError(f"the row {path.name} breaks the schema at {where}: {first['msg'][:200]}") from error
+
+
+def _refuse_other_text(path: Path, text: str) -> None:
+    """Refuse text that is no JSON, or a row of another schema."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"the row {path.name} is no JSON ({error})") from error
+    version = data.get("schema") if isinstance(data, dict) else None
+    if isinstance(version, int) and version != SCHEMA:
+        raise InputError(f"the row {path.name} is of schema {version}, not {SCHEMA}: compute it anew")

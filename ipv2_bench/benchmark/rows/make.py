@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,11 +76,14 @@ class Rows:
         """The file in which a row is kept, named by everything that determines it."""
         images, reference = self.benchmark.images(line, seed), self.benchmark.reference(line, seed)
         # Labels may be the same for all seeds and budgets, and variants the same as what they vary: their rows are not.
-        lasting = self.provenance.model_dump(mode="json", exclude={"commit", "packages", "processor"})
-        structure = self.benchmark.config.metrics.structure
-        shaping = [SCHEMA, VERSION, structure, lasting]
+        shaping = [SCHEMA, VERSION, self.benchmark.config.metrics.structure, self._lasting]
         identity = [images.set_id, reference.set_id, line.denoiser, line.strategy.name, seed, *shaping]
         return self.benchmark.config.work / "rows" / f"{digest(identity)}.json"
+
+    @cached_property
+    def _lasting(self) -> dict[str, Any]:
+        """What rows came from, without what may differ between two runs that give the same."""
+        return self.provenance.model_dump(mode="json", exclude={"commit", "packages", "processor"})
 
     def measure(self, line: TableLine, seed: int) -> Row:
         """The row of a table's line and seed, computed anew from the measurements of its images."""

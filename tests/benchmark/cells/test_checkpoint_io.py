@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -18,9 +19,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """What a disk waits for."""
     opened, save = threading.Event(), torch.save
 
-    def slowly(value: object, path: Path) -> None:
+    def slowly(value: object, file: BinaryIO) -> None:
         assert opened.wait(60)
-        save(value, path)
+        save(value, file)
 
     monkeypatch.setattr(checkpoint_io.torch, "save", slowly)
     return opened
@@ -45,8 +46,8 @@ def test_training_goes_on_while_it_is_written(gate: threading.Event, tmp_path: P
 
 @pytest.mark.parametrize("ask", ["wait", "busy", "save", "teardown"])
 def test_what_could_not_be_written_is_said(ask: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def full(value: object, path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+    def full(value: object, file: BinaryIO) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoint_io.torch, "save", full)
     io, path = BackgroundCheckpointIO(), tmp_path / "last.ckpt"

@@ -1,4 +1,4 @@
-"""A training over two processes: the same weights each time, whatever ends it in between, and one message when one of them ends."""
+"""A training over two processes: the same weights each time, whatever ends it in between, and one message when one ends."""
 
 from __future__ import annotations
 

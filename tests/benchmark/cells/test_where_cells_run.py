@@ -135,3 +135,14 @@ def test_status_lists_every_cell(smoke: Smoke, tmp_path: Path, capsys: pytest.Ca
     words = ["status", "--config", "smoke", f"run.work={tmp_path / 'w'}", "wandb.mode=disabled", "--tables", "2", "--quiet"]
     assert main(words) == 0
     assert capsys.readouterr().out.splitlines()[0] == "smoke: 1 waiting"
+
+
+def test_a_training_over_several_gpus_sees_them_all(smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "gpus", lambda: 5)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    specs = list(smoke.benchmark(tmp_path).cells.values())
+    train = specs[0].train.model_copy(update={"devices": 2})
+    specs = [spec.model_copy(update={"accelerator": "gpu", "train": train}) for spec in specs]
+    runner = Local()
+    runner.processes = 3
+    assert [lane.gpu for lane in runner._lanes(specs)] == ["0,1", "2,3", "0,1"]

@@ -46,7 +46,7 @@ class Runner(ABC):
     processes: int = 1
     folder: Path = Path()
 
-    def check(self, devices: int, on_gpu: bool) -> None:
+    def check(self, devices: int, on_gpu: bool) -> None:  # noqa: B027  a place may take any number
         """Refuse trainings over more devices than this place gives them.
 
         Parameters
