@@ -36,6 +36,11 @@ def present(path: Path, read: Callable[[Path], Any] | None = None) -> bool:
         An array, measurements (npz) or a JSON object; or any file with ``read``.
     read
         Reads a file of another kind, and raises where it is spoiled.
+
+    Raises
+    ------
+    PermissionError
+        When it may not be read.
     """
     assert read is not None or path.suffix in KINDS, path
     try:
@@ -116,6 +121,8 @@ def _is_whole(path: Path, _changed_ns: int, size: int, read: Callable[[Path], An
         if SEAL not in value and not any(isinstance(x, str) and x.startswith(OF) for x in value.values()):
             return True  # not sealed
         return value.pop(SEAL, "") == OF + digest(value)
+    except PermissionError:  # it may be whole: whoever may not read it must not remove it
+        raise
     except Exception:  # readers raise whatever their parts raise
         return False
 
