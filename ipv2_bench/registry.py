@@ -230,36 +230,29 @@ def _defined(module: ModuleType, base: type[T]) -> list[type[T]]:
     return [
         c
         for c in vars(module).values()
-        if inspect.isclass(c) and issubclass(c, base) and not inspect.isabstract(c)
-        and c.__module__ == module.__name__
-        and c is not base
-        and not c.__name__.startswith("_")
+        if inspect.isclass(c) and issubclass(c, base) and not inspect.isabstract(c) and c is not base
+        and c.__module__ == module.__name__ and not c.__name__.startswith("_")
     ]
 
 
 def _modules(package: str) -> dict[str, Path]:
     """Files of a package's public modules by name."""
-    paths = tuple(importlib.import_module(package).__path__)
-    return _listed(paths, tuple(Path(path).stat().st_mtime_ns for path in paths if Path(path).is_dir()))
+    paths = importlib.import_module(package).__path__
+    return _listed(*((path, Path(path).stat().st_mtime_ns) for path in paths if Path(path).is_dir()))
 
 
 @lru_cache(maxsize=64)
-def _listed(paths: tuple[str, ...], _changed_ns: tuple[int, ...]) -> dict[str, Path]:
-    """Files of public modules in some folders by name; asked once for each state of them, and by every cell of a plan."""
-    return {
-        m.name: Path(m.module_finder.path) / f"{m.name}.py"  # type: ignore[union-attr]
-        for m in pkgutil.iter_modules(paths)
-        if not m.ispkg and not m.name.startswith("_")
-    }
+def _listed(*folders: tuple[str, int]) -> dict[str, Path]:
+    """Files of public modules in folders as they are now; every cell of a plan asks for them."""
+    found: Any = (m for m in pkgutil.iter_modules([path for path, _ in folders]) if not m.ispkg)
+    return {m.name: Path(m.module_finder.path) / f"{m.name}.py" for m in found if not m.name.startswith("_")}
 
 
 def _plugin(package: str, path: Path) -> ClassText | None:
     """The public class of a module that derives from one of this package, or of the package around it; else ``None``."""
     around = package.rpartition(".")[0]
     for text in _classes(path):
-        if text.base is None or text.name.startswith("_"):
-            continue
-        module = text.base[0]
+        module = text.base[0] if text.base is not None and not text.name.startswith("_") else ""
         if module.startswith(f"{package}.") or ("." in around and module.rpartition(".")[0] == around):
             return text
     return None

@@ -24,7 +24,7 @@ from tests.program import LONGEST, ROOT, run, table
 MOVED = {
     "benchmark.cells.plan": "benchmark.cells.planning",
     "benchmark.measuring": "benchmark.cells.measuring_test_sets",
-    "benchmark.cells.callbacks": "benchmark.rows.hooks",
+    "benchmark.cells.training.callbacks": "benchmark.rows.hooks",
     "data.slices": "data.slice_set",
     "data.thorax": "physics.chest",
     "denoisers.networks.unet": "denoisers.blocks_of_a_unet",
@@ -209,7 +209,7 @@ VERSIONS: dict[str, dict[str, Depends]] = {
     "ipv2_bench.denoisers.corediff.CoreDiff.version": {"cells": is_corediff, "rows": is_corediff},
     "ipv2_bench.denoisers.fm.FlowMatching.version": {"cells": is_fm, "labels": is_weak, "rows": is_fm},
     "ipv2_bench.denoisers.networks.VERSION": TRAINING,
-    "ipv2_bench.benchmark.cells.train.VERSION": TRAINING,
+    "ipv2_bench.benchmark.cells.training.train.VERSION": TRAINING,
     "ipv2_bench.data.datamodule.VERSION": TRAINING,
     "ipv2_bench.purification.VERSION": dict.fromkeys(("calibration", "cells", "labels", "measures", "rows"), is_all),
     "ipv2_bench.physics.VERSION": {

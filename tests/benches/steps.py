@@ -20,7 +20,7 @@ from torch.profiler import profile as traced
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.benchmark.config import Config, load_config
 from ipv2_bench.benchmark.provenance import commit, packages, processor
 from ipv2_bench.benchmark.tasks.comparison import single_line

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from ipv2_bench.benchmark.cells.train import _refuse_unusable
+from ipv2_bench.benchmark.cells.training.train import _refuse_unusable
 from ipv2_bench.benchmark.views.wandb.cell_run import _history
 from ipv2_bench.cli import main
 from ipv2_bench.denoisers.checkpoint import read_checkpoint

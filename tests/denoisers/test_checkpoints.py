@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from ipv2_bench import registry
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.checkpoint import load_denoiser, load_weights, save_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.plan import check_denoisers
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.settings import TrainSettings
 from ipv2_bench.data.datamodule import PairedCTDataModule

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from ipv2_bench.benchmark.cells.callbacks import READ_EVERY, Finite, History
+from ipv2_bench.benchmark.cells.training.callbacks import READ_EVERY, Finite, History
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.pair import Crops, TrainingPair
 from ipv2_bench.data.slices import SliceSet
@@ -80,7 +80,7 @@ def test_a_loss_that_is_not_finite_is_named_with_its_step_and_slices(tmp_path: P
 
 def a_history(folder: Path, steps: int) -> tuple[History, Callable[[torch.Tensor], None]]:
     """A history and a function that does a step of a training with a given loss."""
-    history = History(folder / "history.csv", lambda *_: None, Finite(folder / "last.ckpt"))
+    history = History(folder / "history.csv", lambda *_: None, Finite(folder / "last.ckpt"), lambda *_: None)
     data: Any = SimpleNamespace(epoch=0, latest=[])
     optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
     trainer: Any = SimpleNamespace(datamodule=data, global_step=0, max_steps=steps, optimizers=[optimizer])

@@ -29,7 +29,7 @@ from ipv2_bench.benchmark.views.tables import table_views
 from ipv2_bench.benchmark.views.wandb import publish as publishing
 from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
 from ipv2_bench.benchmark.views.wandb.panels import CellImages, cell_panels, panels, sampler_states
-from ipv2_bench.benchmark.views.wandb.publish import publish
+from ipv2_bench.benchmark.views.wandb.publish import destination_of, publish
 from ipv2_bench.benchmark.views.wandb.report import PICTURES, layout
 from ipv2_bench.benchmark.views.wandb.runs import ATTEMPTS, Destination
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
@@ -301,7 +301,7 @@ def published(benchmark: Benchmark, folder: Path, monkeypatch: pytest.MonkeyPatc
         rows = Rows(to_publish)
         of_tables = rows.of_tables()
         files = sorted({write_row(config.out, row) for lines in of_tables["table9"] for row in lines})
-        publish(to_publish, rows, table_views(config, benchmark.tables, of_tables), files, progress)
+        publish(destination_of(config), to_publish, rows, table_views(config, benchmark.tables, of_tables), files, progress)
         return offline(config.work / "wandb")
 
     return publish_all

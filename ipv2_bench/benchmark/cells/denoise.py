@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.train import Report
+from ipv2_bench.benchmark.cells.training.train import Report
 from ipv2_bench.benchmark.provenance import processor
 from ipv2_bench.errors import InputError
 

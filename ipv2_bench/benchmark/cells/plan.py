@@ -149,7 +149,7 @@ def _spec(
 
 def _identity(prepared: Prepared, choice: DenoiserChoice, strategy: Strategy, seed: int) -> dict[str, Any]:
     """Everything that determines a cell: data, denoiser, strategy, budget, seed and versions."""
-    from ipv2_bench.benchmark.cells.train import VERSION as TRAINING
+    from ipv2_bench.benchmark.cells.training.train import VERSION as TRAINING
     from ipv2_bench.data.datamodule import VERSION as BATCHES
     from ipv2_bench.denoisers import VERSION as DENOISERS
     from ipv2_bench.denoisers.networks import VERSION as NETWORKS

@@ -13,7 +13,8 @@ from ipv2_bench.benchmark.cells.cost import Cost, joined, peak_memory_mb, reset_
 from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import StatusFile, Stop, Stopped, never
-from ipv2_bench.benchmark.cells.train import Report, set_up, train
+from ipv2_bench.benchmark.cells.training.live import LiveFile
+from ipv2_bench.benchmark.cells.training.train import Report, set_up, train
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_of
 from ipv2_bench.data.slices import open_slices
 from ipv2_bench.data.split import Split
@@ -154,3 +155,4 @@ def _train_and_denoise(spec: CellSpec, report: Report, stop: Stop) -> None:
     )
     write_object(spec.cost_path, cost.model_dump(mode="json"))
     (spec.folder / "last.ckpt").unlink(missing_ok=True)
+    LiveFile(spec.folder).end()

@@ -21,7 +21,8 @@ from ipv2_bench.benchmark.views.html.page import HERO, INDEX, page_name, try_pag
 from ipv2_bench.benchmark.views.panels import draw_table
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.tables import table_views, write_tables
-from ipv2_bench.benchmark.views.wandb.publish import publish
+from ipv2_bench.benchmark.views.wandb.live import following
+from ipv2_bench.benchmark.views.wandb.publish import destination_of, publish, unfinished
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,11 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     report: Callable[[str], None] = print if progress else (lambda _: None)
     report(_summary(benchmark))
     begin, todo = time.monotonic(), len(benchmark.incomplete())
-    failures = benchmark.compute(progress)
+    rows_of, to = Rows(benchmark), destination_of(config)
+    with following(unfinished(to, benchmark, rows_of)) as failures:
+        failures += benchmark.compute(progress)
     if todo:
         report(f"{todo - len(failures)} cells completed in {(time.monotonic() - begin) / 60:.1f} minutes")
-    rows_of = Rows(benchmark)
     rows = rows_of.of_tables()
     written = write_rows(config.out, rows)
     if moved := set_aside(config.out, tables, config, written):
@@ -89,7 +91,7 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     page = None if failures else _draw(benchmark, rows)
     if failures:
         _report_earlier_pictures(config, tables)
-    publish(benchmark, rows_of, views, sorted(written), progress)
+    publish(to, benchmark, rows_of, views, sorted(written), progress)
     return Outcome(config.out, views, rows, failures, page)
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.errors import InputError

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import pytest
 import torch
 
-from ipv2_bench.benchmark.cells import checkpoint_io
-from ipv2_bench.benchmark.cells.checkpoint_io import BackgroundCheckpointIO
+from ipv2_bench.benchmark.cells.training import checkpoint_io
+from ipv2_bench.benchmark.cells.training.checkpoint_io import BackgroundCheckpointIO
 
 
 @pytest.fixture

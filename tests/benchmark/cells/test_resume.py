@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.benchmark.config import load_config
 from tests.benchmark.examples import a_table, table_line
 
@@ -72,7 +72,7 @@ def test_weights_and_history_are_those_of_an_undisturbed_run(
 
     # Every step is reported.
     clock = SimpleNamespace(monotonic=itertools.count().__next__, perf_counter=time.perf_counter)
-    monkeypatch.setattr("ipv2_bench.benchmark.cells.callbacks.time", clock)
+    monkeypatch.setattr("ipv2_bench.benchmark.cells.training.callbacks.time", clock)
     with pytest.raises(Interrupted):
         train(broken, interrupt)
     assert (broken.folder / "last.ckpt").exists() and not (broken.folder / "model.safetensors").exists()
@@ -98,7 +98,7 @@ def test_the_cost_is_that_of_the_whole_training(spec: CellSpec, monkeypatch: pyt
             raise Interrupted
 
     clock = SimpleNamespace(monotonic=seconds.__next__, perf_counter=lambda: 1000.0 * next(seconds))
-    monkeypatch.setattr("ipv2_bench.benchmark.cells.callbacks.time", clock)
+    monkeypatch.setattr("ipv2_bench.benchmark.cells.training.callbacks.time", clock)
     with pytest.raises(Interrupted):
         train(spec, interrupt)
     saved = torch.load(spec.folder / "last.ckpt", weights_only=True)["callbacks"]["Spent"]

@@ -12,7 +12,7 @@ import pytest
 
 from ipv2_bench.benchmark.config import default_config
 from ipv2_bench.benchmark.views.wandb import wishes
-from ipv2_bench.benchmark.views.wandb.publish import _destination
+from ipv2_bench.benchmark.views.wandb.publish import destination_of
 from ipv2_bench.benchmark.views.wandb.wishes import logged_in, resolve_mode
 
 KEY = 40 * "a"
@@ -124,10 +124,10 @@ def test_no_network_is_found_out_in_seconds(monkeypatch: pytest.MonkeyPatch, cap
 
 def test_project_group_and_folder_are_those_of_the_variables(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = default_config(["wandb.mode=offline"])
-    plain = _destination(config)
+    plain = destination_of(config)
     assert (plain.project, plain.group, plain.root) == ("ipv2-bench", config.name, config.work / "wandb")
     for name, value in {"WANDB_PROJECT": "mine", "WANDB_RUN_GROUP": "night", "WANDB_DIR": str(clean / "there")}.items():
         monkeypatch.setenv(name, value)
-    own = _destination(config)
+    own = destination_of(config)
     assert (own.project, own.group, own.root) == ("mine", "night", clean / "there")
-    assert _destination(default_config(["wandb.mode=offline", "wandb.project=said"])).project == "said"
+    assert destination_of(default_config(["wandb.mode=offline", "wandb.project=said"])).project == "said"

@@ -16,7 +16,7 @@ import torch
 from ipv2_bench.benchmark.cells.denoise import denoise_test_set
 from ipv2_bench.benchmark.cells.denoisers import DenoiserChoice
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.train import train
+from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.benchmark.prepared import Fold
 from ipv2_bench.benchmark.settings import MetricsSettings, RunSettings, TrainSettings
 from ipv2_bench.data import datamodule, training_order
@@ -32,7 +32,7 @@ from ipv2_bench.purification.add_noise import AddNoise
 from tests.golden.chests import PIXEL_MM, SLICES, chests
 from tests.golden.golden import Part, numbers_of_defaults, summary
 
-TRAINING = "ipv2_bench.benchmark.cells.train.VERSION"
+TRAINING = "ipv2_bench.benchmark.cells.training.train.VERSION"
 BATCHES = "ipv2_bench.data.datamodule.VERSION"
 OTHERS = (
     "ipv2_bench.denoisers.VERSION",

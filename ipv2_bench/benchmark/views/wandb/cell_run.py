@@ -25,7 +25,7 @@ from ipv2_bench.files import read_csv
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.stored import present, read_object
 
-VERSION = 1
+VERSION = 2
 """Version of what a run shows: raise when the same cell gives another run."""
 
 
@@ -45,6 +45,8 @@ class CellRun:
         Where it is written.
     config
         Settings, as plain values.
+    tags
+        Words by which runs are found: denoiser, strategy, board and seed.
     metrics
         Measures and cost, by name.
     draw
@@ -57,6 +59,7 @@ class CellRun:
     measuring: str
     destination: Destination
     config: dict[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     draw: Callable[[], list[Panel]] = list
 
@@ -66,6 +69,11 @@ class CellRun:
         to = self.destination
         named = [self.cell_id, self.name, to.group, to.project, to.mode]
         return digest([*named, self.measuring, can_upload(self.folder), VERSION])
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run in W&B's files and addresses."""
+        return f"{self.cell_id}-{self.fingerprint[:6]}"
 
     @property
     def marker(self) -> Path:
@@ -99,16 +107,15 @@ def publish_cell(cell: CellRun) -> None:
         for panel in cell.draw():
             images = [wandb.Image(x, caption=c) for x, c in zip(panel.pictures, panel.captions, strict=True)]
             run.log({f"images/{panel.name}": images})
-        weights = {f"{prefix}model.safetensors": own / "model.safetensors" for prefix, own in _folds(cell.folder).items()}
+        weights = {f"{prefix}model.safetensors": own / "model.safetensors" for prefix, own in folds_of(cell.folder).items()}
         if all(path.exists() for path in weights.values()):
             log_artifact(run, f"model-{cell.cell_id}", "model", weights)
 
-    run_id = f"{cell.cell_id}-{cell.fingerprint[:6]}"
-    write_run(fill, run_id, cell.destination, job_type="cell", name=cell.name, config=cell.config)
+    write_run(fill, cell.run_id, cell.destination, job_type="cell", name=cell.name, config=cell.config, tags=cell.tags)
     mark_written(cell.marker, cell.fingerprint)
 
 
-def _folds(folder: Path) -> dict[str, Path]:
+def folds_of(folder: Path) -> dict[str, Path]:
     """Folders of a cell's trainings, by the prefix of what is logged of each: empty where there are no folds."""
     folds = sorted(folder.glob("fold-*"))
     return {f"{fold.name}/": fold for fold in folds} if folds else {"": folder}
@@ -117,10 +124,16 @@ def _folds(folder: Path) -> dict[str, Path]:
 def _history(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """Each step of a cell's trainings with what is logged of it, in order."""
     steps: dict[int, dict[str, float]] = {}
-    for prefix, own in _folds(folder).items():
+    for prefix, own in folds_of(folder).items():
         for step, values in _history_of_training(own):
             steps.setdefault(step, {}).update({f"{prefix}{key}": value for key, value in values.items()})
     yield from sorted(steps.items())
+
+
+def steps_of(folder: Path) -> int:
+    """Steps of the complete training in a folder; 0 where it is not complete."""
+    cost = folder / "training_cost.json"
+    return int(read_object(cost).get("steps", 0)) if present(cost) else 0
 
 
 def _history_of_training(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
@@ -129,8 +142,7 @@ def _history_of_training(folder: Path) -> Iterator[tuple[int, dict[str, float]]]
         steps = list(_steps(folder))
     except (ValueError, KeyError, TypeError):
         steps = []
-    cost = folder / "training_cost.json"
-    whole = read_object(cost).get("steps", len(steps)) if present(cost) else len(steps)
+    whole = steps_of(folder) or len(steps)
     if len(steps) != whole and (folder / "history.csv").exists():
         raise InputError(
             f"{folder / 'history.csv'} or throughput.csv beside it is cut off: remove both, and W&B gets no curve of it"

@@ -28,12 +28,19 @@ from ipv2_bench.progress import line
 
 
 def publish(
-    benchmark: Benchmark, rows: Rows, views: Mapping[str, TableView], row_files: Sequence[Path], progress: bool
+    to: Destination | None,
+    benchmark: Benchmark,
+    rows: Rows,
+    views: Mapping[str, TableView],
+    row_files: Sequence[Path],
+    progress: bool,
 ) -> None:
     """Write what is new of a benchmark's runs. Trouble with W&B is reported on stderr: the tables are complete without it.
 
     Parameters
     ----------
+    to
+        Where they go, as :func:`destination_of` says.
     benchmark
         Its complete cells get a run each.
     rows
@@ -43,18 +50,41 @@ def publish(
     progress
         Print how to send runs that are kept offline.
     """
+    if to is None:
+        return
     try:
-        to = _destination(benchmark.config)
-        if to.mode == "disabled":
-            return
         with Leases() as leases:  # of two runs of a board the second finds everything written
             leases.wait(to.root, line)
             _publish(to, benchmark, rows, views, row_files, progress)
     except Exception as error:  # whatever W&B, its service or the network raises
-        print(
-            f"ipv2-bench: W&B could not be written ({cause_of(error)}); the tables are complete",
-            file=sys.stderr,
-        )
+        _report(error)
+
+
+def destination_of(config: Config) -> Destination | None:
+    """Where runs go: as the settings say, and as W&B's own variables do for what the settings leave open; ``None`` for nowhere.
+
+    Trouble with W&B is reported on stderr.
+    """
+    try:
+        given = config.wandb.project != WandbSettings().project
+        project = config.wandb.project if given else variable("WANDB_PROJECT") or config.wandb.project
+        folder = Path(variable("WANDB_DIR") or config.work / "wandb")
+        to = Destination(project, variable("WANDB_RUN_GROUP") or config.name, resolve_mode(config.wandb.mode), folder)
+        return None if to.mode == "disabled" else to
+    except Exception as error:  # whatever its settings files raise
+        _report(error)
+        return None
+
+
+def unfinished(to: Destination | None, benchmark: Benchmark, rows: Rows) -> list[CellRun]:
+    """The runs of cells that are not complete, each once, to be followed."""
+    cells = {spec.cell_id: spec for spec in benchmark.cells.values()}
+    todo = [spec for spec in cells.values() if not spec.complete]
+    return [replace(_run_of(spec, benchmark, to), config=_settings(spec, rows)) for spec in todo] if to else []
+
+
+def _report(error: Exception) -> None:
+    print(f"ipv2-bench: W&B could not be written ({cause_of(error)}); the tables are complete", file=sys.stderr)
 
 
 def _publish(
@@ -78,31 +108,30 @@ def _publish(
         print(f"W&B runs are kept offline; send them with: wandb sync {to.root}/wandb/offline-run-*")
 
 
-def _destination(config: Config) -> Destination:
-    """Where runs go: as the settings say, and as W&B's own variables do for what the settings leave open."""
-    given = config.wandb.project != WandbSettings().project
-    project = config.wandb.project if given else variable("WANDB_PROJECT") or config.wandb.project
-    folder = Path(variable("WANDB_DIR") or config.work / "wandb")
-    return Destination(project, variable("WANDB_RUN_GROUP") or config.name, resolve_mode(config.wandb.mode), folder)
-
-
 def _new_runs(benchmark: Benchmark, rows: Rows, destination: Destination) -> list[CellRun]:
     """The runs of complete cells that have not been written."""
-    prepared, runs = benchmark.prepared, []
+    runs = []
     for spec in benchmark.cells.values():
         if not spec.complete:
             continue
-        run = CellRun(
-            folder=spec.folder,
-            name=spec.name,
-            cell_id=spec.cell_id,
-            measuring=spec.measuring,
-            destination=destination,
-            draw=partial(cell_panels, prepared.slices, prepared.split.test, prepared.window, spec.folder),
-        )
+        run = _run_of(spec, benchmark, destination)
         if not run.published:
             runs.append(replace(run, config=_settings(spec, rows), metrics=_values(spec, rows)))
     return runs
+
+
+def _run_of(spec: CellSpec, benchmark: Benchmark, destination: Destination) -> CellRun:
+    """The run of a cell, without its settings and measures."""
+    prepared = benchmark.prepared
+    return CellRun(
+        folder=spec.folder,
+        name=spec.name,
+        cell_id=spec.cell_id,
+        measuring=spec.measuring,
+        destination=destination,
+        tags=(spec.denoiser.key[:64], spec.strategy.name[:64], benchmark.config.name[:64], f"seed {spec.seed}"),
+        draw=partial(cell_panels, prepared.slices, prepared.split.test, prepared.window, spec.folder),
+    )
 
 
 def _settings(spec: CellSpec, rows: Rows) -> dict[str, Any]:

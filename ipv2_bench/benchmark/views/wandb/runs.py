@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ipv2_bench.benchmark.provenance import commit
 from ipv2_bench.benchmark.views.wandb.wishes import Mode
 from ipv2_bench.errors import InputError
 from ipv2_bench.stored import present, read_object, write_object
@@ -117,6 +118,26 @@ def write_run(fill: Callable[[Any], None], run_id: str, destination: Destination
     )
 
 
+def open_run(run_id: str, destination: Destination, **options: Any) -> Any:
+    """A run that stays open while a cell is computed; one of its name that is kept offline is begun anew.
+
+    Raises
+    ------
+    OSError
+        When the disk is nearly full.
+    """
+    _need_room(destination.root)
+    with _quiet():
+        return _start(run_id, destination, {**options, "resume": "allow"})
+
+
+def close_run(run: Any, run_id: str, destination: Destination, failed: bool = False) -> None:
+    """Close a run of :func:`open_run`."""
+    with _quiet():
+        run.finish(exit_code=int(failed))
+    _remove_logs(destination.root, run_id)
+
+
 def _need_room(folder: Path) -> None:
     """Refuse a disk that is nearly full: W&B's own process would cut its files off without a word.
 
@@ -165,6 +186,7 @@ def _start(run_id: str, destination: Destination, options: Mapping[str, Any]) ->
         program="ipv2-bench",
         host="",
         x_disable_machine_info=True,
+        git_commit=commit(),
     )
     with _own_service():
         return wandb.init(
@@ -173,6 +195,7 @@ def _start(run_id: str, destination: Destination, options: Mapping[str, Any]) ->
             mode=destination.mode,
             id=run_id,
             dir=str(root),
+            reinit="create_new",
             settings=settings,
             **options,
         )

@@ -1,4 +1,4 @@
-"""The processes of one training over several devices: this one is the first, and the others are begun and ended here."""
+"""The processes of one training over several devices: the cell's own is the first, and the others are begun and ended by it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Any
+
+from lightning.pytorch.plugins.environments import LightningEnvironment
 
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import Stopped
@@ -19,14 +22,56 @@ LAST_WORDS_S = 10.0
 """How long a process is waited for whose end has ended the others: it says why."""
 
 
-def is_first() -> bool:
-    """Whether this process is the first of its training, which alone writes files."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+@dataclass(frozen=True)
+class Rank:
+    """A process of a training.
+
+    Attributes
+    ----------
+    number
+        From 0; the first alone writes files.
+    port
+        Where the first one listens.
+    """
+
+    number: int = 0
+    port: int = 0
+
+
+class OnThisMachine(LightningEnvironment):
+    """What a process is told of its place, whatever a scheduler or the environment says of the job."""
+
+    def __init__(self, rank: Rank) -> None:
+        super().__init__()
+        self.rank = rank
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Yes: here, and not by Lightning, which would start the command again."""
+        return True
+
+    @property
+    def main_address(self) -> str:
+        """Of the first process."""
+        return "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        """Where the first process listens."""
+        return self.rank.port
+
+    def local_rank(self) -> int:
+        """Number of this process."""
+        return self.rank.number
+
+    def node_rank(self) -> int:
+        """Number of the machine, of which there is one."""
+        return 0
 
 
 @contextmanager
-def other_ranks(spec: CellSpec) -> Iterator[None]:
-    """The other processes of a training, while it goes on.
+def other_ranks(spec: CellSpec, own: Rank) -> Iterator[Rank]:
+    """The other processes of a training, while it goes on; this one's place among them.
 
     Raises
     ------
@@ -34,20 +79,18 @@ def other_ranks(spec: CellSpec) -> Iterator[None]:
         When one of them has ended; its error is named.
     """
     devices = spec.train.devices
-    if devices == 1 or not is_first():
-        yield
+    if devices == 1 or own.number:
+        yield own
         return
     context = get_context("spawn")
     errors: Any = context.SimpleQueue()
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(devices), "NODE_RANK": "0"}
-    each = [{**shared, "LOCAL_RANK": str(rank)} for rank in range(devices)]
-    processes = [context.Process(target=_rank, args=(os.getpid(), own, spec, errors)) for own in each[1:]]
-    before = {name: os.environ.get(name) for name in each[0]}
-    os.environ |= each[0]
+    first = Rank(0, _free_port())
+    ranks = [replace(first, number=number) for number in range(1, devices)]
+    processes = [context.Process(target=_train, args=(os.getpid(), spec, rank, errors)) for rank in ranks]
     try:
         for process in processes:
             process.start()
-        yield
+        yield first
         for process in processes:
             process.join()
     except Exception as error:
@@ -64,21 +107,16 @@ def other_ranks(spec: CellSpec) -> Iterator[None]:
         for process in processes:
             process.kill()
             process.join()
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
-def _rank(parent: int, environment: dict[str, str], spec: CellSpec, errors: Any) -> None:
+def _train(parent: int, spec: CellSpec, rank: Rank, errors: Any) -> None:
     """One of the other processes: it trains the same cell on its share of the batches."""
-    begin(parent, environment)
-    from ipv2_bench.benchmark.cells.train import set_up, train
+    begin(parent, {})
+    from ipv2_bench.benchmark.cells.training.train import set_up, train
 
     try:
         set_up(spec)
-        train(spec, lambda *_: None)
+        train(spec, lambda *_: None, rank=rank)
     except Stopped:
         pass
     except Exception as error:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ipv2_bench.benchmark.cells.ranks import is_first, other_ranks
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import Stop, never
 from ipv2_bench.errors import InputError
@@ -24,7 +23,7 @@ Report = Callable[[str, int, int], None]
 """Called with stage, step and number of steps."""
 
 
-def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = None) -> Any:
+def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = None, rank: Any = None) -> Any:
     """The trained denoiser, in evaluation mode; its weights and history are in the cell's folder.
 
     Parameters
@@ -37,6 +36,8 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
         Asked after each batch whether training is to stop.
     profiler
         Lightning's, where a training is to be timed.
+    rank
+        Place of this process, where the first has begun others; ``None`` for the first.
 
     Raises
     ------
@@ -47,15 +48,17 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     """
     import lightning as L
     import torch
-    from lightning.pytorch.plugins.environments import LightningEnvironment
 
-    from ipv2_bench.benchmark.cells.callbacks import Checkpoint, Finite, History, Spent, Throughput
-    from ipv2_bench.benchmark.cells.checkpoint_io import BackgroundCheckpointIO
+    from ipv2_bench.benchmark.cells.training.callbacks import Checkpoint, Finite, History, Spent, Throughput
+    from ipv2_bench.benchmark.cells.training.checkpoint_io import BackgroundCheckpointIO
+    from ipv2_bench.benchmark.cells.training.live import LiveFile
+    from ipv2_bench.benchmark.cells.training.ranks import OnThisMachine, Rank, other_ranks
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.data.pair import Crops
     from ipv2_bench.denoisers.checkpoint import load_weights, read_checkpoint
 
-    settings = spec.train
+    settings, rank = spec.train, rank or Rank()
+    first = rank.number == 0
     denoiser = spec.denoiser.build(spec.seed)
     if settings.compile:
         denoiser.compile_networks()
@@ -87,13 +90,17 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     validate_every = max(1, steps // 10)
     last = spec.folder / "last.ckpt"
     finite, checkpoints = Finite(last), BackgroundCheckpointIO()
-    history = History(spec.folder / "history.csv", report, finite)
+    live = LiveFile(spec.folder)
+    log: Callable[[int, Mapping[str, Any]], None] = live if first else lambda *_: None
+    history = History(spec.folder / "history.csv", report, finite, log)
     saving = Checkpoint(last, validate_every, finite, checkpoints, spec.run.checkpoint_seconds, stop)
     callbacks: list[L.Callback] = [finite, history, saving]
-    if is_first():
-        callbacks += [Throughput(spec.folder / "throughput.csv", validate_every), Spent(spec.training_cost_path)]
+    if first:
+        callbacks += [Throughput(spec.folder / "throughput.csv", validate_every, log), Spent(spec.training_cost_path)]
     if last.exists():
         _refuse_unusable(last, denoiser)
+    if first:
+        live.begin(finite.saved() if last.exists() else 0)
     with warnings.catch_warnings():
         # Lightning's advice on workers and log intervals is for people at a prompt.
         warnings.filterwarnings("ignore", module="lightning")
@@ -120,14 +127,13 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
             "deterministic": "warn" if spec.accelerator == "cpu" else None,
             "benchmark": settings.cudnn_benchmark,
             "profiler": profiler,
-            "plugins": [LightningEnvironment(), checkpoints],  # these processes, whatever a scheduler says of the job
         }
         # Deterministic algorithms would also write NaN into all memory before it is used, a tenth of the time of a small network.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        if settings.devices > 1 and is_first():
+        if settings.devices > 1 and first:
             data.setup("fit")  # masks and noise, before each process looks for them
-        with other_ranks(spec):
-            trainer = L.Trainer(**{**_defaults(), **own})
+        with other_ranks(spec, rank) as place:
+            trainer = L.Trainer(**{**_defaults(), **own, "plugins": [OnThisMachine(place), checkpoints]})
             trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -136,7 +142,9 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
             f"{spec.denoiser.title} ended its own training after {trainer.global_step} of {steps} steps, and a row would not say "
             "so: take early stopping or should_stop out of the denoiser, or set train.steps to what it shall have"
         )
-    return _saved(spec, denoiser.cpu().eval()) if is_first() else denoiser
+    if not first:
+        return denoiser
+    return _saved(spec, denoiser.cpu().eval())
 
 
 def set_up(spec: CellSpec) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint as LastOfAll
 from torch import Tensor
 
-from ipv2_bench.benchmark.cells.checkpoint_io import BackgroundCheckpointIO
 from ipv2_bench.benchmark.cells.cost import TrainingCost, peak_memory_mb, reset_peak_memory
 from ipv2_bench.benchmark.cells.status import Stop, Stopped, never
+from ipv2_bench.benchmark.cells.training.checkpoint_io import BackgroundCheckpointIO
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
 from ipv2_bench.stored import write_object
@@ -25,6 +25,10 @@ SHARE = 0.01
 """Largest share of the time of training that checkpoints take."""
 
 FIELDS = ("step", "epoch", "loss", "lr", "val_loss")
+SPEED = ("step", "slices_per_s", "gpu_memory_mb")
+
+Live = Callable[[int, Mapping[str, Any]], None]
+"""Logs values of a step for those who look on."""
 
 
 class Finite(L.Callback):
@@ -99,8 +103,8 @@ class History(L.Callback):
     The rows are part of the checkpoint, so a resumed run has each step once.
     """
 
-    def __init__(self, path: Path, report: Report, finite: Finite) -> None:
-        self.path, self.report, self.finite = path, report, finite
+    def __init__(self, path: Path, report: Report, finite: Finite, live: Live) -> None:
+        self.path, self.report, self.finite, self.live = path, report, finite, live
         self.rows: list[list] = []
         self._unread: list[_Unread] = []
         self._losses: list[float] = []
@@ -148,11 +152,13 @@ class History(L.Callback):
             if one.ends:
                 self.rows.append([one.step + 1, one.epoch, sum(self._losses), one.lr, None])
                 self._losses.clear()
+                self.live(one.step + 1, {"train/loss": self.rows[-1][2], "train/lr": one.lr, "epoch": one.epoch})
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._read()
         if self.rows and "val/loss" in trainer.callback_metrics:
             self.rows[-1][4] = float(trainer.callback_metrics["val/loss"])
+            self.live(self.rows[-1][0], {"val/loss": self.rows[-1][4]})
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._read()
@@ -166,8 +172,8 @@ class Throughput(L.Callback):
     They differ from run to run, and so stand apart from what :class:`History` keeps.
     """
 
-    def __init__(self, path: Path, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path, every: int, live: Live) -> None:
+        self.path, self.every, self.live = path, every, live
         self.rows: list[list] = []
         self._since, self._slices, self._step = 0.0, 0, 0
 
@@ -189,13 +195,15 @@ class Throughput(L.Callback):
             return
         memory = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
         self.rows.append([step, self._slices / max(now - self._since, 1e-9), memory])
+        known = zip(SPEED[1:], self.rows[-1][1:], strict=True)
+        self.live(step, {f"train/{name}": value for name, value in known if value is not None})
         self._since, self._slices, self._step = now, 0, step
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._since = time.monotonic()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        _write_csv(self.path, ("step", "slices_per_s", "gpu_memory_mb"), self.rows)
+        _write_csv(self.path, SPEED, self.rows)
 
 
 class Spent(L.Callback):

@@ -1,0 +1,1 @@
+"""How a cell is trained: the loop and what accompanies it, its checkpoints, and its processes where there are several."""

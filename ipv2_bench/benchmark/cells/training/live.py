@@ -1,0 +1,60 @@
+"""What a training has logged so far, in a file of its folder, so that it can be followed from outside while it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ipv2_bench.files import write_text
+
+NAME = "live.jsonl"
+
+
+class LiveFile:
+    """Values of steps, a line each time; lines of one step belong together. The file is gone once its slices are denoised.
+
+    It is for those who look on alone: nothing is computed from it, and a disk that takes no more of it stops nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+
+    def begin(self, step: int) -> None:
+        """Keep what was logged up to the step of the checkpoint from which training goes on."""
+        kept = [(own, values) for own, values in live_rows(self.path.parent) if own <= step]
+        with suppress(OSError):
+            write_text(self.path, "".join(_line(own, values) for own, values in kept))
+
+    def __call__(self, step: int, values: Mapping[str, Any]) -> None:
+        """Log values of a step."""
+        with suppress(OSError), self.path.open("a", encoding="utf-8") as file:
+            file.write(_line(step, values))
+
+    def end(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+
+
+def _line(step: int, values: Mapping[str, Any]) -> str:
+    return json.dumps({"step": step, **values}) + "\n"
+
+
+def live_rows(folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """Steps of the training in a folder with what was logged of each, in the order of the file; empty where there is none.
+
+    A line that is not whole, or damaged, is left out.
+    """
+    rows = []
+    try:
+        lines = (folder / NAME).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except OSError:
+        return []
+    for line in lines:
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            if line.endswith("\n"):
+                values = json.loads(line)
+                rows.append((int(values.pop("step")), {str(k): float(v) for k, v in values.items()}))
+    return rows
