@@ -152,12 +152,16 @@ class PairedCTDataModule(L.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Compute the masks and the line integrals, or open those on disk."""
+        self.prepare()
+        # On an accelerator it is cheaper to project again than to transfer a sinogram.
+        needed = self.strategy.needs_noise and self.noisy is None and self._device_type == "cpu"
+        self.integrals = self.add_noise.integrals(self.slices) if needed and self.add_noise is not None else None
+
+    def prepare(self) -> None:
+        """Compute the masks, and A(n) where it is drawn once, or open those on disk."""
         self.masks = self.strategy.training_masks(self.slices)
         if self.strategy.needs_noise and self.add_noise is not None:
             self.noisy = self.add_noise.drawn(self.slices)
-            # On an accelerator it is cheaper to project again than to transfer a sinogram.
-            if self.noisy is None and self._device_type == "cpu":
-                self.integrals = self.add_noise.integrals(self.slices)
 
     @property
     def _device_type(self) -> str:

@@ -20,7 +20,7 @@ from torch.profiler import profile as traced
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.cells.training.train import train
+from ipv2_bench.benchmark.cells.training.train import set_up, train
 from ipv2_bench.benchmark.config import Config, load_config
 from ipv2_bench.benchmark.provenance import commit, packages, processor
 from ipv2_bench.benchmark.tasks.comparison import single_line
@@ -85,7 +85,7 @@ def cell(config: Config, denoiser: str, strategy: str) -> CellSpec:
 
 def profile(spec: CellSpec, steps: int) -> dict[str, Any]:
     """Milliseconds of a step by part, and the longest operations; by the program's own training, without validation."""
-    torch.set_num_threads(spec.threads or torch.get_num_threads())
+    set_up(spec)
     _trained(spec, 3, None)  # what is made once: masks, noise, tables, compiled code
     recorded, clock = SimpleProfiler(), NetworkClock()
     with clock.running():

@@ -61,9 +61,10 @@ def test_steps_arrive_as_they_are_made(cell: CellRun) -> None:
     train(cell.folder, 9, 13)
     followed.look()
     followed.look()
+    assert followed._folds[""].steps == 12  # the last may still get a validation
     followed.end()
     rows = logged(cell)
-    assert [row["_step"] for row in rows] == list(range(1, 13))  # the last may still get a validation
+    assert [row["_step"] for row in rows] == list(range(1, 14))
     assert rows[7] == {**rows[7], "train/loss": 0.125, "val/loss": 0.25, "epoch": 1} and "val/loss" not in rows[6]
     (run,) = cell.destination.root.glob("wandb/offline-run-*")
     (started,) = of_type(run, "run")
@@ -79,14 +80,14 @@ def test_after_a_kill_each_step_is_there_once(cell: CellRun) -> None:
     assert killed.exitcode == 9 and len(list(cell.destination.root.glob("wandb/offline-run-*"))) == 1
     path = cell.folder / "live.jsonl"
     path.write_bytes(path.read_bytes()[:-9])  # in the middle of a line
-    assert live_rows(cell.folder)[-1][0] == 9
+    assert live_rows(cell.folder)[0][-1][0] == 9
     train(cell.folder, 8, 12)  # from the checkpoint of step 7
     again = Followed(cell)
     again.look()
     again.end()
     rows = logged(cell)
-    assert [row["_step"] for row in rows] == list(range(1, 12))
-    assert [row["train/loss"] for row in rows] == [1 / step for step in range(1, 12)]
+    assert [row["_step"] for row in rows] == list(range(1, 13))
+    assert [row["train/loss"] for row in rows] == [1 / step for step in range(1, 13)]
 
 
 def test_folds_go_on_where_the_one_before_ended(cell: CellRun) -> None:
@@ -137,8 +138,13 @@ def test_a_benchmark_is_followed_and_its_runs_are_whole(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(live, "LOOKED_S", 0.2)
     seen: list[int] = []
-    log = Followed.look
-    monkeypatch.setattr(Followed, "look", lambda self: (log(self), seen.extend(self._told.values()))[0])
+    look = Followed.look
+
+    def looked(self: Followed, last: bool = False) -> None:
+        look(self, last)
+        seen.extend(fold.steps for fold in self._folds.values())
+
+    monkeypatch.setattr(Followed, "look", looked)
     (tmp_path / "table1.yaml").write_text("title: one\nrows:\n  - {denoiser: fm, strategy: IPv1}\n")
     (tmp_path / "one.yaml").write_text((EXPERIMENTS / "smoke.yaml").read_text() + "tables: [table1.yaml]\n")
     words = ["denoisers.fm={widths: [8,16], steps: 2}", "train.steps=200", "wandb.mode=offline", "run.processes=1"]

@@ -47,7 +47,6 @@ class Benchmark:
         """
         check_names(config, list(tables))
         check_denoisers(config, list(tables))
-        runner_of(config)  # refuses what it cannot do, before the data are made
         prepared = Prepared.open(config, progress)
         if prepared.slices.truth is None:
             tables = [_without_truth(table, config.data.source) for table in tables]

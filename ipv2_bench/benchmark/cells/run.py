@@ -63,6 +63,9 @@ def run_reported(spec: CellSpec, report: Report, stop: Stop = never, job: str = 
         status.end("stopped")
         raise
     except InputError as error:
+        if stop():  # what a signal did to the other processes of a training
+            status.end("stopped")
+            raise Stopped from error
         message = str(error)
     except (Exception, SystemExit) as error:
         if is_disk_error(error):

@@ -34,10 +34,10 @@ def training(path: Path, clock: Clock, save_s: float, stop: Any = lambda: False,
         io.seconds = save_s
         path.write_bytes(b"")
 
-    finite: Any = SimpleNamespace(check_weights=lambda *_: None)
-    trainer: Any = SimpleNamespace(global_step=0, max_steps=10**9, save_checkpoint=save)
+    history: Any = SimpleNamespace(read=lambda: None, finite=SimpleNamespace(check_weights=lambda *_: None))
+    trainer: Any = SimpleNamespace(global_step=0, max_steps=10**9, save_checkpoint=save, world_size=1)
     module: Any = None
-    callback = Checkpoint(path, 10**8, finite, io, seconds, stop)
+    callback = Checkpoint(path, 10**8, history, io, seconds, stop)
     callback.on_train_start(trainer, module)
 
     def step() -> None:

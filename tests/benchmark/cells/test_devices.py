@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.plan import runner_of
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import Stopped
 from ipv2_bench.benchmark.cells.training import ranks
@@ -108,6 +109,6 @@ def test_a_process_that_is_killed_is_named(tmp_path: Path, monkeypatch: pytest.M
         (["train.devices=4", "run.on=slurm", "run.at.cpus=2"], "train.devices is 4, and run.at.cpus 2: set run.at.cpus=4"),
     ],
 )
-def test_more_than_there_are(words: list[str], message: str, tmp_path: Path) -> None:
+def test_more_than_there_are(words: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        a_spec(tmp_path, "fm", *words)
+        runner_of(load_config("smoke", words))

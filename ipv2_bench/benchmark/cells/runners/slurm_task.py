@@ -80,7 +80,8 @@ def _here(spec: CellSpec) -> CellSpec:
     if accelerator == "auto":
         accelerator = "gpu" if torch.cuda.is_available() else "cpu"
     cores = int(os.environ.get("SLURM_CPUS_PER_TASK") or 1)
-    return spec.model_copy(update={"accelerator": accelerator, "threads": 1 if accelerator == "cpu" else cores})
+    threads = 1 if accelerator == "cpu" else max(1, cores // spec.train.devices)
+    return spec.model_copy(update={"accelerator": accelerator, "threads": threads})
 
 
 def _compute(spec: CellSpec, wishes: Wishes, job: str) -> str | None:

@@ -121,7 +121,7 @@ class History(L.Callback):
         self._epoch = self._data.epoch
 
     def state_dict(self) -> dict:
-        self._read()
+        self.read()
         return {"rows": [list(r) for r in self.rows]}
 
     def load_state_dict(self, state: dict) -> None:
@@ -133,16 +133,22 @@ class History(L.Callback):
         # Several batches make a step when gradients are accumulated, and each outputs its share of the loss.
         before, self._step = self._step, trainer.global_step
         ends = self._step != before
-        loss = outputs["loss"].detach().reshape(()).double()
+        loss = outputs["loss"].detach().reshape(()).clone()
         self._unread.append(_Unread(loss, before, ends, self._epoch, self._lr, self._data.latest))
         if len(self._unread) == READ_EVERY:
-            self._read()
+            self.read()
         if ends and (time.monotonic() - self._reported > 0.3 or self._step == trainer.max_steps):
             self._reported = time.monotonic()
             self.report(f"epoch {self._epoch + 1}", self._step, trainer.max_steps)
 
-    def _read(self) -> None:
-        """Take the losses that were kept from the device, all at once."""
+    def read(self) -> None:
+        """Take the losses that were kept from the device, all at once.
+
+        Raises
+        ------
+        InputError
+            When one is not finite.
+        """
         unread, self._unread = self._unread, []
         losses = torch.stack([one.loss for one in unread]).tolist() if unread else []
         for loss, one in zip(losses, unread, strict=True):
@@ -155,15 +161,25 @@ class History(L.Callback):
                 self.live(one.step + 1, {"train/loss": self.rows[-1][2], "train/lr": one.lr, "epoch": one.epoch})
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._read()
+        self.read()
         if self.rows and "val/loss" in trainer.callback_metrics:
             self.rows[-1][4] = float(trainer.callback_metrics["val/loss"])
             self.live(self.rows[-1][0], {"val/loss": self.rows[-1][4]})
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._read()
+        self.read()
         if trainer.is_global_zero:
             _write_csv(self.path, FIELDS, self.rows)
+
+
+class Threads(L.Callback):
+    """Keeps the threads of a process as they were set: where there are several, Lightning sets them anew."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    def setup(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        torch.set_num_threads(self.threads)
 
 
 class Throughput(L.Callback):
@@ -248,17 +264,17 @@ class Checkpoint(LastOfAll):
         self,
         path: Path,
         validate_every: int,
-        finite: Finite,
+        history: History,
         io: BackgroundCheckpointIO,
         seconds: float = 15.0,
         stop: Stop = never,
     ) -> None:
-        self.path, self.validate_every, self.finite, self.io = path, validate_every, finite, io
+        self.path, self.validate_every, self.history, self.io = path, validate_every, history, io
         self.seconds, self.stop = seconds, stop
-        self._saved, self._step = time.monotonic(), 0
+        self._saved, self._step, self._decided = time.monotonic(), 0, 0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self._step = trainer.global_step
+        self._step = self._decided = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -270,12 +286,14 @@ class Checkpoint(LastOfAll):
         stopping = self.stop()
         saving = stopping or not self.seconds or not (self.io.busy or time.monotonic() - self._saved < self._pause)
         if trainer.world_size > 1:  # the first process decides for all, now and then, since they wait for it
-            if step % READ_EVERY and self.seconds:
+            if self.seconds and step - self._decided < READ_EVERY:
                 return
+            self._decided = step
             saving, stopping = trainer.strategy.broadcast((saving, stopping))
         if not saving:
             return
-        self.finite.check_weights(trainer, module)
+        self.history.read()  # a loss that is not finite names its own slices
+        self.history.finite.check_weights(trainer, module)
         trainer.save_checkpoint(self.path)
         self._saved = time.monotonic()
         if stopping:

@@ -24,7 +24,7 @@ class LiveFile:
 
     def begin(self, step: int) -> None:
         """Keep what was logged up to the step of the checkpoint from which training goes on."""
-        kept = [(own, values) for own, values in live_rows(self.path.parent) if own <= step]
+        kept = [(own, values) for own, values in live_rows(self.path.parent)[0] if own <= step]
         with suppress(OSError):
             write_text(self.path, "".join(_line(own, values) for own, values in kept))
 
@@ -42,19 +42,26 @@ def _line(step: int, values: Mapping[str, Any]) -> str:
     return json.dumps({"step": step, **values}) + "\n"
 
 
-def live_rows(folder: Path) -> list[tuple[int, dict[str, float]]]:
-    """Steps of the training in a folder with what was logged of each, in the order of the file; empty where there is none.
+Logged = tuple[int, dict[str, float]]
+"""A step and what was logged of it."""
 
-    A line that is not whole, or damaged, is left out.
+
+def live_rows(folder: Path, begin: int = 0) -> tuple[list[Logged], int]:
+    """What the training in a folder has logged, in the order of the file from byte ``begin`` on, and where the next line begins.
+
+    Nothing where there is no file; a file that has become shorter is read from its beginning. A line that is damaged is left out.
     """
-    rows = []
+    rows: list[Logged] = []
     try:
-        lines = (folder / NAME).read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        with (folder / NAME).open("rb") as file:
+            begin = begin if begin <= file.seek(0, 2) else 0
+            file.seek(begin)
+            content = file.read()
     except OSError:
-        return []
-    for line in lines:
+        return [], begin
+    whole = content.rfind(b"\n") + 1
+    for line in content[:whole].splitlines():
         with suppress(ValueError, KeyError, TypeError, AttributeError):
-            if line.endswith("\n"):
-                values = json.loads(line)
-                rows.append((int(values.pop("step")), {str(k): float(v) for k, v in values.items()}))
-    return rows
+            values = json.loads(line)
+            rows.append((int(values.pop("step")), {str(k): float(v) for k, v in values.items()}))
+    return rows, begin + whole

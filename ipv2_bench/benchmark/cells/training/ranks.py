@@ -91,16 +91,17 @@ def other_ranks(spec: CellSpec, own: Rank) -> Iterator[Rank]:
         for process in processes:
             process.start()
         yield first
+        _leave_the_group()  # all together
         for process in processes:
             process.join()
     except Exception as error:
-        for process in processes:
-            process.join(LAST_WORDS_S if _is_of_the_connection(error) else 0.0)
-        if not errors.empty():
-            raise InputError(errors.get()) from error
-        ended = [str(p.exitcode) for p in processes if p.exitcode]
-        if ended and _is_of_the_connection(error):
-            raise InputError(f"a process of this training over {devices} devices ended with code {ended[0]}") from error
+        if _is_of_the_connection(error):
+            for process in processes:
+                process.join(LAST_WORDS_S)
+            if not errors.empty():
+                raise InputError(errors.get()) from error
+            if ended := [str(p.exitcode) for p in processes if p.exitcode]:
+                raise InputError(f"a process of this training over {devices} devices ended with code {ended[0]}") from error
         raise
     finally:
         _leave_the_group()
@@ -128,8 +129,11 @@ def _train(parent: int, spec: CellSpec, rank: Rank, errors: Any) -> None:
 
 
 def _is_of_the_connection(error: Exception) -> bool:
-    """Whether an error may be that of a process whose partner has ended."""
-    return isinstance(error, RuntimeError)
+    """Whether an error is that of a process whose partner has ended."""
+    import torch.distributed as group
+
+    kind = getattr(group, "DistError", ())
+    return isinstance(error, kind) or (isinstance(error, RuntimeError) and any(x in str(error) for x in ("gloo", "NCCL")))
 
 
 def _leave_the_group() -> None:

@@ -6,6 +6,7 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from ipv2_bench.stored import present, write_object
 
 VERSION = 1
 """Version of the training loop: raise when the same data, denoiser, options and seed give other weights."""
+
+SILENCE = timedelta(minutes=10)
+"""How long the processes of one training wait for each other: one that has ended may not be noticed earlier on GPUs."""
 
 Report = Callable[[str, int, int], None]
 """Called with stage, step and number of steps."""
@@ -48,8 +52,9 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     """
     import lightning as L
     import torch
+    from lightning.pytorch.strategies import DDPStrategy
 
-    from ipv2_bench.benchmark.cells.training.callbacks import Checkpoint, Finite, History, Spent, Throughput
+    from ipv2_bench.benchmark.cells.training.callbacks import Checkpoint, Finite, History, Spent, Threads, Throughput
     from ipv2_bench.benchmark.cells.training.checkpoint_io import BackgroundCheckpointIO
     from ipv2_bench.benchmark.cells.training.live import LiveFile
     from ipv2_bench.benchmark.cells.training.ranks import OnThisMachine, Rank, other_ranks
@@ -93,8 +98,8 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     live = LiveFile(spec.folder)
     log: Callable[[int, Mapping[str, Any]], None] = live if first else lambda *_: None
     history = History(spec.folder / "history.csv", report, finite, log)
-    saving = Checkpoint(last, validate_every, finite, checkpoints, spec.run.checkpoint_seconds, stop)
-    callbacks: list[L.Callback] = [finite, history, saving]
+    saving = Checkpoint(last, validate_every, history, checkpoints, spec.run.checkpoint_seconds, stop)
+    callbacks: list[L.Callback] = [Threads(torch.get_num_threads()), history, finite, saving]
     if first:
         callbacks += [Throughput(spec.folder / "throughput.csv", validate_every, log), Spent(spec.training_cost_path)]
     if last.exists():
@@ -110,7 +115,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
             "max_epochs": -1,
             "accelerator": spec.accelerator,
             "devices": settings.devices,
-            "strategy": "auto" if settings.devices == 1 else "ddp",
+            "strategy": "auto" if settings.devices == 1 else DDPStrategy(timeout=SILENCE),
             "use_distributed_sampler": False,  # the data module deals out its slices itself
             "precision": settings.precision,
             "gradient_clip_val": settings.clip,
@@ -131,7 +136,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
         # Deterministic algorithms would also write NaN into all memory before it is used, a tenth of the time of a small network.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         if settings.devices > 1 and first:
-            data.setup("fit")  # masks and noise, before each process looks for them
+            data.prepare()  # before each process looks for them
         with other_ranks(spec, rank) as place:
             trainer = L.Trainer(**{**_defaults(), **own, "plugins": [OnThisMachine(place), checkpoints]})
             trainer.fit(denoiser, data, ckpt_path=str(last) if last.exists() else None, weights_only=True)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from ipv2_bench.benchmark.cells.runners.runner import Failure
@@ -24,6 +25,29 @@ LOOKED_S = 5.0
 """Seconds between two looks at the cells' files."""
 
 
+class _Fold:
+    """What a training has logged and what of it has been passed on."""
+
+    def __init__(self) -> None:
+        self._begin, self._told = 0, 0
+        self._waiting: dict[int, dict[str, float]] = {}
+
+    def news(self, folder: Path, last: bool) -> list[tuple[int, dict[str, float]]]:
+        """Steps that were not passed on before; without the last one, which a validation may still follow, unless ``last``."""
+        rows, self._begin = live_rows(folder, self._begin)
+        for step, values in rows:
+            if step > self._told:
+                self._waiting.setdefault(step, {}).update(values)
+        complete = sorted(self._waiting)[: None if last else -1]
+        self._told = max([self._told, *complete])
+        return [(step, self._waiting.pop(step)) for step in complete]
+
+    @property
+    def steps(self) -> int:
+        """Steps that were passed on."""
+        return self._told
+
+
 class Followed:
     """A cell whose training is followed."""
 
@@ -31,29 +55,24 @@ class Followed:
         self.cell = cell
         self._run: Any = None  # before it has logged anything
         self._first = 0
-        self._told: dict[str, int] = {}
+        self._folds: dict[str, _Fold] = {}
 
-    def look(self) -> None:
-        """Log what is new; the run of a complete cell is closed."""
-        steps: dict[int, dict[str, float]] = {}
+    def look(self, last: bool = False) -> None:
+        """Log what is new; the run of a complete cell is closed. ``last``: nothing more will be logged."""
         before = 0
         for prefix, folder in folds_of(self.cell.folder).items():
-            rows, told = live_rows(folder), self._told.get(prefix, 0)
-            # All but the last step, which a validation may still follow.
-            upto = max([step for step, values in rows if "train/loss" in values][:-1], default=0)
-            for step, values in rows:
-                if told < step <= upto:
-                    named = {f"{prefix}{key}": value for key, value in values.items()}
-                    steps.setdefault(before + step, {}).update(named)
-            self._told[prefix] = max(told, upto)
-            before += steps_of(folder) or self._told[prefix]  # W&B's steps go on where those of the fold before ended
-        if steps and self._run is None:
+            fold = self._folds.setdefault(prefix, _Fold())
+            for step, values in fold.news(folder, last):
+                self._log(before + step, {f"{prefix}{key}": value for key, value in values.items()})
+            before += steps_of(folder) or fold.steps  # W&B's steps go on where those of the fold before ended
+        if (self.cell.folder / "cost.json").exists():
+            self.close()
+
+    def _log(self, step: int, values: dict[str, float]) -> None:
+        if self._run is None:
             self._open()
-        for step, values in sorted(steps.items()):
-            if step >= self._first:
-                self._run.log(values, step=step)
-        if self._run is not None and (self.cell.folder / "cost.json").exists():
-            self.end()
+        if step >= self._first:
+            self._run.log(values, step=step)
 
     def _open(self) -> None:
         cell = self.cell
@@ -61,14 +80,19 @@ class Followed:
         self._first = int(self._run.step)  # of a run that goes on: the next step that is not there
 
     def end(self, failure: Failure | None = None) -> None:
-        """Close the run, with an alert where the cell has failed."""
-        if failure is not None and self._run is None:
-            self._open()
+        """Log the last steps and close the run, with an alert where the cell has failed."""
+        self.look(last=True)
+        if failure is not None:
+            if self._run is None:
+                self._open()
+            self._run.alert(f"{failure.name} failed"[:63], failure.message)
+        self.close(failure is not None)
+
+    def close(self, failed: bool = False) -> None:
+        """Close the run as it is."""
         if self._run is not None:
-            if failure is not None:
-                self._run.alert(f"{failure.name} failed"[:63], failure.message)
-            close_run(self._run, self.cell.run_id, self.cell.destination, failure is not None)
-            self._run = None
+            run, self._run = self._run, None
+            close_run(run, self.cell.run_id, self.cell.destination, failed)
 
 
 class Following:
@@ -100,10 +124,18 @@ class Following:
             for name, cell in self.cells.items():
                 step(name, cell)
         except Exception as error:  # whatever W&B, its service or the network raises
-            print(f"ipv2-bench: W&B does not follow the trainings ({cause_of(error)}); they go on", file=sys.stderr)
+            report_not_followed(error)
+            for cell in self.cells.values():
+                with suppress(Exception):
+                    cell.close()
             self.cells.clear()
             return False
         return True
+
+
+def report_not_followed(error: Exception) -> None:
+    """Say why nothing arrives on W&B while trainings go on."""
+    print(f"ipv2-bench: W&B does not follow the trainings ({cause_of(error)}); they go on", file=sys.stderr)
 
 
 @contextmanager
@@ -111,8 +143,7 @@ def following(cells: Sequence[CellRun]) -> Iterator[list[Failure]]:
     """Follow the trainings of some cells; the block puts those that failed into the list that it is given."""
     failures: list[Failure] = []
     with Leases() as leases:
-        # Of two runs of a board one follows: a second one would begin the same files anew.
-        if not cells or leases.take(cells[0].destination.root / "live") is not None:
+        if not cells or not _alone(leases, cells[0].destination.root / "live"):
             yield failures
             return
         followed = Following(cells)
@@ -121,3 +152,12 @@ def following(cells: Sequence[CellRun]) -> Iterator[list[Failure]]:
             yield failures
         finally:
             followed.end(failures)
+
+
+def _alone(leases: Leases, folder: Path) -> bool:
+    """Whether no other run of the board follows its cells: a second one would begin the same files anew."""
+    try:
+        return leases.take(folder) is None
+    except OSError as error:
+        report_not_followed(error)
+        return False

@@ -17,6 +17,7 @@ from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.settings import WandbSettings
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
+from ipv2_bench.benchmark.views.wandb.live import report_not_followed
 from ipv2_bench.benchmark.views.wandb.panels import cell_panels
 from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
@@ -78,9 +79,14 @@ def destination_of(config: Config) -> Destination | None:
 
 def unfinished(to: Destination | None, benchmark: Benchmark, rows: Rows) -> list[CellRun]:
     """The runs of cells that are not complete, each once, to be followed."""
-    cells = {spec.cell_id: spec for spec in benchmark.cells.values()}
-    todo = [spec for spec in cells.values() if not spec.complete]
-    return [replace(_run_of(spec, benchmark, to), config=_settings(spec, rows)) for spec in todo] if to else []
+    if to is None:
+        return []
+    try:
+        todo = {spec.cell_id: spec for spec in benchmark.cells.values() if not spec.complete}
+        return [replace(_run_of(spec, benchmark, to), config=_settings(spec, rows)) for spec in todo.values()]
+    except Exception as error:  # what is looked up for W&B alone stops no training
+        report_not_followed(error)
+        return []
 
 
 def _report(error: Exception) -> None:

@@ -127,14 +127,12 @@ def open_run(run_id: str, destination: Destination, **options: Any) -> Any:
         When the disk is nearly full.
     """
     _need_room(destination.root)
-    with _quiet():
-        return _start(run_id, destination, {**options, "resume": "allow"})
+    return _start(run_id, destination, {**options, "resume": "allow"})
 
 
 def close_run(run: Any, run_id: str, destination: Destination, failed: bool = False) -> None:
     """Close a run of :func:`open_run`."""
-    with _quiet():
-        run.finish(exit_code=int(failed))
+    run.finish(exit_code=int(failed))
     _remove_logs(destination.root, run_id)
 
 
