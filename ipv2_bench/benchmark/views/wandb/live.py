@@ -54,18 +54,21 @@ class Followed:
     def __init__(self, cell: CellRun) -> None:
         self.cell = cell
         self._run: Any = None  # before it has logged anything
-        self._first = 0
+        self._first, self._complete = 0, False
         self._folds: dict[str, _Fold] = {}
 
     def look(self, last: bool = False) -> None:
         """Log what is new; the run of a complete cell is closed. ``last``: nothing more will be logged."""
-        before = 0
+        if self._complete:
+            return
+        self._complete = (self.cell.folder / "cost.json").exists()
+        last, before = last or self._complete, 0
         for prefix, folder in folds_of(self.cell.folder).items():
             fold = self._folds.setdefault(prefix, _Fold())
             for step, values in fold.news(folder, last):
                 self._log(before + step, {f"{prefix}{key}": value for key, value in values.items()})
             before += steps_of(folder) or fold.steps  # W&B's steps go on where those of the fold before ended
-        if (self.cell.folder / "cost.json").exists():
+        if self._complete:
             self.close()
 
     def _log(self, step: int, values: dict[str, float]) -> None:
