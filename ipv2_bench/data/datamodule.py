@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import lightning as L
 import numpy as np
@@ -194,20 +194,9 @@ class PairedCTDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Training pairs, in a new order at every pass; an incomplete last batch of a pass is left out."""
-        data = self._pairs(self.split.train)
-        rank, world = self._rank_and_world()
-        order = TrainingOrder(
-            len(data), self.batch_size, self.batches, self.seed, lambda: self.batches_done, rank, world
-        )
-        return DataLoader(
-            data,
-            batch_size=self.batch_size,
-            sampler=order,
-            num_workers=self.workers,
-            drop_last=True,
-            persistent_workers=self.workers > 0,
-            pin_memory=self._device_type == "cuda",
-        )
+        train, ranks = self.split.train, self._rank_and_world()
+        order = TrainingOrder(len(train), self.batch_size, self.batches, self.seed, lambda: self.batches_done, *ranks)
+        return self._loader(train, sampler=order, drop_last=True, persistent_workers=self.workers > 0)
 
     def val_dataloader(self) -> DataLoader:
         """Validation pairs in their order; empty where the split has none."""
@@ -228,12 +217,12 @@ class PairedCTDataModule(L.LightningDataModule):
             raise InputError(
                 f"{len(index)} slices cannot be dealt out to {world} processes: use at most {len(index)} devices, or more slices"
             )
-        return DataLoader(
-            self._pairs(index[rank::world]),
-            batch_size=self.batch_size,
-            num_workers=self.workers,
-            pin_memory=self._device_type == "cuda",
-        )
+        return self._loader(index[rank::world])
+
+    def _loader(self, index: np.ndarray, **more: Any) -> DataLoader:
+        """Batches of the raw pairs of some slices, for a GPU in pinned memory."""
+        pinned = self._device_type == "cuda"
+        return DataLoader(self._pairs(index), self.batch_size, num_workers=self.workers, pin_memory=pinned, **more)
 
     def _pairs(self, index: np.ndarray) -> PairDataset:
         """Raw pairs of some slices."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ipv2_bench.benchmark.cells.status import Stopped
-from ipv2_bench.benchmark.cells.training.callbacks import SHARE, Checkpoint
+from ipv2_bench.benchmark.cells.training.checkpoint_io import SHARE, Checkpoint
 
 
 class Clock:

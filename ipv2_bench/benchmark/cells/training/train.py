@@ -54,8 +54,8 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     import torch
     from lightning.pytorch.strategies import DDPStrategy
 
-    from ipv2_bench.benchmark.cells.training.callbacks import Checkpoint, Finite, History, Spent, Threads, Throughput
-    from ipv2_bench.benchmark.cells.training.checkpoint_io import BackgroundCheckpointIO
+    from ipv2_bench.benchmark.cells.training.callbacks import Finite, History, Spent, Threads, Throughput
+    from ipv2_bench.benchmark.cells.training.checkpoint_io import BackgroundCheckpointIO, Checkpoint
     from ipv2_bench.benchmark.cells.training.live import LiveFile
     from ipv2_bench.benchmark.cells.training.ranks import OnThisMachine, Rank, other_ranks
     from ipv2_bench.data.datamodule import PairedCTDataModule
