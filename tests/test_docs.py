@@ -340,7 +340,14 @@ SHOWN = {
 """Headings of the tables of the page on results → column of the boards, and decimals."""
 
 
-@pytest.mark.parametrize(("board", "section"), [("phantom", "## On the digital thorax"), ("virtual_scan", "## On real CT")])
+@pytest.mark.parametrize(
+    ("board", "section"),
+    [
+        ("phantom", "## On the digital thorax"),
+        ("native", "## On real CT at its own resolution"),
+        ("virtual_scan", "## On real CT"),
+    ],
+)
 def test_results_are_those_of_the_boards(board: str, section: str) -> None:
     text = texts()["results.md"].split(f"{section}\n")[1].split("\n## ")[0]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
