@@ -22,7 +22,7 @@ LEADERBOARDS = committed_boards()
 TABLES = [
     *(("quick", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
     *(("virtual_scan", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
-    ("native", "table1.yaml"),
+    *(("native", f"{table}.yaml") for table in ("table1", "table2", "table3")),
     ("what_matters", "table_what_matters.yaml"),
 ]
 
