@@ -27,6 +27,16 @@ LONGEST = 1200
 """Seconds after which a process is taken to hang; it bounds nothing else, so that a busy machine does no harm."""
 
 
+def board(folder: Path, steps: int, names: tuple[str, ...]) -> Path:
+    """A folder with a benchmark, ``board.yaml``, of two cells for each denoiser."""
+    folder.mkdir(parents=True)
+    lines = [f"  - {{denoiser: {name}, strategy: {strategy}}}" for name in names for strategy in ("IPv1", "IPv2")]
+    (folder / "table1.yaml").write_text("title: a board of two cells each\nrows:\n" + "\n".join(lines) + "\n")
+    text = (EXPERIMENTS / "smoke.yaml").read_text().replace("steps: 4,", f"steps: {steps},")
+    (folder / "board.yaml").write_text(text + "tables: [table1.yaml]\n")
+    return folder
+
+
 def start(folder: Path, *words: str, **environment: str) -> subprocess.Popen:
     """Start ``ipv2-bench`` in a folder, W&B offline, from this checkout unless ``PYTHONPATH`` is another."""
     own = {"IPV2_BENCH_CT": "", "WANDB_MODE": "offline", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment}

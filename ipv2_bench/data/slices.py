@@ -108,7 +108,7 @@ class SliceSet:
     def derive(self, name: str, make: Callable[[int], np.ndarray]) -> np.ndarray:
         """An array [n, …] with ``make(i)`` for every slice i, computed once and stored beside the slices as ``name``.npy.
 
-        Slices are made on as many threads as torch has.
+        Slices are made on as many threads as torch has, so that ``make`` is called by several at once.
         """
         path = self.folder / f"{name}.npy"
         if not present(path):

@@ -116,21 +116,25 @@ class ParallelBeam:
     def _response(self, filter_name: str, end: float) -> np.ndarray:
         """The filter's response at twice the detector's length, computed once."""
         key = (filter_name, end)
-        if key not in self._responses:
+        response = self._responses.get(key)
+        if response is None:
             if len(self._responses) > MOST_RESPONSES:
-                self._responses.clear()
-            self._responses[key] = ramp_response(2 * self.detectors, filter_name, end).astype(self._real)
-        return self._responses[key]
+                self._responses.clear()  # perhaps under other threads, which hold what they have found
+            response = ramp_response(2 * self.detectors, filter_name, end).astype(self._real)
+            self._responses[key] = response
+        return response
 
     def _responses_on(self, device: torch.device, filter_name: str, ends: tuple[float, ...]) -> Tensor:
         """Responses for slices with windows that end at ``ends``, [len(ends), 1, detectors + 1], taken to a device once."""
         key = (device, filter_name, ends)
-        if key not in self._on_device:
+        moved = self._on_device.get(key)
+        if moved is None:
             if len(self._on_device) > MOST_RESPONSES:
                 self._on_device.clear()
             responses = np.stack([self._response(filter_name, end) for end in ends])[:, None]
-            self._on_device[key] = torch.from_numpy(responses).to(device)
-        return self._on_device[key]
+            moved = torch.from_numpy(responses).to(device)
+            self._on_device[key] = moved
+        return moved
 
     def _gridded_on(self, device: torch.device) -> GriddedBeam:
         """The same operators in torch on an accelerator, built once per device."""

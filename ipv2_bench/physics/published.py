@@ -7,6 +7,7 @@ square, and the back-projection interpolates linearly between cells, which multi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import Any
@@ -48,10 +49,12 @@ class PublishedScan:
         self.period = _even(scipy.fft.next_fast_len(size + 8, real=True))
         rows, columns = np.mgrid[:size, :size] - self.axis
         self.inside = rows**2 + columns**2 <= self.axis**2
+        self._alone = threading.Lock()  # a plan serves one thread at a time
 
     def project(self, image: np.ndarray) -> np.ndarray:
         """Line integrals of a slice [N, N] in pixels, [views, N] float32."""
-        spectrum = self._forward.execute(np.where(self.inside, image, 0.0).astype(np.complex64))
+        with self._alone:
+            spectrum = self._forward.execute(np.where(self.inside, image, 0.0).astype(np.complex64))
         spectrum = spectrum.reshape(self.size, -1) * self._interpolation
         rays = scipy.fft.irfft(spectrum, n=self.detectors, axis=-1)
         rays = np.concatenate([rays[:, -self.axis :], rays[:, : self.size - self.axis]], axis=1)
@@ -73,7 +76,8 @@ class PublishedScan:
         half = scipy.fft.rfft(cells, axis=-1)
         whole = np.concatenate([half, np.conj(half[:, -2:0:-1])], axis=1)
         spectrum = whole[:, np.arange(len(self._weights)) % self.period] * self._weights
-        image = self._adjoint.execute(spectrum.astype(np.complex64).ravel()).real
+        with self._alone:
+            image = self._adjoint.execute(spectrum.astype(np.complex64).ravel()).real
         return np.where(self.inside, image, 0.0).astype(np.float32)
 
     @cached_property

@@ -14,20 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.program import EXPERIMENTS, ROOT, SMALL, run, without_times
+from tests.program import ROOT, SMALL, board, run, without_times
 
 WORDS = ("reproduce", "--config", "board.yaml", "--quiet", "wandb.mode=disabled", "run.checkpoint_seconds=1", *SMALL)
 DENOISERS = ("fm", "corediff", "cold_diffusion")
-
-
-def board(folder: Path, steps: int) -> Path:
-    """A folder with a benchmark of six cells."""
-    folder.mkdir(parents=True)
-    lines = [f"  - {{denoiser: {name}, strategy: {strategy}}}" for name in DENOISERS for strategy in ("IPv1", "IPv2")]
-    (folder / "table1.yaml").write_text("title: killed\nrows:\n" + "\n".join(lines) + "\n")
-    text = (EXPERIMENTS / "smoke.yaml").read_text().replace("steps: 4,", f"steps: {steps},")
-    (folder / "board.yaml").write_text(text + "tables: [table1.yaml]\n")
-    return folder
 
 
 def begun(folder: Path) -> subprocess.Popen:
@@ -87,7 +77,7 @@ def strike_all(killed: Killed, kills: int, at_once: int, longest: float, chance:
 def measure(kills: int, at_once: int, steps: int, seed: int) -> dict[str, Any]:
     """What became of a benchmark that was killed so often."""
     with tempfile.TemporaryDirectory() as name:
-        whole = board(Path(name) / "whole", steps)
+        whole = board(Path(name) / "whole", steps, DENOISERS)
         began = time.monotonic()
         run(whole, *WORDS)
         seconds = time.monotonic() - began

@@ -94,3 +94,14 @@ def test_a_file_that_may_not_be_read_is_not_removed(name: str, complete: Path, t
     assert run_without_rights(folder, *WORDS).returncode == 0
     tables = [without_times(place / "leaderboards" / "smoke" / "table1.csv") for place in (complete, folder)]
     assert tables[0] == tables[1]
+
+
+def test_weights_that_may_not_be_read_are_not_trained_again(complete: Path, tmp_path: Path) -> None:
+    folder = copied(complete, tmp_path / "board", "denoised.npy")
+    (path,) = (folder / "runs").rglob("model.safetensors")
+    before = path.read_bytes()
+    with permissions(path, UNREADABLE):
+        done = run_without_rights(folder, *WORDS)
+    assert done.returncode == 1, done.stderr
+    assert "failed: FM · IPv1 · seed 0: PermissionError: [Errno 13] Permission denied" in done.stderr and path.name in done.stderr
+    assert path.read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from ipv2_bench.physics import projector
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.closed_form import noise_power as closed_noise_power
 from ipv2_bench.physics.closed_form import noise_variance
@@ -283,3 +285,22 @@ def test_slices_of_one_batch_have_their_own_filters() -> None:
     together = scan_noise(body, mm, scan, [torch_generator(i) for i in range(2)])
     alone = [scan_noise(body[i : i + 1], mm[i : i + 1], scan, [torch_generator(i)])[0] for i in range(2)]
     torch.testing.assert_close(together, torch.stack(alone), rtol=0, atol=1e-3)
+
+
+def test_slices_of_several_threads_are_those_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is derived of slices is made by several threads at once, with plans and responses that they share."""
+    monkeypatch.setattr(projector, "MOST_RESPONSES", 0)  # each forgets what the others have found
+    unit = torch.rand(24, 64, 64, generator=torch_generator("slices"))
+    mm = torch.linspace(0.5, 1.0, 24)
+    scan = Acquisition(photons=3000.0, filter_name="hann", cutoff=0.4, views=40)
+
+    def low(i: int) -> Tensor:
+        of_slice = slice(i, i + 1)
+        ours = scan_noise(1000.0 * unit[of_slice], mm[of_slice], scan, [torch_generator("ours", i)])
+        return torch.cat([ours, published_low_dose(unit[of_slice], [torch_generator("theirs", i)])])
+
+    expected = [low(i) for i in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(4):
+            for one, other in zip(threads.map(low, range(24)), expected, strict=True):
+                assert torch.equal(one, other)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ipv2_bench.benchmark.cells.denoisers import check_names
 from ipv2_bench.benchmark.cells.labels import ImageSet, label_images
-from ipv2_bench.benchmark.cells.plan import CellKey, check_denoisers, plan_cells, runner_of
+from ipv2_bench.benchmark.cells.plan import CellKey, check_denoisers, check_devices, plan_cells, runner_of
 from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
@@ -82,6 +82,7 @@ class Benchmark:
         Submitted
             Where cells were handed over to a queue that nobody waits for.
         """
+        check_devices(self.config)
         runner = runner_of(self.config)
         cells = {spec.cell_id: spec for spec in self.cells.values()}  # a variant that changes nothing is the same cell
         return [] if all(spec.complete for spec in cells.values()) else runner.run(list(cells.values()), progress)

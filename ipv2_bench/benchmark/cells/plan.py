@@ -224,5 +224,15 @@ def runner_of(config: Config) -> Runner:
     runner = registry.build(cls, Runner, config.run.at, f"run.on={config.run.on}")
     runner.processes, _ = parallelism(config)
     runner.folder = config.work.absolute()
-    runner.check(config.train.devices, accelerator(config) != "cpu")
     return runner
+
+
+def check_devices(config: Config) -> None:
+    """Refuse trainings over more devices than the place where cells run gives them.
+
+    Raises
+    ------
+    InputError
+        It names both numbers and the remedy.
+    """
+    runner_of(config).check(config.train.devices, accelerator(config) != "cpu")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
-from ipv2_bench.benchmark.cells.plan import runner_of
+from ipv2_bench.benchmark.cells.plan import check_devices
 from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.rows.files import write_row
@@ -74,7 +74,7 @@ def reproduce(config: Config, numbers: list[int] | None = None, progress: bool =
 
 def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -> Outcome:
     """Like :func:`reproduce`, for any tables."""
-    runner_of(config)  # refuses what it cannot do, before the data are made
+    check_devices(config)  # before the data are made
     benchmark = Benchmark.open(config, tables, progress)
     report: Callable[[str], None] = print if progress else (lambda _: None)
     report(_summary(benchmark))

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
-from ipv2_bench.benchmark.cells.plan import runner_of
+from ipv2_bench.benchmark.cells.plan import check_devices
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.status import Stopped
 from ipv2_bench.benchmark.cells.training import ranks
@@ -111,4 +111,4 @@ def test_a_process_that_is_killed_is_named(tmp_path: Path, monkeypatch: pytest.M
 )
 def test_more_than_there_are(words: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        runner_of(load_config("smoke", words))
+        check_devices(load_config("smoke", words))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import EXPERIMENTS, LONGEST, SMALL, run, start, without_times
+from tests.program import LONGEST, SMALL, board, run, start, without_times
 from tests.slurm_daemon import Slurm, missing, running
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=f"a Slurm of one's own: {missing()}")]
@@ -23,16 +23,6 @@ ON_SLURM = ("run.on=slurm", "run.at.cpus=1", "run.at.patience_seconds=15", "run.
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     with running(tmp_path_factory.mktemp("slurm")) as one:
         yield one
-
-
-def board(folder: Path, steps: int, names: tuple[str, ...]) -> Path:
-    """A folder with a benchmark of two cells for each denoiser."""
-    folder.mkdir(parents=True)
-    lines = [f"  - {{denoiser: {name}, strategy: {strategy}}}" for name in names for strategy in ("IPv1", "IPv2")]
-    (folder / "table1.yaml").write_text("title: on Slurm\nrows:\n" + "\n".join(lines) + "\n")
-    text = (EXPERIMENTS / "smoke.yaml").read_text().replace("steps: 4,", f"steps: {steps},")
-    (folder / "board.yaml").write_text(text + "tables: [table1.yaml]\n")
-    return folder
 
 
 def lines(folder: Path) -> list[dict[str, str]]:

@@ -246,6 +246,8 @@ def _refuse_unusable(checkpoint: Path, denoiser: Any) -> None:
     try:
         held = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
         shapes = {k: tuple(v.shape) for k, v in held.items()}
+    except PermissionError:
+        raise
     except Exception as error:  # torch.load raises whatever its parts raise
         raise InputError(
             f"the checkpoint {checkpoint} is cut off or none ({type(error).__name__}): remove it, and training begins anew"

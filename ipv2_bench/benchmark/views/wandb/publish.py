@@ -58,7 +58,7 @@ def publish(
             leases.wait(to.root, line)
             _publish(to, benchmark, rows, views, row_files, progress)
     except Exception as error:  # whatever W&B, its service or the network raises
-        _report(error)
+        print(f"ipv2-bench: W&B could not be written ({cause_of(error)}); the tables are complete", file=sys.stderr)
 
 
 def destination_of(config: Config) -> Destination | None:
@@ -73,7 +73,7 @@ def destination_of(config: Config) -> Destination | None:
         to = Destination(project, variable("WANDB_RUN_GROUP") or config.name, resolve_mode(config.wandb.mode), folder)
         return None if to.mode == "disabled" else to
     except Exception as error:  # whatever its settings files raise
-        _report(error)
+        print(f"ipv2-bench: W&B cannot be used ({cause_of(error)}); the tables come without it", file=sys.stderr)
         return None
 
 
@@ -87,10 +87,6 @@ def unfinished(to: Destination | None, benchmark: Benchmark, rows: Rows) -> list
     except Exception as error:  # what is looked up for W&B alone stops no training
         report_not_followed(error)
         return []
-
-
-def _report(error: Exception) -> None:
-    print(f"ipv2-bench: W&B could not be written ({cause_of(error)}); the tables are complete", file=sys.stderr)
 
 
 def _publish(
