@@ -36,7 +36,7 @@ $(VENV)/deps-$(LOCK):
 # A shared environment points at the checkout that used it last.
 setup: $(VENV)/deps-$(LOCK)
 	@cd / && "$(abspath $(BIN))/python" -c 'import pathlib, sys, ipv2_bench; sys.exit(pathlib.Path(ipv2_bench.__file__).parent.parent != pathlib.Path(sys.argv[1]))' "$(CURDIR)" \
-	  || "$(abspath $(BIN))/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable "$(CURDIR)" \
+	  || "$(abspath $(BIN))/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable "$(CURDIR)" 2>/dev/null \
 	  || "$(abspath $(BIN))/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable "$(CURDIR)"
 
 reproduce: setup

@@ -222,7 +222,7 @@ class PairedCTDataModule(L.LightningDataModule):
     def _loader(self, index: np.ndarray, **more: Any) -> DataLoader:
         """Batches of the raw pairs of some slices, for a GPU in pinned memory."""
         pinned = self._device_type == "cuda"
-        return DataLoader(self._pairs(index), self.batch_size, num_workers=self.workers, pin_memory=pinned, **more)
+        return DataLoader(self._pairs(index), batch_size=self.batch_size, num_workers=self.workers, pin_memory=pinned, **more)
 
     def _pairs(self, index: np.ndarray) -> PairDataset:
         """Raw pairs of some slices."""
