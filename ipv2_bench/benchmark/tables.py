@@ -11,7 +11,7 @@ from ipv2_bench.benchmark.config import Config, read_yaml
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import read_csv
 from ipv2_bench.installed import experiments, published
-from ipv2_bench.purification.strategy import PLAIN, Strategy
+from ipv2_bench.purification.strategy import Strategy
 from ipv2_bench.registry import suggestion
 
 LABELS = ("NDCT", "IPv2(NDCT)")
@@ -153,13 +153,14 @@ def _line(where: str, given: dict[str, Any], of_labels: bool) -> TableLine:
         raise InputError(
             f"{where}: label, denoiser and strategy must be words, such as {{denoiser: fm, strategy: IPv2}}"
         )
-    if of_labels and name in PLAIN:
-        raise InputError(f"{where}: strategy {name} has no purified label: use a point of the lattice")
     if label not in LABELS:
         raise InputError(f"{where}: label '{label}' is unknown: use one of {', '.join(LABELS)}")
     if name is None or (not of_labels and not denoiser):
         raise InputError(f"{where}: row {given} needs a strategy" + ("" if of_labels else " and a denoiser"))
-    return TableLine(label, None if of_labels else denoiser, Strategy.from_name(name, **given))
+    strategy = Strategy.from_name(name, **given)
+    if of_labels and not strategy.has_label:
+        raise InputError(f"{where}: strategy {name} has no purified label: use a point of the lattice")
+    return TableLine(label, None if of_labels else denoiser, strategy)
 
 
 def _published(table: Path, name: str) -> dict[PublishedKey, dict[str, float]]:

@@ -44,7 +44,7 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
 def add_strategy(parser: argparse.ArgumentParser) -> None:
     """``--strategy`` and ``--background``."""
     parser.add_argument("--strategy", default="IPv2", help="strategy of the training pairs (default: %(default)s)")
-    parser.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    parser.add_argument("--background", help="rule of module 1 (default: flood_fill)")
 
 
 def add_one_cell(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +26,18 @@ class Breathing:
     random_mm: float = 3.0
     smooth_mm: float = 35.0
     expansion: float = 0.02
+
+    def scaled(self, factor: float) -> Breathing:
+        """The same with a motion of another size; 0 for none.
+
+        Raises
+        ------
+        ValueError
+            For a factor that is negative or no number.
+        """
+        if not 0 <= factor < math.inf:
+            raise ValueError(f"breathing is {factor}: expected 0 or more, as a multiple of the default motion")
+        return replace(self, random_mm=factor * self.random_mm, expansion=factor * self.expansion)
 
     def displacement(self, size: int, pixel_mm: float, rng: np.random.Generator) -> np.ndarray:
         """A random field [2, size, size] in pixels (rows, columns): from each pixel of the new scan to its source."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ipv2_bench.data.pair import Crops, Pair, PairDataset, TrainingPair
+from ipv2_bench.data.purifier import NoiseModel, Purifier
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.data.training_order import TrainingOrder
@@ -24,55 +26,6 @@ batches."""
 
 READ_HERE = ("pixel_mm", "slice_index")
 """Fields of a pair that no network sees: reading them from an accelerator would wait for all of its work."""
-
-
-class NoiseModel(Protocol):
-    """Module 2 as the data module uses it, such as :class:`ipv2_bench.purification.add_noise.AddNoise`."""
-
-    @property
-    def redraw(self) -> bool:
-        """Whether a slice gets new noise at every epoch."""
-        ...
-
-    def __call__(
-        self,
-        normal: Tensor,
-        pixel_mm: Tensor,
-        generators: Sequence[torch.Generator],
-        integrals: Tensor | None = None,
-    ) -> Tensor:
-        """The NDCT with noise, [B, 1, N, N] in [0, 1]; ``pixel_mm`` is [B], with one generator per slice."""
-        ...
-
-    def integrals(self, slices: SliceSet) -> np.ndarray | None:
-        """Line integrals of every NDCT, [n, views, detectors]; ``None`` where the model does not use them."""
-        ...
-
-    def drawn(self, slices: SliceSet) -> np.ndarray | None:
-        """A(n) of every slice where it is drawn once, [n, N, N] in [0, 1]; ``None`` where it is drawn anew."""
-        ...
-
-
-class Purifier(Protocol):
-    """A strategy as the data module uses it, such as :class:`ipv2_bench.purification.Strategy`."""
-
-    @property
-    def needs_noise(self) -> bool:
-        """Whether pairs hold A(n)."""
-        ...
-
-    @property
-    def needs_truth(self) -> bool:
-        """Whether the target is the aligned truth, in place of the NDCT."""
-        ...
-
-    def training_masks(self, slices: SliceSet) -> np.ndarray | None:
-        """Weights of the common mask for every slice, uint8 [n, N, N] with 255 for 1; ``None`` where none is used."""
-        ...
-
-    def training_pair(self, pair: Pair, add_noise: Callable[[Tensor], Tensor] | None) -> TrainingPair:
-        """The purified pair."""
-        ...
 
 
 class PairedCTDataModule(L.LightningDataModule):
@@ -109,6 +62,8 @@ class PairedCTDataModule(L.LightningDataModule):
 
     Attributes
     ----------
+    used
+        Share of the training slices that the strategy can train on.
     latest
         Indices in ``slices`` of the batch that was transferred last; with a context, those of the middle slices.
 
@@ -135,16 +90,20 @@ class PairedCTDataModule(L.LightningDataModule):
         for name, value in (("batch_size", batch_size), ("batches", batches)):
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}: expected at least 1")
-        self.slices, self.split, self.strategy, self.add_noise = slices, split, strategy, add_noise
+        self.slices, self.strategy, self.add_noise, self.context = slices, strategy, add_noise, context
+        self.targets, self.patches = strategy.targets(slices), strategy.patches(slices)
+        self.split, self.used = _usable(split, strategy.usable(slices))
+        if not len(self.split.train) and len(split.train):
+            raise InputError("the strategy can train on none of the training slices: loosen what it asks of a pair")
         # At least 1, for a split that is only denoised and has no training slices.
-        self.batch_size, self.workers, self.seed = max(1, min(batch_size, len(split.train))), workers, seed
-        self.batches_per_epoch = max(1, len(split.train) // self.batch_size)
+        self.batch_size, self.workers, self.seed = max(1, min(batch_size, len(self.split.train))), workers, seed
+        self.batches_per_epoch = max(1, len(self.split.train) // self.batch_size)
         self.batches = self.batches_per_epoch if batches is None else batches
-        self.context, self.crops = context, crops or Crops()
+        self.crops = crops or Crops()
+        if self.patches is not None:
+            self.crops = self.crops.of_side(self.patches.side, slices.size)
         if (self.crops.size or 0) > slices.size:
             raise InputError(f"crops of {self.crops.size} pixels are larger than the slices of {slices.size}: make them smaller")
-        if strategy.needs_truth and slices.truth is None:
-            raise InputError("the strategy trains on the aligned truth, which is not known: use phantom or virtual_scan")
         self.latest: list[int] = []
         self.masks: np.ndarray | None = None
         self.integrals: np.ndarray | None = None
@@ -226,8 +185,7 @@ class PairedCTDataModule(L.LightningDataModule):
 
     def _pairs(self, index: np.ndarray) -> PairDataset:
         """Raw pairs of some slices."""
-        targets = self.slices.truth if self.strategy.needs_truth else None
-        return PairDataset(self.slices, index, self.masks, self.integrals, self.context, targets, self.noisy)
+        return PairDataset(self.slices, index, self.masks, self.integrals, self.context, self.targets, self.noisy)
 
     def purified(self, index: np.ndarray) -> TrainingPair:
         """The purified pairs of some slices as one batch, as in validation but whole; input and target [k, …, N, N]."""
@@ -257,7 +215,8 @@ class PairedCTDataModule(L.LightningDataModule):
             return pair
         rank, world = self._rank_and_world()
         number = self.batches_done * world + rank if training else -1
-        return self.crops.cut(pair, [torch_generator(self.seed, "crop", number, i) for i in self.latest])
+        corners = None if self.patches is None else [self.patches.corners(i) for i in self.latest]
+        return self.crops.cut(pair, [torch_generator(self.seed, "crop", number, i) for i in self.latest], corners)
 
     def purify(self, batch: Pair, epoch: int) -> TrainingPair:
         """The strategy's training pair; a slice's noise is fixed by (seed, epoch, slice), or by the slice alone."""
@@ -290,4 +249,15 @@ class PairedCTDataModule(L.LightningDataModule):
                 integrals = batch.integrals if batch.integrals.numel() else None
                 return model(normal, batch.pixel_mm, generators, integrals)
 
-        return self.strategy.training_pair(batch, noise)
+        device, generators = batch.low.device, None
+        if self.strategy.draws:
+            generators = [torch_generator(self.seed, "pair", epoch, i, device=device) for i in batch.slice_index.tolist()]
+        return self.strategy.training_pair(batch, noise, generators)
+
+
+def _usable(split: Split, share: np.ndarray | None) -> tuple[Split, float]:
+    """The split without the training and validation slices of which nothing can be trained on, and the share that can."""
+    if share is None or not len(split.train):
+        return split, 1.0
+    kept = {part: index[share[index] > 0] for part in ("train", "val") for index in (getattr(split, part),)}
+    return replace(split, **kept), float(share[split.train].mean())

@@ -54,6 +54,29 @@ class TrainingPair(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Patches:
+    """The squares of a slice set that a strategy trains on.
+
+    Attributes
+    ----------
+    side
+        Of a square in pixels.
+    stride
+        Pixels between the corners of neighbouring squares.
+    kept
+        Whether the square with its upper left corner at (row, column) times ``stride`` is trained on, uint8 [n, rows, columns].
+    """
+
+    side: int
+    stride: int
+    kept: np.ndarray
+
+    def corners(self, i: int) -> np.ndarray:
+        """Rows and columns of the upper left corners of slice ``i``'s squares, [k, 2]."""
+        return np.argwhere(np.asarray(self.kept[i])) * self.stride
+
+
+@dataclass(frozen=True)
 class Crops:
     """What of a purified slice a denoiser is trained on: random squares of it, or all of it.
 
@@ -76,7 +99,17 @@ class Crops:
         """Whether pairs stay as they are."""
         return self.size is None and not self.mirror
 
-    def cut(self, pair: TrainingPair, generators: Sequence[torch.Generator]) -> TrainingPair:
+    def of_side(self, side: int, size: int) -> Crops:
+        """Squares of another side with as many pixels of a slice [size, size] in a batch, as far as whole squares go."""
+        pixels = size**2 if self.size is None else self.per_slice * self.size**2
+        return Crops(side, max(1, round(pixels / side**2)), self.mirror)
+
+    def cut(
+        self,
+        pair: TrainingPair,
+        generators: Sequence[torch.Generator],
+        corners: Sequence[np.ndarray] | None = None,
+    ) -> TrainingPair:
         """Crops of a batch, the same of input and target, [B·per_slice, …, size, size]; those of a slice follow each other.
 
         Parameters
@@ -85,17 +118,27 @@ class Crops:
             Of whole slices.
         generators
             One on the CPU for each slice, from which its crops are drawn one after the other.
+        corners
+            Rows and columns of the upper left corners that may be drawn, [k, 2] for each slice; any for ``None``.
         """
         slices = [TrainingPair(*(x[i] for x in pair)) for i in range(len(generators))]
-        crops = [_crop(one, self, g) for one, g in zip(slices, generators, strict=True) for _ in range(self.per_slice)]
+        among = [None] * len(slices) if corners is None else corners
+        crops = [
+            _crop(one, self, generator, of_slice)
+            for one, generator, of_slice in zip(slices, generators, among, strict=True)
+            for _ in range(self.per_slice)
+        ]
         return TrainingPair(*(torch.stack(parts) for parts in zip(*crops, strict=True)))
 
 
-def _crop(pair: TrainingPair, crops: Crops, generator: torch.Generator) -> TrainingPair:
+def _crop(pair: TrainingPair, crops: Crops, generator: torch.Generator, corners: np.ndarray | None) -> TrainingPair:
     """One crop of input and target [C, N, N]; the number of draws is the same for every choice."""
     height, width = pair.input.shape[-2:]
     side = (crops.size or height, crops.size or width)
-    top, left = (int(torch.randint(n - k + 1, (), generator=generator)) for n, k in zip((height, width), side, strict=True))
+    if corners is None:
+        top, left = (int(torch.randint(n - k + 1, (), generator=generator)) for n, k in zip((height, width), side, strict=True))
+    else:
+        top, left = corners[int(torch.randint(len(corners), (), generator=generator))]
     exchanged = bool(torch.randint(2, (), generator=generator)) and crops.mirror
     parts = (x[:, top : top + side[0], left : left + side[1]] for x in pair)
     return TrainingPair(*(x.flip(-1) if exchanged else x for x in parts))
@@ -117,7 +160,7 @@ class PairDataset(Dataset):
     noisy
         A(n) of every slice, [n, N, N] float32; ``None`` where it is not kept.
     targets
-        What takes the place of the NDCT, such as the aligned truth; the NDCT for ``None``.
+        What takes the place of the NDCT, such as the aligned truth, [n, N, N] in [0, 1]; the NDCT for ``None``.
     context
         Slices in an item: 1, or an odd number with the neighbours in the series. An item is a
         :class:`~ipv2_bench.data.pair.Pair` without the batch dimension: images are [context, N, N], and with a context above 1
@@ -131,7 +174,7 @@ class PairDataset(Dataset):
         masks: np.ndarray | None = None,
         integrals: np.ndarray | None = None,
         context: int = 1,
-        targets: HuImages | None = None,
+        targets: HuImages | np.ndarray | None = None,
         noisy: np.ndarray | None = None,
     ) -> None:
         self.slices, self.index, self.masks, self.integrals, self.noisy = slices, index, masks, integrals, noisy

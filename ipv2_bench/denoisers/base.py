@@ -87,6 +87,8 @@ class Denoiser(L.LightningModule, ABC):
             )
         self.lr, self.schedule, self.seed, self.warmup = lr, schedule, seed, warmup
         self.ema_decay, self.ema_every, self.ema_start = ema_decay, ema_every, ema_start
+        # A network that a strategy trains along (Strategy.correction), for the time of training.
+        self.correction: nn.Module | None = None
 
     @abstractmethod
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
@@ -157,14 +159,20 @@ class Denoiser(L.LightningModule, ABC):
         batch = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         which = (batch, self.global_rank) if self.global_rank else (batch,)
         torch.manual_seed(derive_seed(self.seed, "layers", *which))
-        loss = self.loss(pair, torch_generator(self.seed, "loss", *which, device=self.device))
+        pair, penalty = self._corrected(pair)
+        loss = self.loss(pair, torch_generator(self.seed, "loss", *which, device=self.device)) + penalty
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, pair: TrainingPair, batch_idx: int) -> None:
         """Loss on the validation pairs, with the same draws at each validation."""
+        pair, _ = self._corrected(pair)
         loss = self.loss(pair, torch_generator(self.seed, "validation", batch_idx, device=self.device))
         self.log("val/loss", loss, prog_bar=True, batch_size=len(pair.input), sync_dist=True)
+
+    def _corrected(self, pair: TrainingPair) -> tuple[TrainingPair, Tensor | float]:
+        """The pair as the strategy's correction network changes it, and what that adds to the loss."""
+        return (pair, 0.0) if self.correction is None else self.correction(pair)
 
     def predict_step(self, pair: Pair, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Indices of the slices in their set [B], and the denoised slices [B, 1, H, W]."""

@@ -18,7 +18,6 @@ from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import PARTS
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import prepare_output
-from ipv2_bench.fingerprint import settings_of
 from ipv2_bench.folders.model import Model, load_model
 from ipv2_bench.physics.seeding import torch_generator
 from ipv2_bench.progress import track
@@ -32,7 +31,7 @@ def purify_pairs(
     config: Config,
     out: Path,
     strategy: str,
-    background: str,
+    background: str | None,
     weak: str | None = None,
     bits: int = 16,
     grey: str = "round",
@@ -50,7 +49,7 @@ def purify_pairs(
     out
         New folder, or one that the same command left unfinished.
     strategy, background
-        A point of the lattice, and the rule of module 1.
+        A strategy, and the rule of module 1 for a point of the lattice, where it is not the published one.
     weak
         Weak denoiser that module 3 needs, as :func:`~ipv2_bench.folders.model.load_model` takes it; for ``None`` such labels
         are left out, which the result says.
@@ -74,6 +73,8 @@ def purify_pairs(
         raise InputError(f"--bits is {bits}: use 8 or 16")
     check_grey(grey)
     chosen = Strategy.from_name(strategy, background=background)
+    if chosen.trains_more:
+        raise InputError(f"strategy {chosen.name} takes effect in training alone: there are no files of its pairs to write")
     model = None if weak is None else load_model(weak, config.denoisers)
     refuse_folds(config, "ipv2-bench purify")
     prepared = Prepared.open(config, progress, distances=False)
@@ -84,7 +85,7 @@ def purify_pairs(
     slices = prepared.slices
     what = [
         slices.manifest,
-        settings_of(chosen),
+        [chosen.base, chosen.options, chosen.version],
         prepared.add_noise.identity(),
         bits,
         grey,
@@ -94,12 +95,12 @@ def purify_pairs(
     prepare_output(out, [Path(str(v)) for k, v in config.data.options.items() if k in FOLDERS and v], "purify", {"of": what})
     module = PairedCTDataModule(slices, prepared.split, chosen, prepared.add_noise, seed=config.seeds[0])
     module.setup("fit")
-    labelled = chosen.kind == "purified" and (not chosen.remove_noise or model is not None)
+    labelled = chosen.has_label and (not chosen.remove_noise or model is not None)
     masks = chosen.label_masks(slices) if labelled else None
-    data = PairDataset(slices, np.arange(len(slices)), module.masks, module.integrals)
-    part = {int(i): name for name in PARTS for i in getattr(prepared.split, name)}
+    data = PairDataset(slices, np.arange(len(slices)), module.masks, module.integrals, targets=module.targets)
+    part = {int(i): name for name in PARTS for i in getattr(module.split, name)}
     present, step = 0, 1.0 / (STEPS_PER_HU * prepared.window.width)
-    for i in track(range(len(slices)), "purifying", unit="pair", enabled=progress):
+    for i in track(sorted(part), "purifying", unit="pair", enabled=progress):
         paths = {side: out / part[i] / side / f"{slices.key[i]}.png" for side in ("lq", "gt", "label")}
         if not labelled:
             del paths["label"]
@@ -115,13 +116,15 @@ def purify_pairs(
             images["label"] = chosen.test_label(pair._replace(mask=mask), remove)
         for side, image in images.items():
             write_png(paths[side], image[0, 0].numpy(), bits, grey, step)
-    counts = ", ".join(f"{len(getattr(prepared.split, p))} {p}" for p in PARTS)
+    counts = ", ".join(f"{len(getattr(module.split, p))} {p}" for p in PARTS)
     lines = [
         f"{counts} pairs under {chosen.name}, {bits} bit, HU {prepared.window.low:g} to {prepared.window.high:g}; {present} "
         "had been written before"
     ]
+    if len(part) < len(slices):
+        lines.append(f"{len(slices) - len(part)} pairs were left out, on which {chosen.name} cannot train")
     if not labelled:
-        why = "module 3 needs --weak" if chosen.kind == "purified" else f"{chosen.name} has the NDCT for its label"
+        why = "module 3 needs --weak" if chosen.has_label else f"{chosen.name} has the NDCT for its label"
         lines.append(f"no folder label was written: {why}")
     return "\n".join(lines)
 

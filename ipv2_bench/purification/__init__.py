@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ipv2_bench.purification.mask_rule import MaskRule
-from ipv2_bench.purification.strategy import STRATEGIES, Strategy
+from ipv2_bench.purification.strategy import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ipv2_bench.purification.masks import common_mask, dark_mask
 
-__all__ = ["STRATEGIES", "VERSION", "MaskRule", "Strategy", "common_mask", "dark_mask"]
+__all__ = ["VERSION", "MaskRule", "Strategy", "common_mask", "dark_mask"]
 
 VERSION = 2
 """Version of the purification: raise when the same slices, strategy and noise give other masks, inputs or labels."""

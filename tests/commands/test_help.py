@@ -14,7 +14,7 @@ from ipv2_bench.benchmark.tasks import lists
 from ipv2_bench.cli import GROUPS, command_modules, main, parse, parser
 from ipv2_bench.installed import configurations
 from ipv2_bench.metrics.catalogue import catalogue
-from ipv2_bench.purification import STRATEGIES
+from ipv2_bench.purification.strategy import names
 from tests.program import ROOT
 
 COMMANDS = {name: module for modules in command_modules().values() for name, module in modules.items()}
@@ -72,7 +72,7 @@ def test_sources_strategies_measures_and_configurations_are_listed() -> None:
     assert [x.split(":")[0] for x in lists.sources().splitlines() if not x.startswith(" ")] == registry.names(
         "ipv2_bench.data.sources"
     )
-    assert [x.split()[0] for x in lists.strategies().splitlines()] == list(STRATEGIES)
+    assert [x.split()[0] for x in lists.strategies().splitlines()] == names()
     shown = [x.split()[0] for x in lists.measures().splitlines()[1:] if not x.startswith(" ")]
     assert shown == list(catalogue().columns)
     assert [x.split()[0] for x in lists.configs().splitlines()] == configurations()

@@ -54,15 +54,16 @@ class Recorder(L.Callback):
 
 
 if __name__ == "__main__":
-    folder, out, name = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    folder, out, (name, strategy) = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
     split = Split(np.array([0, 1, 2, 3]), np.array([1, 4, 5]), np.array([0, 2, 3, 4, 5]))
-    data = PairedCTDataModule(open_slices(folder), split, Strategy.from_name("IPv1"), batch_size=1, batches=2)
+    data = PairedCTDataModule(open_slices(folder), split, Strategy.from_name(strategy), batch_size=1, batches=2)
     torch.manual_seed(0)
     classes = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
     if name == "corediff":  # of two steps, so that the last, which has no modulation, is drawn
         denoiser = CoreDiff(width=8, modulator=4, steps=2, lr=1e-2, ema_start=1, ema_every=1)
     else:
         denoiser = classes[name](widths=(8, 16), steps=1, lr=1e-2)
+    denoiser.correction = data.strategy.correction()
     recorder = Recorder()
     trainer = L.Trainer(
         max_steps=4 if name == "corediff" else 2,
@@ -78,11 +79,11 @@ if __name__ == "__main__":
 """
 
 
-def distributed(phantom: SliceSet, tmp_path: Path, name: str) -> subprocess.CompletedProcess:
+def distributed(phantom: SliceSet, tmp_path: Path, name: str, strategy: str) -> subprocess.CompletedProcess:
     script = tmp_path / "distributed.py"
     script.write_text(DISTRIBUTED)
     return subprocess.run(
-        [sys.executable, str(script), str(phantom.folder), str(tmp_path), name],
+        [sys.executable, str(script), str(phantom.folder), str(tmp_path), name, strategy],
         capture_output=True,
         text=True,
         timeout=1200,
@@ -90,9 +91,12 @@ def distributed(phantom: SliceSet, tmp_path: Path, name: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("name", ["fm", "ffm", "cold_diffusion", "corediff"])
-def test_two_processes_share_batches_and_slices(name: str, phantom: SliceSet, tmp_path: Path) -> None:
-    done = distributed(phantom, tmp_path, name)
+CASES = [("fm", "IPv1"), ("ffm", "IPv1"), ("cold_diffusion", "IPv1"), ("corediff", "IPv1"), ("fm", "correction")]
+
+
+@pytest.mark.parametrize(("name", "strategy"), CASES)
+def test_two_processes_share_batches_and_slices(name: str, strategy: str, phantom: SliceSet, tmp_path: Path) -> None:
+    done = distributed(phantom, tmp_path, name, strategy)
     assert done.returncode == 0, done.stderr[-3000:]
     records = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in (0, 1)]
     # Two batches of each process are the four of one epoch, each slice once.

@@ -12,7 +12,8 @@ from torch import Tensor
 from ipv2_bench.data.pair import Pair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.errors import InputError
-from ipv2_bench.purification import STRATEGIES, MaskRule, Strategy, common_mask
+from ipv2_bench.purification import MaskRule, Strategy, common_mask
+from ipv2_bench.purification.strategies.purified import LATTICE, Purified
 
 # The table: modules, training input, purified label, with C for CM, C1 for CM₁, A for A(n), W for W(u).
 TABLE = {
@@ -67,9 +68,8 @@ def test_training_pair_and_label_are_the_tables(name: str, phantom: SliceSet, co
 
 
 def test_the_table_names_every_point_once() -> None:
-    points = {name: p for name, p in STRATEGIES.items() if p is not None}
-    assert points.keys() == TABLE.keys()
-    assert set(points.values()) == set(product((False, True), repeat=3))
+    assert LATTICE.keys() == TABLE.keys()
+    assert set(LATTICE.values()) == set(product((False, True), repeat=3))
 
 
 def test_raw_and_simulated(phantom: SliceSet) -> None:
@@ -120,8 +120,10 @@ def test_union_and_texture_shape_training_everywhere() -> None:
 @pytest.mark.parametrize(
     ("name", "options", "named"),
     [
-        ("IPv3", {}, r"strategy 'IPv3' is unknown: did you mean IPv1\+3\? use one of raw, IPv1, .*simulated"),
+        ("IPv3", {}, r"strategy 'IPv3' is unknown: did you mean IPv1\+3\? use one of IPv1, .*raw, .*simulated"),
         ("ipv2", {}, "'ipv2' is unknown.*IPv2"),
+        ("purified", {}, "'purified' is unknown"),
+        ("raw", {"background": "both_outside"}, "strategy raw has no options: take background out"),
         ("IPv2", {"fill": "all"}, "'fill' is unknown: use one of background, order, seeds, union, .*anatomy"),
         ("IPv2", {"background": "guess"}, "IPv2: background 'guess' is unknown: use one of flood_fill, both_outside"),
         ("IPv2", {"union": 3}, "union '3' is unknown: use one of logical, uint8_wrap"),
@@ -177,6 +179,6 @@ def test_wrapped_union_weighs_254(phantom: SliceSet) -> None:
 
 def test_masks_of_different_rules_are_kept_apart_on_disk(phantom: SliceSet) -> None:
     rules = [MaskRule(), MaskRule(background="both_outside")]
-    masks = [Strategy(remove_background=True, rule=rule).label_masks(phantom) for rule in rules]
+    masks = [Purified(remove_background=True, rule=rule).label_masks(phantom) for rule in rules]
     assert (masks[0] != masks[1]).any()
-    assert (masks[0] == Strategy(remove_background=True, rule=rules[0]).label_masks(phantom)).all()
+    assert (masks[0] == Purified(remove_background=True, rule=rules[0]).label_masks(phantom)).all()

@@ -20,6 +20,8 @@ class TrainingCost(BaseModel):
         Of the process on a CPU, of the device on a GPU.
     steps
         Optimiser steps that were taken; 0 where there are none, and before the end.
+    pairs_used
+        Share of the training pairs that the strategy can train on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +29,7 @@ class TrainingCost(BaseModel):
     steps: int = 0
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    pairs_used: float = 1.0
 
 
 class Cost(BaseModel):
@@ -42,6 +45,8 @@ class Cost(BaseModel):
         Of training and of denoising: of the process on a CPU, of the device on a GPU.
     device, threads
         What computed it.
+    pairs_used
+        Share of the training pairs that the strategy can train on: 1 but for those that leave out some.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +59,7 @@ class Cost(BaseModel):
     inference_memory_mb: float
     device: str
     threads: int
+    pairs_used: float = 1.0
 
 
 def joined(costs: Sequence[Cost]) -> Cost:
@@ -61,6 +67,7 @@ def joined(costs: Sequence[Cost]) -> Cost:
     return costs[0].model_copy(
         update={
             "seconds_training": sum(cost.seconds_training for cost in costs),
+            "pairs_used": sum(cost.pairs_used for cost in costs) / len(costs),
             "seconds_per_slice": float(f"{sum(cost.seconds_per_slice for cost in costs) / len(costs):.4g}"),
             "peak_memory_mb": max(cost.peak_memory_mb for cost in costs),
             "inference_memory_mb": max(cost.inference_memory_mb for cost in costs),

@@ -23,7 +23,7 @@ from ipv2_bench.processes import cores
 from ipv2_bench.purification.strategy import Strategy
 from ipv2_bench.weights import weights_folder
 
-SIMULATED = Strategy(kind="simulated")
+SIMULATED = Strategy.from_name("simulated")
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ def _train_and_denoise(spec: CellSpec, report: Report, stop: Stop) -> None:
         inference_memory_mb=peak_memory_mb(),
         device=denoised.device,
         threads=torch.get_num_threads(),
+        pairs_used=training.pairs_used,
     )
     write_object(spec.cost_path, cost.model_dump(mode="json"))
     (spec.folder / "last.ckpt").unlink(missing_ok=True)

@@ -36,6 +36,10 @@ def _fold(value: Any) -> Any:
     return Fold(_indices(value["split"]), _ADD_NOISE.validate_python(value["add_noise"])) if isinstance(value, dict) else value
 
 
+def _strategy(value: Any) -> Any:
+    return Strategy.from_name(value["name"], **value["options"]) if isinstance(value, dict) else value
+
+
 _ADD_NOISE = TypeAdapter(AddNoise)
 
 Slices = Annotated[SliceSet, BeforeValidator(_opened), PlainSerializer(lambda slices: str(slices.folder.absolute()))]
@@ -45,7 +49,12 @@ OneFold = Annotated[
     BeforeValidator(_fold),
     PlainSerializer(lambda fold: {"split": _index_lists(fold.split), "add_noise": _ADD_NOISE.dump_python(fold.add_noise)}),
 ]
-"""As JSON: the folder of the slices, and lists of indices."""
+NamedStrategy = Annotated[
+    Strategy,
+    BeforeValidator(_strategy),
+    PlainSerializer(lambda strategy: {"name": strategy.base, "options": strategy.options}),
+]
+"""As JSON: the folder of the slices, lists of indices, and the strategy's name with its options."""
 
 
 class CellSpec(BaseModel):
@@ -76,7 +85,7 @@ class CellSpec(BaseModel):
     cell_id: str
     folder: Path
     denoiser: DenoiserChoice
-    strategy: Strategy
+    strategy: NamedStrategy
     seed: int
     slices: Slices
     split: Indices

@@ -27,7 +27,7 @@ class PairRow:
 
 
 def compare(
-    config: Config, denoisers: Sequence[str], strategy: str, background: str, progress: bool = True
+    config: Config, denoisers: Sequence[str], strategy: str, background: str | None, progress: bool = True
 ) -> tuple[str, Outcome]:
     """Train and measure denoisers as the baselines were, and say how each differs from them.
 

@@ -12,7 +12,7 @@ from ipv2_bench.purification.strategy import Strategy
 BASELINES = ("fm", "ffm", "cold_diffusion", "corediff", "identity")
 
 
-def comparison(denoisers: Sequence[str], strategy: str, background: str) -> Table:
+def comparison(denoisers: Sequence[str], strategy: str, background: str | None) -> Table:
     """The table of a comparison.
 
     Raises
@@ -31,7 +31,7 @@ def comparison(denoisers: Sequence[str], strategy: str, background: str) -> Tabl
     return Table(key, title, False, lines, {}, newcomers=tuple(denoisers))
 
 
-def single_line(denoiser: str, strategy: str, background: str) -> Table:
+def single_line(denoiser: str, strategy: str, background: str | None) -> Table:
     """The table of one denoiser under one strategy.
 
     Raises

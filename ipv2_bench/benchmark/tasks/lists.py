@@ -14,7 +14,7 @@ from ipv2_bench.benchmark.config import read_yaml
 from ipv2_bench.benchmark.prepared import SOURCES
 from ipv2_bench.installed import configurations, experiments
 from ipv2_bench.metrics.catalogue import catalogue
-from ipv2_bench.purification.strategy import STRATEGIES, Strategy
+from ipv2_bench.purification.strategy import Strategy, names
 
 WIDTH = 100
 """Columns of a terminal that lists must fit into."""
@@ -32,14 +32,7 @@ def sources() -> str:
 
 def strategies() -> str:
     """Every strategy, and what it makes of a pair."""
-    rows = []
-    for name in STRATEGIES:
-        strategy = Strategy.from_name(name)
-        on = f"{'modules' if '+' in strategy.modules else 'module'} {strategy.modules}" if strategy.modules else ""
-        texts = {"raw": "the uLDCT as it is", "simulated": "A(n), the NDCT with simulated noise", "IPv1": "masks alone"}
-        texts["oracle"] = "the uLDCT, and the truth that is aligned with it as target"
-        rows.append((name, texts.get(name, on)))
-    return aligned(rows)
+    return aligned([(name, Strategy.from_name(name).summary) for name in names()])
 
 
 def measures() -> str:

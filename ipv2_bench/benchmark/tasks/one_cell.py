@@ -11,11 +11,11 @@ from ipv2_bench.errors import InputError
 from ipv2_bench.stored import present
 
 
-def _open(config: Config, denoiser: str, strategy: str, background: str, progress: bool) -> Benchmark:
+def _open(config: Config, denoiser: str, strategy: str, background: str | None, progress: bool) -> Benchmark:
     return Benchmark.open(config, [single_line(denoiser, strategy, background)], progress)
 
 
-def train(config: Config, denoiser: str, strategy: str, background: str, progress: bool = True) -> str:
+def train(config: Config, denoiser: str, strategy: str, background: str | None, progress: bool = True) -> str:
     """Train a denoiser under a strategy with every seed of the configuration; the weights' files in words.
 
     Raises
@@ -28,7 +28,7 @@ def train(config: Config, denoiser: str, strategy: str, background: str, progres
     return "\n".join(f"{spec.name}: {one.weights_path}" for spec in benchmark.cells.values() for one in spec.trainings)
 
 
-def evaluate(config: Config, denoiser: str, strategy: str, background: str, progress: bool = True) -> TableView:
+def evaluate(config: Config, denoiser: str, strategy: str, background: str | None, progress: bool = True) -> TableView:
     """The table line of a trained denoiser.
 
     Raises

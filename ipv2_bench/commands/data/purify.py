@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="PAIRS", help="folder with lq and gt of PNG or DICOM pairs")
     parser.add_argument("out", metavar="OUT", help="new folder")
     parser.add_argument("--strategy", default="IPv2", help="a point of the lattice (default: %(default)s)")
-    parser.add_argument("--background", default="flood_fill", help="rule of module 1 (default: %(default)s)")
+    parser.add_argument("--background", help="rule of module 1 (default: flood_fill)")
     parser.add_argument("--weak", default=None, metavar="FILE", help="weak denoiser for the labels of module 3")
     parser.add_argument("--bits", type=int, default=16, metavar="8|16", help="of the PNG (default: %(default)s)")
     parser.add_argument("--grey", default="round", metavar="round|truncate", help=GREY_HELP)

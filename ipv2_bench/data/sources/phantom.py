@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict
 from functools import lru_cache, partial
 
+from ipv2_bench.data.breathing import Breathing
 from ipv2_bench.data.second_scan import ScannedSlice, SecondScan
 from ipv2_bench.data.slices import SourceSlices
 from ipv2_bench.data.source import Source, assemble, in_parallel
@@ -32,6 +33,8 @@ class Phantom(Source):
         IPv2's pairs are 80 kV against 120 kV: with ``kilovolt=80`` bone is brighter in the uLDCT than in the NDCT.
     normal_dose_factor
         Photons of the NDCT, as a multiple of those of the 2 % scan.
+    breathing
+        Size of the motion between the two scans, as a multiple of the default (about 4 mm); 0 for none.
     """
 
     version = 2
@@ -48,6 +51,7 @@ class Phantom(Source):
         cutoff: float = 0.0,
         kilovolt: int = 120,
         normal_dose_factor: float = 50.0,
+        breathing: float = 1.0,
     ) -> None:
         for name, value in (("patients", patients), ("levels", levels)):
             if value < 1:
@@ -58,6 +62,7 @@ class Phantom(Source):
         self.scanner = SecondScan(
             Acquisition(photons=photons, kilovolt=kilovolt, **scan),
             Acquisition(photons=photons * normal_dose_factor, **scan),
+            Breathing().scaled(breathing),
         )
 
     def identity(self) -> dict:

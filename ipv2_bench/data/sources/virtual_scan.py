@@ -42,6 +42,8 @@ class VirtualScan(Source):
     breathe_by
         ``slice``: every slice has a breathing motion of its own, which gives a small data set many motions; ``series``: one
         motion of the whole patient, smooth from slice to slice, for denoisers that see neighbours.
+    breathing
+        Size of the motion between the two scans, as a multiple of the default (about 4 mm); 0 for none.
     seed
         Seed of everything that is drawn.
     derived
@@ -77,6 +79,7 @@ class VirtualScan(Source):
         views: int = 360,
         cutoff: float = 0.67,
         kilovolt: int = 120,
+        breathing: float = 1.0,
     ) -> None:
         root = root or with_home(os.environ.get("IPV2_BENCH_CT", ""))
         if not root:
@@ -99,7 +102,8 @@ class VirtualScan(Source):
                 cutoff=cutoff,
                 filter_name="shepp-logan",
                 kilovolt=kilovolt,
-            )
+            ),
+            breathing=Breathing().scaled(breathing),
         )
 
     def identity(self) -> dict:

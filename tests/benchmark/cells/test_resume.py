@@ -40,12 +40,12 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def spec(request: pytest.FixtureRequest, work: Path, tmp_path: Path) -> CellSpec:
-    denoiser, workers, *more = request.param
+    (denoiser, _, strategy), (workers, *more) = request.param[0].partition(" under "), request.param[1:]
     options = [*more, f"run.work={work}", "train.steps=40", f"run.loader_workers={workers}", "noise.calibrate=false"]
     options += ["run.checkpoint_seconds=0"]
     if denoiser == "corediff":
         options.append("denoisers.corediff={width: 8, modulator: 4, steps: 3, ema_start: 5, ema_every: 2}")
-    table = a_table(lines=[table_line("IPv2", denoiser)])
+    table = a_table(lines=[table_line(strategy or "IPv2", denoiser)])
     benchmark = Benchmark.open(load_config("smoke", options), [table], progress=False)
     (one,) = benchmark.cells.values()
     return one.model_copy(update={"folder": tmp_path})
@@ -54,7 +54,10 @@ def spec(request: pytest.FixtureRequest, work: Path, tmp_path: Path) -> CellSpec
 CROPS = ("train.crop=32", "train.crops_per_slice=2", "train.mirror=true")
 
 
-@pytest.mark.parametrize("spec", [("fm", 0), ("fm", 1), ("corediff", 0), ("fm", 1, *CROPS)], indirect=True)
+CASES = [("fm", 0), ("fm", 1), ("corediff", 0), ("fm", 1, *CROPS), ("fm under correction", 0), ("fm under neighbor2neighbor", 1)]
+
+
+@pytest.mark.parametrize("spec", CASES, indirect=True)
 @pytest.mark.parametrize("stop_at", [5, 17, 39])
 def test_weights_and_history_are_those_of_an_undisturbed_run(
     spec: CellSpec, stop_at: int, monkeypatch: pytest.MonkeyPatch

@@ -11,11 +11,12 @@ from PIL import Image
 
 from ipv2_bench.benchmark.views.figures import ACROSS, GAP, LEAST_SIDE, panel
 from ipv2_bench.benchmark.views.one_slice import DIFFERENCE_HU, draw_slices, richest_part, typical_slice
-from ipv2_bench.benchmark.views.strategy_options import RULES, option_words
+from ipv2_bench.benchmark.views.strategy_options import option_words
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.purification.mask_rule import MaskRule
+from ipv2_bench.purification.strategies.purified import CHOICES
 from ipv2_bench.purification.strategy import Strategy
 
 WINDOW = Window()
@@ -63,7 +64,7 @@ def test_every_choice_of_a_mask_rule_is_explained() -> None:
         with pytest.raises((InputError, ValueError)) as error:
             MaskRule(**{field.name: "unknown"})
         valid = str(error.value).rpartition("use one of ")[2].split(", ")
-        assert len(valid) > 1 and set(valid) <= set(RULES)
+        assert len(valid) > 1 and set(valid) <= set(CHOICES)
 
 
 def test_the_large_slice_shows_lung_and_is_as_hard_as_others(phantom: SliceSet) -> None:

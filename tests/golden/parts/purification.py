@@ -15,9 +15,10 @@ from ipv2_bench.data.pair import Pair, TrainingPair
 from ipv2_bench.physics.acquisition import Acquisition
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
-from ipv2_bench.purification import STRATEGIES, Strategy, calibration, masks
+from ipv2_bench.purification import Strategy, calibration, masks
 from ipv2_bench.purification.add_noise import AddNoise
 from ipv2_bench.purification.mask_rule import MaskRule
+from ipv2_bench.purification.strategies.purified import LATTICE, Purified
 from tests.golden.golden import Part, counts, field_defaults, numbers_of_defaults, summary
 from tests.golden.inputs import PIXEL_MM, slices
 
@@ -67,8 +68,8 @@ def _masks() -> dict[str, Any]:
 
 def _strategies() -> dict[str, Any]:
     """Training input and test label of every strategy; A(n) and the weak denoiser are simple stand-ins."""
-    numbers = numbers_of_defaults({**field_defaults(MaskRule), **field_defaults(Strategy)})
-    given: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in STRATEGIES]
+    numbers = numbers_of_defaults({**field_defaults(MaskRule), **field_defaults(Purified)})
+    given: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in ("raw", *LATTICE, "simulated", "oracle")]
     given += [("IPv2", {"anatomy": "all"}), ("IPv1", {"texture_mix": 0.3}), ("IPv2", {"union": "uint8_wrap"})]
     fixed: Any = FixedSlices()
     for name, options in given:
@@ -76,7 +77,7 @@ def _strategies() -> dict[str, Any]:
         mask = strategy.training_masks(fixed)
         pair = _pair(mask)
         numbers[f"input, {strategy.name}"] = summary(strategy.training_pair(pair, lambda n: 0.9 * n + 0.03).input)
-        if strategy.kind == "purified":
+        if strategy.has_label:
             pair = _pair(strategy.label_masks(fixed))
             numbers[f"label, {strategy.name}"] = summary(strategy.test_label(pair, lambda u: 0.8 * u + 0.05))
     return numbers
@@ -128,21 +129,21 @@ def _otsu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _mask_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Strategy.training_pair
+    original = Purified.training_pair
 
-    def heavier(self: Strategy, pair: Pair, add_noise: Any = None) -> TrainingPair:
+    def heavier(self: Purified, pair: Pair, add_noise: Any = None, generators: Any = None) -> TrainingPair:
         return original(self, pair._replace(mask=1.001 * pair.mask), add_noise)
 
-    monkeypatch.setattr(Strategy, "training_pair", heavier)
+    monkeypatch.setattr(Purified, "training_pair", heavier)
 
 
 def _label_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Strategy.test_label
+    original = Purified.test_label
 
-    def heavier(self: Strategy, pair: Pair, remove_noise: Any = None) -> Tensor:
+    def heavier(self: Purified, pair: Pair, remove_noise: Any = None) -> Tensor:
         return original(self, pair._replace(mask=1.001 * pair.mask), remove_noise)
 
-    monkeypatch.setattr(Strategy, "test_label", heavier)
+    monkeypatch.setattr(Purified, "test_label", heavier)
 
 
 def _noise_in_hu(monkeypatch: pytest.MonkeyPatch) -> None:

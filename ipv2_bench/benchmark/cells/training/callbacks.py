@@ -218,10 +218,10 @@ class Throughput(L.Callback):
 
 
 class Spent(L.Callback):
-    """Keeps what training cost in a file; what was spent before an interruption is part of the checkpoint."""
+    """Keeps what training cost in a file, and the pairs that it uses; what was spent before is part of the checkpoint."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, pairs_used: float) -> None:
+        self.path, self.pairs_used = path, pairs_used
         self._since, self._before = time.perf_counter(), TrainingCost()
         reset_peak_memory()
 
@@ -229,7 +229,9 @@ class Spent(L.Callback):
         """Until now."""
         seconds = self._before.seconds + time.perf_counter() - self._since
         return TrainingCost(
-            seconds=round(seconds, 2), peak_memory_mb=max(self._before.peak_memory_mb, peak_memory_mb())
+            seconds=round(seconds, 2),
+            peak_memory_mb=max(self._before.peak_memory_mb, peak_memory_mb()),
+            pairs_used=round(self.pairs_used, 4),
         )
 
     def state_dict(self) -> dict:

@@ -87,6 +87,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
         context=denoiser.context,
         crops=Crops(settings.crop, settings.crops_per_slice, settings.mirror),
     )
+    _add_correction(denoiser, spec)
     together = settings.accumulate * settings.devices
     steps = settings.steps or max(1, (settings.epochs or 1) * data.batches_per_epoch // together)
     data.batches = steps * settings.accumulate
@@ -101,7 +102,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     saving = Checkpoint(last, validate_every, history, checkpoints, spec.run.checkpoint_seconds, stop)
     callbacks: list[L.Callback] = [Threads(torch.get_num_threads()), history, finite, saving]
     if first:
-        callbacks += [Throughput(spec.folder / "throughput.csv", validate_every, log), Spent(spec.training_cost_path)]
+        callbacks += [Throughput(spec.folder / "throughput.csv", validate_every, log), Spent(spec.training_cost_path, data.used)]
     if last.exists():
         _refuse_unusable(last, denoiser)
     if first:
@@ -147,9 +148,23 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
             f"{spec.denoiser.title} ended its own training after {trainer.global_step} of {steps} steps, and a row would not say "
             "so: take early stopping or should_stop out of the denoiser, or set train.steps to what it shall have"
         )
+    denoiser.correction = None  # what the weights hold is the denoiser alone
     if not first:
         return denoiser
     return _saved(spec, denoiser.cpu().eval())
+
+
+def _add_correction(denoiser: Any, spec: CellSpec) -> None:
+    """Give the denoiser the network that its strategy trains along, if any; its weights hang on the cell's seed alone."""
+    import torch
+
+    from ipv2_bench.physics.seeding import derive_seed
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(spec.seed, "correction"))
+        network = spec.strategy.correction()
+    if network is not None:
+        denoiser.correction = network.train()
 
 
 def set_up(spec: CellSpec) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ipv2_bench.benchmark.rows.lines import Line
 from ipv2_bench.benchmark.views.table_view import TableView
@@ -19,7 +19,7 @@ class Palette:
     @classmethod
     def of(cls, views: Sequence[TableView]) -> Palette:
         """One colour for each strategy of the tables; IPv1+1+2 and IPv2 share one, since they train on the same pairs."""
-        training = {line.strategy.name: _training_name(line.strategy) for view in views for line in view.table.lines}
+        training = {line.strategy.name: _colour_name(line.strategy) for view in views for line in view.table.lines}
         shown = dict.fromkeys(line.strategy for view in views for line in view.lines)
         names = list(dict.fromkeys(training.get(name, name) for name in shown))
         return cls({name: names.index(training.get(name, name)) for name in shown})
@@ -31,6 +31,5 @@ class Palette:
         return self.tones[line.strategy]
 
 
-def _training_name(strategy: Strategy) -> str:
-    whole = strategy.remove_background and strategy.add_noise
-    return replace(strategy, remove_noise=True).name if whole else strategy.name
+def _colour_name(strategy: Strategy) -> str:
+    return strategy.training_name if strategy.modules.startswith("1+2") else strategy.name
