@@ -6,7 +6,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan native pretrained study test lint bench-physics bench-metrics bench-denoisers profile what-matters tuned \
+.PHONY: help setup reproduce virtual-scan native pretrained study test lint bench-physics bench-metrics bench-denoisers bench-rivals rivals profile what-matters tuned \
 	notebooks docs docs-serve clean
 
 help:
@@ -17,6 +17,8 @@ help:
 	@echo "make bench-physics  speed and accuracy of module 2's physics beside the published script"
 	@echo "make bench-metrics  speed of the distances beside clean-fid, and the share of measuring in CONFIG's run"
 	@echo "make bench-denoisers  speed and memory of the denoisers beside literal networks of the same size"
+	@echo "make bench-rivals   registration and patches beside the known motion (IPV2_BENCH_CT for real CT, too)"
+	@echo "make rivals         Table 4: purification beside its rivals, at three sizes of breathing (an hour)"
 	@echo "make profile        where the time of a training step of CONFIG goes"
 	@echo "make what-matters   variants of the denoisers at equal budget on real chest CT (data.root as for virtual-scan)"
 	@echo "make tuned          the denoisers as published and tuned, with CONFIG's data"
@@ -56,6 +58,15 @@ bench-metrics: setup
 
 bench-denoisers: setup
 	$(BIN)/python -m tests.benches.denoisers --config $(CONFIG) $(ARGS)
+
+bench-rivals: setup
+	$(BIN)/python -m tests.benches.rivals $(ARGS)
+
+# Table 4 with breathing as in the other boards, half and twice as large.
+rivals: setup
+	$(BIN)/ipv2-bench reproduce --config rivals $(ARGS)
+	$(BIN)/ipv2-bench reproduce --config rivals name=rivals_half data.breathing=0.5 $(ARGS)
+	$(BIN)/ipv2-bench reproduce --config rivals name=rivals_double data.breathing=2.0 $(ARGS)
 
 profile: setup
 	$(BIN)/python -m tests.benches.steps --config $(CONFIG) $(ARGS)

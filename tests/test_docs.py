@@ -261,7 +261,7 @@ def test_the_denoiser_example_is_a_denoiser() -> None:
 def test_the_extensions_work_together(tmp_path: Path) -> None:
     files = named_files(texts()["extending.md"])
     assert set(files) == {
-        *("my_denoiser.py", "my_measure.py", "my_source.py", "my_config.yaml", "my_table.yaml", "my_command.py")
+        *("my_denoiser.py", "my_strategy.py", "my_measure.py", "my_source.py", "my_config.yaml", "my_table.yaml", "my_command.py")
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -270,7 +270,7 @@ def test_the_extensions_work_together(tmp_path: Path) -> None:
     rows = program.table(tmp_path / "leaderboards" / "round_body" / "my_table.csv")
     assert [(r["denoiser"], r["strategy"]) for r in rows] == [
         ("identity", "IPv2"),
-        *(("Halving", strategy) for strategy in ("IPv1", "IPv2", "IPv2 [both_outside]")),
+        *(("Halving", strategy) for strategy in ("IPv1", "IPv2", "IPv2 [both_outside]", "my_strategy:Mixed [share=0.25]")),
     ]
     assert all(float(r["gradient_error_hu"]) > 0 for r in rows)
 

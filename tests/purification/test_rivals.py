@@ -109,12 +109,12 @@ def ndimage_body(truth: np.ndarray) -> np.ndarray:
 
 def test_aligned_slices_stay_and_a_shift_is_found(phantom: SliceSet) -> None:
     image = np.asarray(phantom.normal[1])
-    assert np.abs(registration(image, image, 128, 1.0, 30.0)).max() < 0.05
+    body = ndimage_body(image)
+    assert np.sqrt(np.square(registration(image, image, 128, 1.0, 10)[:, body]).sum(axis=0).mean()) < 0.1
     field = np.zeros((2, 128, 128))
     field[1] = 2.0
     moved = deform(image, field).astype(np.float32)  # moved(x) = image(x + 2 columns)
-    found = at_full_size(registration(moved, image, 64, 1.0, 30.0), 128)
-    body = ndimage_body(image)
+    found = at_full_size(registration(moved, image, 64, 1.0, 10), 128)
     assert abs(float(np.median(found[1][body])) - 2.0) < 0.3 and abs(float(np.median(found[0][body]))) < 0.3
     exact = warped(image, np.stack([np.zeros((64, 64)), np.ones((64, 64))]).astype(np.float32))
     np.testing.assert_allclose(exact[:, 4:-4], moved[:, 4:-4], atol=1e-5)
@@ -240,7 +240,7 @@ def test_it_begins_as_the_identity_and_learns_the_motion_with_a_denoiser() -> No
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.2 * losses[0]
-    rows = network.displacement(pair)[0, 0, 8:-8, 8:-8]
+    rows = network.displacement(pair)[0, 0, 8:-8, 8:-8].detach()
     assert abs(float(rows.median()) + 2.0) < 0.5
     assert any(k.startswith("correction.") for k in denoiser.state_dict())
     denoiser.correction = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ipv2_bench.benchmark.rows.lines import Line
+from ipv2_bench.benchmark.tables import UNTOUCHED
 from ipv2_bench.benchmark.views.line_pairs import LinePair, baseline_pairs
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.metrics.base import Column
@@ -67,6 +68,17 @@ def bounds(view: TableView) -> list[str]:
         texts.append(
             "The way to the oracle goes from the RMSE of the untouched uLDCT (0 %) to that of the same denoiser's oracle (100 %)."
         )
+    return [*texts, *rivals(view)]
+
+
+def rivals(view: TableView) -> list[str]:
+    """What the table's strategies train on that are no purification, and the share of the pairs that they can use."""
+    texts = []
+    own = (line.strategy for line in view.table.lines if line.denoiser not in (None, UNTOUCHED))
+    for strategy in dict.fromkeys(s for s in own if not s.has_label and not s.needs_truth and s.summary):
+        used = {x.mean["pairs_used"] for x in view.lines if x.strategy == strategy.name and "pairs_used" in x.values}
+        share = f" ({100 * min(used):.3g} % of the pairs can be used)" if used and min(used) < 1 else ""
+        texts.append(f"{strategy.name}: {strategy.summary}{share}.")
     return texts
 
 
@@ -88,7 +100,7 @@ class Tally:
 
 def tallies(view: TableView) -> list[Tally]:
     """The published improvement over IPv1, and that against the aligned truth; what was not measured is left out."""
-    pairs = baseline_pairs([line for line in view.lines if not line.variant_of])
+    pairs = [pair for pair in baseline_pairs(view.lines) if pair.line.modules and not pair.line.variant_of]
     published = [pair for pair in pairs if pair.line.published and pair.base.published]
     counted = [
         _tally("Published direction (better than IPv1) reproduced", published, view.present("distance")),

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Registered(Strategy):
-    """The pair ``u → n∘φ``, with φ by TV-L1 optical flow (Zach et al., 2007; scikit-image) on averaged and smoothed slices.
+    """The pair ``u → n∘φ``, with φ of cubic B-splines (Rueckert et al., IEEE TMI 1999) by SimpleITK.
 
-    Offline, once for each slice. Noise at 2 % dose would hide the anatomy from any registration at full resolution; averaged to
-    pixels of about 3 mm it does not.
+    Offline, once for each slice: three levels, Mattes' mutual information, L-BFGS-B. Noise at 2 % dose would hide the anatomy
+    from any registration at full resolution; averaged to pixels of about 3 mm and smoothed it does not.
 
     Attributes
     ----------
@@ -27,8 +27,8 @@ class Registered(Strategy):
         Pixels in which the motion is sought, in mm; never smaller than those of the slices.
     smooth
         Standard deviation of the Gaussian that both slices are smoothed with, in such pixels.
-    attachment
-        Weight of the images' agreement; smaller means a smoother motion.
+    knots_mm
+        Distance of the splines' knots in mm; larger means a smoother motion.
     folded
         Largest share of pixels at which the motion may fold (its Jacobian is not positive); slices with more are left out.
     """
@@ -37,11 +37,11 @@ class Registered(Strategy):
 
     grid_mm: float = 3.0
     smooth: float = 1.0
-    attachment: float = 30.0
+    knots_mm: float = 40.0
     folded: float = 0.02
 
     def __post_init__(self) -> None:
-        for name in ("grid_mm", "attachment"):
+        for name in ("grid_mm", "knots_mm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a number above 0")
         if self.smooth < 0 or not 0 <= self.folded <= 1:
@@ -67,28 +67,44 @@ class Registered(Strategy):
 
         pixel_mm = float(np.median(slices.pixel_mm))
         k = max(16, min(slices.size, round(slices.size * pixel_mm / self.grid_mm)))
+        knots = max(2, round(slices.size * pixel_mm / self.knots_mm))
 
         def of_slice(i: int) -> np.ndarray:
-            return registration(slices.low[i], slices.normal[i], k, self.smooth, self.attachment)
+            return registration(slices.low[i], slices.normal[i], k, self.smooth, knots)
 
         return slices.derive(f"motion-{self._digest}", of_slice)
 
     @property
     def _digest(self) -> str:
-        return digest([self.version, self.grid_mm, self.smooth, self.attachment])
+        return digest([self.version, self.grid_mm, self.smooth, self.knots_mm])
 
 
-def registration(low: np.ndarray, normal: np.ndarray, k: int, smooth: float, attachment: float) -> np.ndarray:
-    """The motion from the uLDCT [N, N] to the NDCT on a grid of k×k pixels and in its pixels, [2, k, k] float32."""
+def registration(low: np.ndarray, normal: np.ndarray, k: int, smooth: float, knots: int) -> np.ndarray:
+    """The motion from the uLDCT [N, N] to the NDCT on a grid of k×k pixels and in its pixels, [2, k, k] float32.
+
+    ``knots`` is the number of the splines' intervals along a side.
+    """
     import numpy as np
+    import SimpleITK as sitk
     import torch
     from scipy import ndimage
-    from skimage.registration import optical_flow_tvl1
 
     both = torch.from_numpy(np.stack([low, normal]))[:, None]
     coarse = torch.nn.functional.interpolate(both, size=(k, k), mode="area")[:, 0].numpy()
-    fixed, moving = (ndimage.gaussian_filter(x, smooth) if smooth else x for x in coarse)
-    return optical_flow_tvl1(fixed, moving, attachment=attachment).astype(np.float32)
+    fixed, moving = (sitk.GetImageFromArray(ndimage.gaussian_filter(x, smooth) if smooth else x) for x in coarse)
+    splines = sitk.BSplineTransformInitializer(fixed, [knots, knots], 3)
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)  # sums in one order
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetOptimizerAsLBFGSB(gradientConvergenceTolerance=1e-5, numberOfIterations=60)
+    method.SetShrinkFactorsPerLevel([4, 2, 1])
+    method.SetSmoothingSigmasPerLevel([2.0, 1.0, 0.0])
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetInitialTransform(splines, True)
+    method.Execute(fixed, moving)
+    grid = (fixed.GetSize(), fixed.GetOrigin(), fixed.GetSpacing(), fixed.GetDirection())
+    field = sitk.GetArrayFromImage(sitk.TransformToDisplacementField(splines, sitk.sitkVectorFloat64, *grid))
+    return np.stack([field[..., 1], field[..., 0]]).astype(np.float32)
 
 
 def at_full_size(motion: np.ndarray, size: int) -> np.ndarray:
