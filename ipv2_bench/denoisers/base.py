@@ -98,6 +98,13 @@ class Denoiser(L.LightningModule, ABC):
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The uLDCT [B, context, H, W] → denoised, [B, 1, H, W]; H and W are multiples of :attr:`divisor`."""
 
+    def estimate(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """What the network takes the target to be in a step of training, [B, 1, H, W] in about [0, 1], with gradients.
+
+        Only the strategy ``correction`` asks for it, whose own loss takes the place of :meth:`loss`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} writes no estimate(pair, generator)")
+
     def fit(self, pair: TrainingPair) -> None:
         """Set what is chosen from some training pairs, [B, context, N, N]; for a denoiser that is :attr:`fitted`."""
 
@@ -159,20 +166,18 @@ class Denoiser(L.LightningModule, ABC):
         batch = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         which = (batch, self.global_rank) if self.global_rank else (batch,)
         torch.manual_seed(derive_seed(self.seed, "layers", *which))
-        pair, penalty = self._corrected(pair)
-        loss = self.loss(pair, torch_generator(self.seed, "loss", *which, device=self.device)) + penalty
+        generator = torch_generator(self.seed, "loss", *which, device=self.device)
+        if self.correction is None:
+            loss = self.loss(pair, generator)
+        else:
+            loss = self.correction(self.estimate(pair, generator), pair.target)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, pair: TrainingPair, batch_idx: int) -> None:
         """Loss on the validation pairs, with the same draws at each validation."""
-        pair, _ = self._corrected(pair)
         loss = self.loss(pair, torch_generator(self.seed, "validation", batch_idx, device=self.device))
         self.log("val/loss", loss, prog_bar=True, batch_size=len(pair.input), sync_dist=True)
-
-    def _corrected(self, pair: TrainingPair) -> tuple[TrainingPair, Tensor | float]:
-        """The pair as the strategy's correction network changes it, and what that adds to the loss."""
-        return (pair, 0.0) if self.correction is None else self.correction(pair)
 
     def predict_step(self, pair: Pair, batch_idx: int) -> tuple[Tensor, Tensor]:
         """Indices of the slices in their set [B], and the denoised slices [B, 1, H, W]."""

@@ -93,8 +93,15 @@ class ColdDiffusion(IterativeDenoiser):
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """``E‖R(D(x_0, t), t) − x_0‖₁`` (eq. 1)."""
         x_end, x_0 = to_network(pair.input), to_network(pair.target)
+        return self.error(self._restored_at_random(x_0, x_end, generator), x_0)
+
+    def estimate(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """``R(D(x_0, t), t)`` at a random t for each image."""
+        return from_network(self._restored_at_random(to_network(pair.target), to_network(pair.input), generator))
+
+    def _restored_at_random(self, x_0: Tensor, x_end: Tensor, generator: torch.Generator) -> Tensor:
         t = torch.randint(0, self.steps, (len(x_0),), generator=generator, device=x_0.device)
-        return self.error(self.restored(self.degrade(x_0, x_end, t), t), x_0)
+        return self.restored(self.degrade(x_0, x_end, t), t)
 
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """Improved sampling (algorithm 2): ``x_{t−1} = x_t − D(x̂_0, t) + D(x̂_0, t−1)``, where ``D(x̂_0, −1) = x̂_0``."""

@@ -83,14 +83,23 @@ class CoreDiff(IterativeDenoiser):
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """Mean of both stages' squared errors (eq. 11); one t for the batch, as in the public code."""
         low, x_end, x_0 = pair.input, self._middle(pair.input), pair.target
-        step = int(torch.randint(0, self.steps, (1,), generator=on_host(generator)))
-        t = torch.full((len(x_0),), step, device=x_0.device)
-        known = x_0 if self.modulate_stage_one and step < self.steps - 1 else None
-        first = self.network(self._between(low, self.degrade(x_0, x_end, t)), t, known, x_end)
+        first, t, step = self._stage_one(pair, generator)
         if step == 0:
             return self.error(first, x_0) + self._unused_gradient()
         second = self.network(self._between(low, self.degrade(first, x_end, t - 1)), t - 1, first, x_end)
         return 0.5 * self.error(first, x_0) + 0.5 * self.error(second, x_0)
+
+    def estimate(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """The first stage's restored slice."""
+        return self._stage_one(pair, generator)[0] + self._unused_gradient()
+
+    def _stage_one(self, pair: TrainingPair, generator: torch.Generator) -> tuple[Tensor, Tensor, int]:
+        """The slice restored at a random step, that step for each image [B], and as a number."""
+        low, x_end, x_0 = pair.input, self._middle(pair.input), pair.target
+        step = int(torch.randint(0, self.steps, (1,), generator=on_host(generator)))
+        t = torch.full((len(x_0),), step, device=x_0.device)
+        known = x_0 if self.modulate_stage_one and step < self.steps - 1 else None
+        return self.network(self._between(low, self.degrade(x_0, x_end, t)), t, known, x_end), t, step
 
     def _unused_gradient(self) -> Tensor | float:
         """Zero, with a gradient for the modulation: DDP expects one of every weight, and at t = 0 modulation is not used."""

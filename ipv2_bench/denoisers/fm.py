@@ -69,10 +69,18 @@ class FlowMatching(IterativeDenoiser):
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
         """``E‖v(x_t, t) − (x_1 − x_0)‖²`` with ``x_t = (1−t)·x_0 + t·x_1`` (eq. 22–23 with σ_min = 0)."""
         x_0, x_1 = to_network(pair.input), to_network(pair.target)
+        return self.error(self._drawn_velocity(x_0, x_1, generator), repeated(x_1 - x_0, self.channels))
+
+    def estimate(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """``x_0 + v(x_t, t)``, which is x_1 where the velocity is right."""
+        x_0, x_1 = to_network(pair.input), to_network(pair.target)
+        return from_network(x_0 + grey(self._drawn_velocity(x_0, x_1, generator)))
+
+    def _drawn_velocity(self, x_0: Tensor, x_1: Tensor, generator: torch.Generator) -> Tensor:
+        """``v(x_t, t)`` at a random t for each image."""
         t = torch.rand(len(x_0), generator=generator, device=x_0.device, dtype=x_0.dtype)
         x_t = (1 - at(t, x_0)) * x_0 + at(t, x_0) * x_1
-        velocity = self.network(repeated(x_t, self.channels), t)
-        return self.error(velocity, repeated(x_1 - x_0, self.channels))
+        return self.network(repeated(x_t, self.channels), t)
 
     def states(self, low: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
         """``dx/dt = v(x, t)`` (eq. 1) from the uLDCT at t = 0 to t = 1."""

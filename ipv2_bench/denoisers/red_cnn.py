@@ -52,6 +52,10 @@ class REDCNN(Denoiser):
         """``E‖R(input) − target‖²`` (eq. 6)."""
         return self.error(self._forward(pair.input), pair.target)
 
+    def estimate(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """Output of the network."""
+        return self._forward(pair.input)
+
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Output of the network, [B, 1, H, W]."""
         return self._forward(low)

@@ -48,6 +48,10 @@ class UNetDenoiser(Denoiser):
         """``E‖x + U(x) − n‖²`` over the pixels."""
         return self.error(self._restored(to_network(pair.input)), to_network(pair.target))
 
+    def estimate(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """``x + U(x)``."""
+        return from_network(self._restored(to_network(pair.input)))
+
     def denoise(self, low: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """``x + U(x)``, [B, 1, H, W]."""
         return from_network(self._restored(to_network(low)))

@@ -1,4 +1,4 @@
-"""The network of the strategy ``correction``: it predicts a deformation of the target from a training pair."""
+"""The network of the strategy ``correction``: it predicts the deformation between a denoiser's estimate and the NDCT."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipv2_bench.data.pair import TrainingPair
+from ipv2_bench.physics.intensity import to_network
 
 
 class CorrectionNetwork(nn.Module):
@@ -17,7 +17,7 @@ class CorrectionNetwork(nn.Module):
     width
         Channels at full size; doubled at each of three levels below.
     smoothness
-        Weight of the penalty.
+        Weight of the deformation's roughness.
     """
 
     def __init__(self, width: int = 16, smoothness: float = 0.5) -> None:
@@ -30,15 +30,14 @@ class CorrectionNetwork(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
-    def forward(self, pair: TrainingPair) -> tuple[TrainingPair, Tensor]:
-        """The pair with a bent target, and the penalty of the displacement."""
-        field = self.displacement(pair)
-        return TrainingPair(pair.input, bent(pair.target, field)), self.smoothness * roughness(field)
+    def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """``‖x∘φ − n‖₁ + smoothness·‖∇φ‖²`` of an estimate x and the NDCT n, [B, 1, H, W] in [0, 1]; in the networks' range."""
+        field = self.displacement(estimate, target)
+        return F.l1_loss(to_network(bent(estimate, field)), to_network(target)) + self.smoothness * roughness(field)
 
-    def displacement(self, pair: TrainingPair) -> Tensor:
-        """Displacement in pixels (rows, columns), [B, 2, H, W]."""
-        middle = pair.input[:, pair.input.shape[1] // 2][:, None]  # of a context of several slices
-        h, passed = torch.cat([middle, pair.target], dim=1), []
+    def displacement(self, estimate: Tensor, target: Tensor) -> Tensor:
+        """φ − identity in pixels (rows, columns), [B, 2, H, W]."""
+        h, passed = torch.cat([estimate, target], dim=1), []
         for level, layers in enumerate(self.down):
             h = layers(h if level == 0 else F.avg_pool2d(h, 2, ceil_mode=True))
             passed.append(h)

@@ -55,6 +55,9 @@ class Strategy:
     draws = False
     """Whether :meth:`training_pair` draws, and takes generators."""
 
+    corrects = False
+    """Whether there is a :meth:`correction`; it asks the denoiser for its estimate of the target in training."""
+
     trains_more = False
     """Whether training differs in more than its pairs, such as a network that is trained along, so that no file can hold them."""
 
@@ -188,8 +191,8 @@ class Strategy:
     def correction(self) -> nn.Module | None:
         """A network that is trained along with the denoiser, and left away afterwards; ``None`` for none.
 
-        It takes a :class:`~ipv2_bench.data.pair.TrainingPair` and returns the corrected one and a penalty, a scalar that is added
-        to the loss. Its weights are drawn from torch's global generator.
+        It takes the denoiser's estimate and the target, [B, 1, H, W] each, and returns the loss, a scalar, in place of the
+        denoiser's own. Its weights are drawn from torch's global generator.
         """
         return None
 

@@ -98,7 +98,7 @@ def _at_grid(image: np.ndarray, k: int) -> np.ndarray:
 def _compare(slices: SliceSet, chosen: Sequence[int], seed: int, width: float) -> list[dict[str, float | str]]:
     """Each method's root mean square error against the known motion in mm, and that of the registered NDCT to the truth in HU."""
     assert slices.truth is not None
-    k = OURS.motion(slices).shape[-1]
+    k, _ = OURS.grid(slices)
     records: list[dict[str, float | str]] = []
     for name, method in METHODS.items():
         squares: dict[str, list[np.ndarray]] = {"body": [], "lung": [], "hu": []}
@@ -169,9 +169,9 @@ def main() -> None:
     folder = Path(__file__).parents[2] / "leaderboards" / "performance"
     intro = (
         "# What the rivals of purification have to work with\n\n"
-        "Registrations of the NDCT to the uLDCT at 2 % dose, both averaged to pixels of about 3 mm and smoothed, against the known "
-        "motion: root mean square of the error within the body and the lung, and of the registered NDCT against the aligned truth. "
-        "Below each, the share of patches of 64×64 pixels that `patch_similarity` keeps. By `make bench-rivals`, on one thread.\n\n"
+        "Registrations of the NDCT to the uLDCT at 2 % dose, both averaged to pixels of about 3 mm and smoothed, against the "
+        "known motion: root mean square of the error within the body and the lung, and of the registered NDCT against the aligned "
+        "truth. Below each, the share of patches of 64×64 pixels that `patch_similarity` keeps. By `make bench-rivals`, on one thread.\n\n"
     )
     write_text(folder / "rivals.md", intro + "\n".join(text for text, _ in written.values()))
     write_json(folder / "rivals.json", {title: record for title, (_, record) in written.items()})

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from ipv2_bench.benchmark.cells.plan import check_denoisers
+from ipv2_bench.benchmark.config import load_config
+from ipv2_bench.benchmark.tasks.comparison import single_line
 from ipv2_bench.data.breathing import Breathing, deform
 from ipv2_bench.data.datamodule import PairedCTDataModule
-from ipv2_bench.data.pair import Crops, Pair, TrainingPair
+from ipv2_bench.data.pair import Crops, Pair
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.sources.phantom import FIELD_MM
 from ipv2_bench.data.split import Split
-from ipv2_bench.denoisers.unet import UNetDenoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 from ipv2_bench.purification import Strategy
@@ -25,6 +27,7 @@ from ipv2_bench.purification.strategies.patch_similarity import PatchSimilarity,
 from ipv2_bench.purification.strategies.registered import Registered, at_full_size, folded_share, registration, warped
 from ipv2_bench.purification.strategy import names
 from tests.data.conftest import EVERYTHING, MODEL, trainer_at
+from tests.denoisers.small import LEARNED, a_pair, build
 
 RIVALS = ("correction", "neighbor2neighbor", "patch_similarity", "registered", "simulated", "raw")
 
@@ -220,31 +223,83 @@ def test_the_deformation_is_that_of_the_formula() -> None:
     assert float(roughness(field)) == pytest.approx(sum(by_hand) / 8, rel=1e-5)
 
 
-def test_it_begins_as_the_identity_and_learns_the_motion_with_a_denoiser() -> None:
-    image = torch.nn.functional.interpolate(torch.rand(1, 1, 8, 8, generator=torch_generator("target")), 48, mode="bicubic")
-    pair = TrainingPair(image[..., 2:-2, 2:-2], image[..., 4:, 2:-2])  # the target is two rows up
+def test_the_loss_is_that_of_the_formula() -> None:
+    estimate, target = (torch.rand(2, 1, 24, 24, generator=torch_generator("correction", k)) for k in range(2))
     torch.manual_seed(0)
-    network = CorrectionNetwork(8, smoothness=0.5)
-    corrected, penalty = network(pair)
-    torch.testing.assert_close(corrected.target, pair.target)
-    assert float(penalty.detach()) == 0.0
-    denoiser = UNetDenoiser(widths=(8, 16), dropout=0.0, zero_last=True)  # the identity, so that what is left is the motion
-    denoiser.correction = network
+    network = CorrectionNetwork(4, smoothness=0.7)
+    # At the beginning the deformation is the identity.
+    assert float(network(estimate, target).detach()) == pytest.approx(2 * float((estimate - target).abs().mean()), rel=1e-5)
+    torch.nn.init.normal_(network.last.weight, std=0.3)
+    field = network.displacement(estimate, target).detach()
+    assert float(field.std()) > 0.01
+    by_row, by_column = field[:, :, 1:] - field[:, :, :-1], field[..., 1:] - field[..., :-1]
+    expected = (2 * bent(estimate, field) - 2 * target).abs().mean() + 0.7 * ((by_row**2).mean() + (by_column**2).mean()) / 2
+    assert float(network(estimate, target).detach()) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_it_learns_a_motion_and_the_target_cannot_shrink() -> None:
+    image = torch.nn.functional.interpolate(torch.rand(1, 1, 8, 8, generator=torch_generator("target")), 48, mode="bicubic")
+    estimate, target = image[..., 2:-2, 2:-2], image[..., 4:, 2:-2]  # target(row) = estimate(row + 2)
+    torch.manual_seed(0)
+    network = CorrectionNetwork(8)
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
     losses = []
-    for step in range(150):
+    for _ in range(150):
         optimizer.zero_grad()
-        corrected, penalty = denoiser._corrected(pair)
-        loss = denoiser.loss(corrected, torch_generator("loss", step)) + penalty
+        loss = network(estimate, target)
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
-    assert losses[-1] < 0.2 * losses[0]
-    rows = network.displacement(pair)[0, 0, 8:-8, 8:-8].detach()
-    assert abs(float(rows.median()) + 2.0) < 0.5
-    assert any(k.startswith("correction.") for k in denoiser.state_dict())
+    assert losses[-1] < 0.3 * losses[0]
+    rows = network.displacement(estimate, target)[0, 0, 8:-8, 8:-8].detach()
+    assert abs(float(rows.median()) - 2.0) < 0.5
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_every_denoiser_can_be_corrected_and_keeps_its_own_weights_alone(name: str) -> None:
+    denoiser, pair = build(name), a_pair()
+    before = set(denoiser.state_dict())
+    estimate = denoiser.estimate(pair, torch_generator("estimate"))
+    assert estimate.shape == pair.target.shape and estimate.requires_grad
+    denoiser.correction = Strategy.from_name("correction").correction()
+    assert denoiser.correction is not None
+    denoiser.correction(estimate, pair.target).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in denoiser.correction.parameters())
+    trained = [p for n, p in denoiser.named_parameters() if not n.startswith("correction") and p.grad is not None]
+    assert trained and any(p.grad.abs().max() > 0 for p in trained if p.grad is not None)
+    assert any(n.startswith("correction.") for n in denoiser.state_dict())
     denoiser.correction = None
-    assert not any(k.startswith("correction.") for k in denoiser.state_dict())
+    assert set(denoiser.state_dict()) == before
+
+
+def test_one_without_an_estimate_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_plain.py").write_text(PLAIN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = load_config("smoke", [f"run.work={tmp_path}"])
+    refused = r"denoiser my_plain:Mine cannot be trained under a strategy that corrects its output: let it write estimate"
+    with pytest.raises(InputError, match=refused):
+        check_denoisers(config, [single_line("my_plain:Mine", "correction", None)])
+    check_denoisers(config, [single_line("my_plain:Mine", "raw", None)])
+    check_denoisers(config, [single_line("identity", "correction", None)])
+
+
+PLAIN = '''
+import torch
+
+from ipv2_bench.denoisers.base import Denoiser
+
+
+class Mine(Denoiser):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.layer = torch.nn.Conv2d(1, 1, 3, padding=1)
+
+    def loss(self, pair, generator):
+        return (self.layer(pair.input) - pair.target).abs().mean()
+
+    def denoise(self, low, generator=None):
+        return self.layer(low)
+'''
 
 
 # --- from outside

@@ -73,14 +73,15 @@ def check_denoisers(config: Config, tables: list[Table]) -> None:
         # On a CPU Lightning would train in bfloat16 and leave the name as it is.
         raise InputError("train.precision=16-mixed needs a GPU: use bf16-mixed or 32-true on a CPU")
     used = {line.denoiser for table in tables for line in table.lines if line.denoiser}
+    corrected = {line.denoiser for table in tables for line in table.lines if line.strategy.corrects}
     for key in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
         choice = choose(config, key)
-        _refuse_misfit(config, choice)
+        _refuse_misfit(config, choice, key in corrected)
         if ":" in choice.registered:
             try_denoiser(choice)
 
 
-def _refuse_misfit(config: Config, choice: DenoiserChoice) -> None:
+def _refuse_misfit(config: Config, choice: DenoiserChoice, is_corrected: bool) -> None:
     """Build the denoiser without giving it memory, and compare its needs with the data's settings."""
     import torch
 
@@ -89,6 +90,11 @@ def _refuse_misfit(config: Config, choice: DenoiserChoice) -> None:
     with torch.device("meta"):
         module: Any = registry.build(
             choice.class_, Denoiser, {**choice.options, "seed": 0}, f"denoiser {choice.key}"
+        )
+    if is_corrected and any(True for _ in module.parameters()) and type(module).estimate is Denoiser.estimate:
+        raise InputError(
+            f"denoiser {choice.key} cannot be trained under a strategy that corrects its output: let it write estimate(pair, "
+            "generator), or take the row out"
         )
     if module.context > 1 and not keeps_patients_apart(config.data.split):
         raise InputError(

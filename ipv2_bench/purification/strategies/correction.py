@@ -1,4 +1,4 @@
-"""A small network, trained along with the denoiser, bends the NDCT onto the uLDCT (after RegGAN's correction loss)."""
+"""A small network, trained along with the denoiser, explains the deformation between its output and the NDCT (RegGAN)."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Correction(Strategy):
-    """The pair ``u → n∘φ``, with φ from a network R(u, n) that learns with the denoiser; it is left away after training.
+    """The pair ``u → n``, with the correction loss ``‖x∘φ − n‖₁ + smoothness·‖∇φ‖²`` for the denoiser's own.
 
-    After RegGAN (Kong et al., NeurIPS 2021, arXiv 2110.06465), whose loss is ``20·‖G(u)∘φ − n‖₁ + 10·‖∇φ‖²``: the deformation is
-    fitted by what the denoiser cannot explain, and held smooth. Two things differ, so that every denoiser can use it, iterative
-    ones too: the NDCT is bent and not the output, and R sees the pair and not the output, which exists only after sampling.
+    RegGAN's (Kong et al., NeurIPS 2021, arXiv 2110.06465), whose weights are 20 and 10: x is what the denoiser takes n to be
+    (:meth:`ipv2_bench.denoisers.base.Denoiser.estimate`; of an iterative one at a random step), φ comes from a network R(x, n) that
+    learns with it, and is left away after training.
 
     Attributes
     ----------
     smoothness
-        Weight of the mean squared gradient of φ (in pixels) beside the denoiser's loss; RegGAN's 10 : 20.
+        Weight of the mean squared gradient of φ (in pixels); RegGAN's 10 : 20.
     width
         Channels of R's first layer.
     """
 
-    summary = "the uLDCT, and the NDCT as a network bends it that is trained along"
+    summary = "the uLDCT as it is, with a network trained along that explains the deformation of the output to the NDCT"
 
+    corrects = True
     trains_more = True
 
     smoothness: float = 0.5

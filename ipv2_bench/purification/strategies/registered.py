@@ -63,16 +63,19 @@ class Registered(Strategy):
 
         In pixels of that grid, N/k of the slices'.
         """
-        import numpy as np
-
-        pixel_mm = float(np.median(slices.pixel_mm))
-        k = max(16, min(slices.size, round(slices.size * pixel_mm / self.grid_mm)))
-        knots = max(2, round(slices.size * pixel_mm / self.knots_mm))
+        k, knots = self.grid(slices)
 
         def of_slice(i: int) -> np.ndarray:
             return registration(slices.low[i], slices.normal[i], k, self.smooth, knots)
 
         return slices.derive(f"motion-{self._digest}", of_slice)
+
+    def grid(self, slices: SliceSet) -> tuple[int, int]:
+        """Pixels along a side of the grid, and intervals of the splines."""
+        import numpy as np
+
+        side_mm = slices.size * float(np.median(slices.pixel_mm))
+        return max(16, min(slices.size, round(side_mm / self.grid_mm))), max(2, round(side_mm / self.knots_mm))
 
     @property
     def _digest(self) -> str:
