@@ -170,8 +170,9 @@ def main() -> None:
     intro = (
         "# What the rivals of purification have to work with\n\n"
         "Registrations of the NDCT to the uLDCT at 2 % dose, both averaged to pixels of about 3 mm and smoothed, against the "
-        "known motion: root mean square of the error within the body and the lung, and of the registered NDCT against the aligned "
-        "truth. Below each, the share of patches of 64×64 pixels that `patch_similarity` keeps. By `make bench-rivals`, on one thread.\n\n"
+        "known motion: root mean square of the error within the body and the lung, and of the registered NDCT against the "
+        "aligned truth. Below each, the share of patches of 64×64 pixels that `patch_similarity` keeps. By `make bench-rivals`, "
+        "on one thread.\n\n"
     )
     write_text(folder / "rivals.md", intro + "\n".join(text for text, _ in written.values()))
     write_json(folder / "rivals.json", {title: record for title, (_, record) in written.items()})

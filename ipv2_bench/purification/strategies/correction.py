@@ -16,8 +16,8 @@ class Correction(Strategy):
     """The pair ``u → n``, with the correction loss ``‖x∘φ − n‖₁ + smoothness·‖∇φ‖²`` for the denoiser's own.
 
     RegGAN's (Kong et al., NeurIPS 2021, arXiv 2110.06465), whose weights are 20 and 10: x is what the denoiser takes n to be
-    (:meth:`ipv2_bench.denoisers.base.Denoiser.estimate`; of an iterative one at a random step), φ comes from a network R(x, n) that
-    learns with it, and is left away after training.
+    (:meth:`ipv2_bench.denoisers.base.Denoiser.estimate`; of an iterative one at a random step). φ comes from a network R(x, n)
+    that learns with it, and is left away after training.
 
     Attributes
     ----------
