@@ -10,6 +10,8 @@ from ipv2_bench import registry
 from ipv2_bench.data.source import Source
 from ipv2_bench.metrics.base import CostMeasure
 from ipv2_bench.metrics.catalogue import catalogue
+from ipv2_bench.purification.strategy import PACKAGE as STRATEGIES
+from ipv2_bench.purification.strategy import Strategy
 from tests.golden.golden import parts
 
 GUARDED = {part.version_name for part in parts().values()}
@@ -30,6 +32,12 @@ def test_every_source_is_guarded() -> None:
     package = "ipv2_bench.data.sources"
     sources = [registry.find(package, name, Source) for name in registry.names(package)]  # type: ignore[type-abstract]
     assert {f"{c.__module__}.{c.__qualname__}.version" for c in sources} <= GUARDED
+
+
+def test_every_rival_is_guarded() -> None:
+    of_the_lattice = {"purified", "raw", "simulated", "oracle"}  # by the part of the strategies
+    rivals = [registry.find(STRATEGIES, name, Strategy) for name in registry.names(STRATEGIES) if name not in of_the_lattice]
+    assert len(rivals) >= 4 and {f"{c.__module__}.{c.__qualname__}.version" for c in rivals} <= GUARDED
 
 
 def test_every_version_of_a_module_is_guarded() -> None:
