@@ -37,6 +37,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("physics",),
     ("data",),
     ("purification",),
+    ("backbones",),
     ("denoisers",),
     ("metrics",),
     ("benchmark",),

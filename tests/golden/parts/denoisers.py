@@ -16,6 +16,7 @@ from ipv2_bench.denoisers import base, cold_diffusion, corediff, fm, gaussian, n
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff
+from ipv2_bench.denoisers.edcnn import EDCNN
 from ipv2_bench.denoisers.identity import Identity
 from ipv2_bench.denoisers.red_cnn import REDCNN
 from ipv2_bench.denoisers.unet import UNetDenoiser
@@ -44,6 +45,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     ],
     "unet": [UNET, {"widths": [8, 16], "dropout": 0.0, "criterion": "l1", "zero_last": True, "padding": "symmetric"}],
     "red_cnn": [{"width": 6}, {"width": 6, "kernel": 3, "criterion": "l1"}],
+    "edcnn": [{"width": 8, "perceptual": 0.0}],
     "nl_means": [{}, {"strength": 1.2, "patch": 3, "reach": 4}],
     "identity": [{}],
     "gaussian": [{}, {"strength": 0.8}],
@@ -140,6 +142,11 @@ def _output_of_red_cnn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(REDCNN, "_forward", lambda self, x: 1.001 * original(self, x))
 
 
+def _output_of_edcnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = EDCNN._forward
+    monkeypatch.setattr(EDCNN, "_forward", lambda self, x: 1.001 * original(self, x))
+
+
 def _noise_level_of_nl_means(monkeypatch: pytest.MonkeyPatch) -> None:
     original = nl_means.noise_level
     monkeypatch.setattr(nl_means, "noise_level", lambda image: 1.001 * original(image))
@@ -167,6 +174,7 @@ PERTURBATIONS: dict[str, dict[str, Patch]] = {
     "corediff": {"α": _alpha_of_corediff, "degradation": _degradation_of_corediff, "target": _target("l2")},
     "unet": {"target": _target("l2"), "output": _output_of_unet},
     "red_cnn": {"target": _target("l2"), "output": _output_of_red_cnn},
+    "edcnn": {"output": _output_of_edcnn},
     "nl_means": {"noise level": _noise_level_of_nl_means},
     "identity": {"output": _output_of_identity},
     "gaussian": {"filter": _output_of_filter(gaussian.GaussianFilter)},

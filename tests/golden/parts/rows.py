@@ -14,6 +14,7 @@ from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 from ipv2_bench.metrics.image_set import Measurements, Measuring
 from ipv2_bench.metrics.uncertainty import draw_slices
 from ipv2_bench.purification import Strategy
+from ipv2_bench.purification.strategies.purified import Purified
 from tests.golden.chests import PIXEL_MM, SLICES, chests
 from tests.golden.golden import Part, summary
 from tests.golden.parts.training import SPLIT, slice_set
@@ -48,8 +49,8 @@ def _rows() -> dict[str, Any]:
 
 
 def _label(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Strategy.test_label
-    monkeypatch.setattr(Strategy, "test_label", lambda self, *given, **named: 0.999 * original(self, *given, **named))
+    original = Purified.test_label
+    monkeypatch.setattr(Purified, "test_label", lambda self, *given, **named: 0.999 * original(self, *given, **named))
 
 
 def _distances(monkeypatch: pytest.MonkeyPatch) -> None:
