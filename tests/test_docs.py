@@ -25,8 +25,8 @@ from ipv2_bench.benchmark.tables import KEYS
 from ipv2_bench.cli import command_modules
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.checkpoint import save_denoiser
 from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.shared.checkpoint import save_denoiser
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.purification import Strategy
 from ipv2_bench.purification.mask_rule import MaskRule

@@ -113,7 +113,7 @@ def load_model(checkpoint: str, outside: Collection[str] = ()) -> Model:
     """
     check_checkpoint(checkpoint)
     from ipv2_bench.denoisers.base import Denoiser
-    from ipv2_bench.denoisers.checkpoint import load_denoiser
+    from ipv2_bench.denoisers.shared.checkpoint import load_denoiser
 
     path = Path(checkpoint)
     if _is_name(checkpoint) and checkpoint in entries():

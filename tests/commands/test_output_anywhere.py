@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ipv2_bench.cli import command_modules
-from ipv2_bench.denoisers.checkpoint import read_checkpoint
+from ipv2_bench.denoisers.shared.checkpoint import read_checkpoint
 from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, without_times
 
 COMMANDS = [

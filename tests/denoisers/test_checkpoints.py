@@ -16,9 +16,9 @@ from ipv2_bench import registry
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.checkpoint import load_denoiser, load_weights, save_denoiser
 from ipv2_bench.denoisers.corediff import CoreDiff
 from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.shared.checkpoint import load_denoiser, load_weights, save_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
 from tests.denoisers.small import LEARNED, a_pair, build

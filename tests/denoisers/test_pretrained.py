@@ -13,9 +13,9 @@ import torch
 from ipv2_bench import load_pretrained
 from ipv2_bench.data.second_scan import SecondScan
 from ipv2_bench.data.sources.phantom import FIELD_MM, section_of
-from ipv2_bench.denoisers.checkpoint import save_denoiser
 from ipv2_bench.denoisers.fm import FlowMatching
 from ipv2_bench.denoisers.pretrained import named
+from ipv2_bench.denoisers.shared.checkpoint import save_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import sha256_of
 from ipv2_bench.physics.acquisition import Acquisition

@@ -84,7 +84,7 @@ def _save(denoiser: Denoiser, choice: DenoiserChoice) -> None:
     import tempfile
     from pathlib import Path
 
-    from ipv2_bench.denoisers.checkpoint import load_weights, save_denoiser
+    from ipv2_bench.denoisers.shared.checkpoint import load_weights, save_denoiser
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"

@@ -37,7 +37,7 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str | Non
         When it has not been trained with this configuration.
     """
     benchmark = _open(config, denoiser, strategy, background, progress)
-    from ipv2_bench.denoisers.checkpoint import read_checkpoint
+    from ipv2_bench.denoisers.shared.checkpoint import read_checkpoint
 
     for spec in benchmark.cells.values():
         # A denoiser without weights has the second alone.

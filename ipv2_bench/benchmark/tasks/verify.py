@@ -174,7 +174,7 @@ def _from_weights(prepared: Prepared, row: Row, images: np.ndarray) -> list[str]
         return []
     import torch
 
-    from ipv2_bench.denoisers.checkpoint import load_denoiser
+    from ipv2_bench.denoisers.shared.checkpoint import load_denoiser
     from ipv2_bench.physics.seeding import torch_generator
 
     folder = prepared.config.work / "cells" / row.images

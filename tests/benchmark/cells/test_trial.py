@@ -15,7 +15,7 @@ from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.benchmark.tasks.comparison import comparison
 from ipv2_bench.cli import main
-from ipv2_bench.denoisers.checkpoint import load_denoiser, save_denoiser
+from ipv2_bench.denoisers.shared.checkpoint import load_denoiser, save_denoiser
 from ipv2_bench.errors import InputError
 from tests.program import SMALL
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ipv2_bench import registry
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers import base, cold_diffusion, corediff, fm, gaussian, nl_means, total_variation
+from ipv2_bench.denoisers import base, cold_diffusion, corediff, fm, gaussian, nl_means, rddm, total_variation
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
 from ipv2_bench.denoisers.corediff import CoreDiff
@@ -46,6 +46,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "unet": [UNET, {"widths": [8, 16], "dropout": 0.0, "criterion": "l1", "zero_last": True, "padding": "symmetric"}],
     "red_cnn": [{"width": 6}, {"width": 6, "kernel": 3, "criterion": "l1"}],
     "edcnn": [{"width": 8, "perceptual": 0.0}],
+    "rddm": [UNET, {**UNET, "temperatures": [0.2, 1.0], "l1": 0.01, "unshuffle": 2}],
     "nl_means": [{}, {"strength": 1.2, "patch": 3, "reach": 4}],
     "identity": [{}],
     "gaussian": [{}, {"strength": 0.8}],
@@ -147,6 +148,11 @@ def _output_of_edcnn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EDCNN, "_forward", lambda self, x: 1.001 * original(self, x))
 
 
+def _drift_of_rddm(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = rddm.drift
+    monkeypatch.setattr(rddm, "drift", lambda generated, real, t: 1.001 * original(generated, real, t))
+
+
 def _noise_level_of_nl_means(monkeypatch: pytest.MonkeyPatch) -> None:
     original = nl_means.noise_level
     monkeypatch.setattr(nl_means, "noise_level", lambda image: 1.001 * original(image))
@@ -175,6 +181,7 @@ PERTURBATIONS: dict[str, dict[str, Patch]] = {
     "unet": {"target": _target("l2"), "output": _output_of_unet},
     "red_cnn": {"target": _target("l2"), "output": _output_of_red_cnn},
     "edcnn": {"output": _output_of_edcnn},
+    "rddm": {"drift": _drift_of_rddm},
     "nl_means": {"noise level": _noise_level_of_nl_means},
     "identity": {"output": _output_of_identity},
     "gaussian": {"filter": _output_of_filter(gaussian.GaussianFilter)},
@@ -193,7 +200,7 @@ PARTS = [
         _version_name(name),
         partial(_values, name),
         PERTURBATIONS[name],
-        depends_on=(SHARED, NETWORKS) if name in ("fm", "ffm", "cold_diffusion", "corediff", "unet") else (SHARED,),
+        depends_on=(SHARED, NETWORKS) if name in ("fm", "ffm", "cold_diffusion", "corediff", "unet", "rddm") else (SHARED,),
         rtol=1e-6,
     )
     for name in OPTIONS

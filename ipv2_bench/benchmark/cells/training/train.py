@@ -60,7 +60,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     from ipv2_bench.benchmark.cells.training.ranks import OnThisMachine, Rank, other_ranks
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.data.pair import Crops
-    from ipv2_bench.denoisers.checkpoint import load_weights, read_checkpoint
+    from ipv2_bench.denoisers.shared.checkpoint import load_weights, read_checkpoint
 
     settings, rank = spec.train, rank or Rank()
     first = rank.number == 0
@@ -234,7 +234,7 @@ def _range(spec: CellSpec) -> dict[str, str]:
 
 def _saved(spec: CellSpec, denoiser: Any) -> Any:
     """The trained denoiser, after its weights are written."""
-    from ipv2_bench.denoisers.checkpoint import save_denoiser
+    from ipv2_bench.denoisers.shared.checkpoint import save_denoiser
 
     notes = {
         "cell_id": spec.cell_id,

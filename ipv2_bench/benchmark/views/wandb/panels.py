@@ -177,7 +177,7 @@ def sampler_states(weights: Path) -> States | None:
     import torch
 
     from ipv2_bench.denoisers.base import IterativeDenoiser
-    from ipv2_bench.denoisers.checkpoint import load_denoiser
+    from ipv2_bench.denoisers.shared.checkpoint import load_denoiser
 
     if not weights.exists():
         return None
