@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -112,6 +113,15 @@ def save_figure(figure: Any, path: Path, dpi: int = 100, grey: bool = False) -> 
     write_whole(path, lambda file: file.write(written.getvalue()))
 
 
-def example_slices(n_test: int, wanted: int = 3) -> np.ndarray:
-    """Indices into the test set of a few slices spread over it."""
-    return np.unique(np.linspace(0, n_test - 1, wanted + 2).astype(int)[1:-1])
+def example_slices(patients: Sequence[str], wanted: int = 3) -> np.ndarray:
+    """Indices into the test set of a few slices from the middle of some patients, or evenly spaced where there are fewer patients.
+
+    ``patients`` has the patient of each test slice; empty words count as one.
+    """
+    of_patient: dict[str, list[int]] = {}
+    for i, patient in enumerate(patients):
+        of_patient.setdefault(patient, []).append(i)
+    groups = list(of_patient.values())
+    picks = Counter(k * len(groups) // wanted for k in range(wanted))
+    chosen = [groups[g][(j + 1) * len(groups[g]) // (n + 1)] for g, n in picks.items() for j in range(n)]
+    return np.unique(chosen)

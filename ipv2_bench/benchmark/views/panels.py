@@ -15,7 +15,7 @@ from ipv2_bench.files import write_text
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.purification.strategy import Strategy
 
-VERSION = 2
+VERSION = 3
 """Version of the drawing: raise when the same images are drawn otherwise."""
 
 
@@ -33,7 +33,7 @@ def draw_table(benchmark: Benchmark, table: Table, path: Path) -> None:
     """
     prepared, seed = benchmark.prepared, benchmark.config.seeds[0]
     test = prepared.split.test
-    chosen = example_slices(len(test))
+    chosen = example_slices([prepared.slices.patient[i] for i in test])
     columns: list[tuple[str, np.ndarray]] = [("uLDCT", prepared.slices.low[test[chosen]])]
     shown: set[str] = set()
     for line in table.lines:

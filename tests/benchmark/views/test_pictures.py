@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipv2_bench.benchmark.views.figures import ACROSS, GAP, LEAST_SIDE, panel
+from ipv2_bench.benchmark.views.figures import ACROSS, GAP, LEAST_SIDE, example_slices, panel
 from ipv2_bench.benchmark.views.one_slice import DIFFERENCE_HU, draw_slices, richest_part, typical_slice
 from ipv2_bench.benchmark.views.strategy_options import option_words
 from ipv2_bench.data.slices import SliceSet
@@ -104,3 +104,18 @@ def test_one_slice_stands_beside_the_truth_with_its_difference(tmp_path: Path) -
     assert abs(float(np.median(below[:, wide + GAP + wide // 2 + 20 : 2 * wide - 20])) - 127.5 * (1 + 10 / DIFFERENCE_HU)) < 2
     draw_slices({"uLDCT": low, "NDCT": truth}, WINDOW, False, [], tmp_path / "n.png")
     assert pixels(tmp_path / "n.png").shape[1] == 2 * (wide + GAP) - GAP
+
+
+@pytest.mark.parametrize(
+    ("patients", "expected"),
+    [
+        ("aaaaaaaabbbbbbbbccccccccdddddddd", [4, 12, 20]),  # the middle of three of four patients, and never the end of one
+        ("aaabbbcccdddeeefff", [1, 7, 13]),
+        ("aaaaaaaaabbbb", [3, 6, 11]),
+        ("aaaaaaaa", [2, 4, 6]),
+        ("ab", [0, 1]),
+    ],
+)
+def test_example_slices_are_from_the_middle_of_patients(patients: str, expected: list[int]) -> None:
+    assert example_slices(list(patients)).tolist() == expected
+    assert example_slices([""] * 8).tolist() == [2, 4, 6]

@@ -56,7 +56,7 @@ def draw_pictures(benchmark: Benchmark, rows: TableRows, hero: Path | None = Non
         PNG of one slice, large; ``None`` for none.
     """
     prepared, seeds = benchmark.prepared, benchmark.config.seeds
-    chosen = example_slices(len(prepared.split.test))
+    chosen = example_slices([prepared.slices.patient[i] for i in prepared.split.test])
     test = prepared.split.test[chosen]
     clean = prepared.slices.normal if prepared.slices.truth is None else prepared.slices.truth
     spots = [find_spots(prepared.slices.low[i], clean[i], prepared.window) for i in test]

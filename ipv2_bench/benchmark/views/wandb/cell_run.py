@@ -25,7 +25,7 @@ from ipv2_bench.files import read_csv
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.stored import present, read_object
 
-VERSION = 2
+VERSION = 3
 """Version of what a run shows: raise when the same cell gives another run."""
 
 

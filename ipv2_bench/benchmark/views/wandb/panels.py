@@ -90,7 +90,7 @@ def cell_panels(slices: SliceSet, test: np.ndarray, window: Window, folder: Path
         normal=slices.normal[test],
         truth=None if slices.truth is None else slices.truth[test],
     )
-    return panels(images, example_slices(len(test)), window, sampler_states(folder / "model.safetensors"))
+    return panels(images, example_slices([slices.patient[i] for i in test]), window, sampler_states(folder / "model.safetensors"))
 
 
 def panels(images: CellImages, chosen: np.ndarray, window: Window, states: States | None) -> list[Panel]:
