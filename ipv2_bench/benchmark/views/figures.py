@@ -114,7 +114,7 @@ def save_figure(figure: Any, path: Path, dpi: int = 100, grey: bool = False) -> 
 
 
 def example_slices(patients: Sequence[str], wanted: int = 3) -> np.ndarray:
-    """Indices into the test set of a few slices from the middle of some patients, or evenly spaced where there are fewer patients.
+    """Indices into the test set of a few slices, each from the middle of a patient, or evenly spaced within fewer patients.
 
     ``patients`` has the patient of each test slice; empty words count as one.
     """
