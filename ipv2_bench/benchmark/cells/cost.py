@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class TrainingCost(BaseModel):
@@ -60,6 +61,12 @@ class Cost(BaseModel):
     device: str
     threads: int
     pairs_used: float = 1.0
+
+    @model_serializer(mode="wrap")
+    def _all_pairs_unsaid(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """That all pairs are used is left unsaid."""
+        said = handler(self)
+        return {k: v for k, v in said.items() if k != "pairs_used" or v != 1.0}
 
 
 def joined(costs: Sequence[Cost]) -> Cost:

@@ -26,7 +26,7 @@ def _indented(value: Any, line: str) -> str:
     if isinstance(value, dict) and value:
         fields = (f"{_plain(key)}: {_indented(each, deeper)}" for key, each in value.items())
         return "{" + deeper + f",{deeper}".join(fields) + line + "}"
-    if isinstance(value, list) and any(isinstance(each, str | bool | list | dict) for each in value):
+    if isinstance(value, list) and not {str, bool, list, dict}.isdisjoint(map(type, value)):
         return "[" + deeper + f",{deeper}".join(_indented(each, deeper) for each in value) + line + "]"
     return _plain(value)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from array import array
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
@@ -26,6 +30,27 @@ SCHEMA = 5
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Interval95 = tuple[float, float]
+
+
+def _compact(numbers: Any) -> array[float]:
+    """Numbers of 8 bytes each, where objects of a list would take 32; NaN for ``None``."""
+    if isinstance(numbers, array):
+        return numbers
+    if not isinstance(numbers, list) or not {type(x) for x in numbers} <= {int, float, type(None)}:
+        raise ValueError("expected a list of numbers and null")
+    known = array("d", [x for x in numbers if x is not None])
+    if not np.isfinite(known).all():
+        raise ValueError("expected finite numbers")
+    return known if len(known) == len(numbers) else array("d", [math.nan if x is None else x for x in numbers])
+
+
+Replicates = Annotated[
+    array,
+    BeforeValidator(_compact),
+    PlainSerializer(lambda numbers: [x if x == x else None for x in numbers]),  # NaN is unlike itself
+    WithJsonSchema({"type": "array", "items": {"anyOf": [{"type": "number"}, {"type": "null"}]}}),
+]
+"""One measure on the draws of the bootstrap."""
 
 
 class Record(BaseModel):
@@ -162,9 +187,11 @@ class Row(Record):
     n_units: dict[str, int]
     cost: Cost | None
     provenance: Provenance
-    replicates: dict[str, list[float | None]]
+    replicates: dict[str, Replicates]
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True, arbitrary_types_allowed=True
+    )
 
     @model_validator(mode="after")
     def _draws_of_one_length(self) -> Row:
@@ -176,7 +203,7 @@ class Row(Record):
     @cached_property
     def drawn(self) -> dict[str, np.ndarray]:
         """Each measure on the bootstrap's draws, [B]; NaN where a draw does not have it."""
-        return {k: np.array(v, dtype=np.float64) for k, v in self.replicates.items()}
+        return {k: np.frombuffer(v, dtype=np.float64) for k, v in self.replicates.items()}
 
     @property
     def sample(self) -> Sample | None:
@@ -204,8 +231,8 @@ class Row(Record):
         return f"{what}, seed {self.seed}, against {self.label}"
 
 
-def storable(replicates: dict[str, np.ndarray]) -> dict[str, list[float | None]]:
-    """Replicates as a row holds them: six significant digits, ``None`` for NaN."""
+def storable(replicates: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Replicates as a row's file holds them, lists of numbers: six significant digits, ``None`` for NaN."""
     return {k: [float(f"{x:.6g}") if math.isfinite(x) else None for x in v] for k, v in sorted(replicates.items())}
 
 

@@ -111,7 +111,7 @@ def _verify(prepared: Prepared, path: Path, row: Row, weights: bool, retrained: 
         expected = {part: expected[part] for part in ("measures", "n_units")}
     numbers, problems = 0, []
     for part, values in expected.items():
-        stated = getattr(row, part)
+        stated = storable(row.drawn) if part == "replicates" else getattr(row, part)
         for name in values.keys() | stated.keys():
             numbers += 1
             own, true = stated.get(name), values.get(name)
