@@ -342,6 +342,21 @@ def test_the_shown_input_is_that_of_training(written: Written) -> None:
         assert np.array_equal(shown[mask], normal[mask]) == (name == "IPv1")  # IPv2 puts noise there
 
 
+def test_rivals_are_shown_at_the_size_of_the_slices(tmp_path: Path) -> None:
+    """Neighbor2Neighbor trains on images of half the size, registration on another target, raw and others on the uLDCT itself."""
+    names = ("raw", "neighbor2neighbor", "registered", "patch_similarity", "correction", "oracle")
+    config = load_config("smoke", [f"run.work={tmp_path}", f"run.out={tmp_path / 'out'}", "noise.calibrate=false", *SMALL])
+    table = Table("rivals", "rivals", False, tuple(TableLine(NDCT, "gaussian", Strategy.from_name(x)) for x in names), {})
+    benchmark = Benchmark.open(config, [table], progress=False)
+    assert not benchmark.compute(progress=False)
+    rows = Rows(benchmark).of_tables()
+    pictures = draw_pictures(benchmark, rows)
+    shown = [picture.title for picture in pictures.slices[0].pictures if picture.group == "input"]
+    assert shown == ["uLDCT, as it is", "neighbor2neighbor input", "registered target"]
+    page = Page(write_page(config, [table], rows, pictures, tmp_path).read_text(encoding="utf-8"))
+    assert page.wrong == [] and len(page.of("img")) > 10
+
+
 def test_the_study_is_shown_when_it_is_of_these_results(written: Written, tmp_path: Path) -> None:
     def study(folder: Path) -> str:
         text = render("study.html.j2", section=study_section(folder, written.views, truth_known=True))

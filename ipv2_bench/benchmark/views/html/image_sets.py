@@ -75,15 +75,28 @@ def image_sets(benchmark: Benchmark, chosen: np.ndarray) -> list[ShownSet]:
 
 
 def _inputs(benchmark: Benchmark, test: np.ndarray) -> list[ShownSet]:
-    """The training input that each strategy of the cells makes of slices; masks are those of training, noise is drawn once."""
-    sets: dict[str, ShownSet] = {}
+    """The training input that each strategy of the cells makes of slices; masks are those of training, noise is drawn once.
+
+    What is trained on the uLDCT itself is shown once; where a strategy changes the target, that is shown, too.
+    """
+    slices, sets = benchmark.prepared.slices, dict[str, ShownSet]()
+    low = np.array(slices.low[test])
     for spec in benchmark.cells.values():
-        name = spec.training_name
-        titles = {"simulated": "A(NDCT), for the weak denoiser", "raw": "uLDCT, as it is", "oracle": "uLDCT, as it is"}
-        if name not in sets:
-            images = training_input(benchmark.prepared, spec.strategy, test, benchmark.config.seeds[0])
-            sets[name] = ShownSet("input", titles.get(name, f"{name} input"), images)
+        name, targets = spec.training_name, spec.strategy.targets(slices)
+        images = at_size(training_input(benchmark.prepared, spec.strategy, test, benchmark.config.seeds[0]), slices.size)
+        title = "A(NDCT), for the weak denoiser" if name == "simulated" else f"{name} input"
+        title = "uLDCT, as it is" if np.array_equal(images, low) else title
+        sets.setdefault(title, ShownSet("input", title, images))
+        if targets is not None and not spec.strategy.needs_truth:
+            title = f"{name} target"
+            sets.setdefault(title, ShownSet("input", title, np.array(targets[test])))
     return list(sets.values())
+
+
+def at_size(images: np.ndarray, size: int) -> np.ndarray:
+    """Images [k, M, M] at [k, size, size], each pixel repeated where they are smaller."""
+    times = -(-size // images.shape[-1])
+    return images.repeat(times, axis=1).repeat(times, axis=2)[:, :size, :size]
 
 
 def training_input(prepared: Prepared, strategy: Strategy, index: np.ndarray, seed: int) -> np.ndarray:
