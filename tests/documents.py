@@ -81,7 +81,7 @@ def check_command(line: str, targets: set[str]) -> None:
     assert words[0] == "ipv2-bench", line
     given = parser().parse_args(words[1:])
     check_settings(given)
-    if getattr(given, "strategy", None):
+    if getattr(given, "strategy", None) and ":" not in given.strategy:
         Strategy.from_name(given.strategy, background=given.background)
     named = getattr(given, "denoiser", None) or []
     for name in named.split(",") if isinstance(named, str) else named:

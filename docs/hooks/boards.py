@@ -15,6 +15,9 @@ TITLES = {
     "virtual_scan": "Real chest CT, virtual scan",
     "what_matters": "Variants of the denoisers",
     "variants": "What the publications leave open",
+    "rivals": "Ways out of misalignment, and denoisers",
+    "rivals_half": "Ways out of misalignment, half the breathing",
+    "rivals_double": "Ways out of misalignment, twice the breathing",
     "performance": "Speed and memory",
 }
 """Title of a board's folder; one that is not listed has its own name."""

@@ -9,7 +9,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ipv2_bench"
-ORDER = ("physics", "data", "purification", "denoisers", "metrics", "benchmark", "folders", "commands")
+ORDER = ("physics", "data", "purification", "backbones", "denoisers", "metrics", "benchmark", "folders", "commands")
 """Order of the folders in the navigation, which is that of their imports; whatever is not listed follows."""
 
 RANKED_LOWER = "---\nsearch: {boost: 0.3}\n---"

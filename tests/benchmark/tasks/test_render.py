@@ -23,6 +23,8 @@ TABLES = [
     *(("quick", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
     *(("virtual_scan", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
     *(("native", f"{table}.yaml") for table in ("table1", "table2", "table3")),
+    ("rivals", "table4.yaml"),
+    ("rivals", "table5.yaml"),
     ("what_matters", "table_what_matters.yaml"),
 ]
 
