@@ -36,7 +36,7 @@ MOVED = {
 """Modules and folders that are moved or renamed. Denoisers, sources, measures and commands are called by their files' names."""
 
 REWRITTEN = {
-    "purification/strategy.py": (
+    "purification/strategies/purified.py": (
         "return TrainingPair(pair.mask * x + (1.0 - pair.mask) * u, n)",
         "weight = pair.mask; mixed = weight * x + (1.0 - weight) * u; return TrainingPair(mixed, n)",
     ),

@@ -80,7 +80,7 @@ def test_some_tables_by_number(tables: dict[str, Table]) -> None:
         ("row: []\n", r"made\.yaml: 'row' is unknown: did you mean rows\? use one of title, images, published, rows"),
         ("images: pictures\nrows: [{denoiser: fm, strategy: IPv2}]\n", "images is 'pictures': use denoised or label"),
         ("title: none\n", r"made\.yaml has no rows"),
-        ("rows: [{denoiser: fm, strategy: IPv9}]\n", r"strategy 'IPv9' is unknown: did you mean IPv.\? use one of raw, IPv1"),
+        ("rows: [{denoiser: fm, strategy: IPv9}]\n", r"strategy 'IPv9' is unknown: did you mean IPv.\? use one of IPv1"),
         ("rows: [{denoiser: fm}]\n", "needs a strategy"),
         ("rows: [{strategy: IPv2}]\n", "needs a strategy and a denoiser"),
         ("rows: [{denoiser: fm, strategy: IPv2, label: truth}]\n", r"'truth' is unknown: use one of NDCT, IPv2"),

@@ -100,7 +100,9 @@ class Tally:
 
 def tallies(view: TableView) -> list[Tally]:
     """The published improvement over IPv1, and that against the aligned truth; what was not measured is left out."""
-    pairs = [pair for pair in baseline_pairs(view.lines) if pair.line.modules and not pair.line.variant_of]
+    rivals_of_it = {line.strategy.name for line in view.table.lines if not line.strategy.has_label}
+    purified = [line for line in view.lines if not line.variant_of and line.strategy not in rivals_of_it]
+    pairs = baseline_pairs(purified)
     published = [pair for pair in pairs if pair.line.published and pair.base.published]
     counted = [
         _tally("Published direction (better than IPv1) reproduced", published, view.present("distance")),

@@ -27,7 +27,7 @@ class Correction(Strategy):
         Channels of R's first layer.
     """
 
-    summary = "the uLDCT as it is, with a network trained along that explains the deformation of the output to the NDCT"
+    summary = "the uLDCT as it is; a network trained along bends the output onto the NDCT"
 
     corrects = True
     trains_more = True
