@@ -13,15 +13,11 @@ PACKAGE = "ipv2_bench.backbones"
 
 
 class Backbone(nn.Module, ABC):
-    """Base class of a backbone. A subclass builds its network, loads its verified weights, and writes :meth:`maps`."""
+    """Base class of a backbone. A subclass builds its network, loads its verified weights, and writes :meth:`forward`."""
 
     @abstractmethod
-    def maps(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Maps of features of slices [B, 1, H, W] in [0, 1], from fine to coarse, [B, C, h, w] each; with gradients."""
-
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The same as :meth:`maps`."""
-        return self.maps(image)
+        """Maps of features of slices [B, 1, H, W] in [0, 1], from fine to coarse, [B, C, h, w] each; with gradients."""
 
 
 @lru_cache(maxsize=4)

@@ -41,8 +41,8 @@ class EfficientNetLite0(Backbone):
         network.load_state_dict(dict(zip(own, given[: len(own)], strict=True)))
         self.network = network
 
-    def maps(self, image: Tensor) -> tuple[Tensor, ...]:
-        """See :meth:`ipv2_bench.backbones.base.Backbone.maps`."""
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """See :meth:`ipv2_bench.backbones.base.Backbone.forward`."""
         coloured = ((image - MEAN) / DEVIATION).expand(-1, 3, -1, -1)
         return tuple(self.network(coloured))
 

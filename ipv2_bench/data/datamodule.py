@@ -102,8 +102,7 @@ class PairedCTDataModule(L.LightningDataModule):
         self.crops = crops or Crops()
         if self.patches is not None:
             self.crops = self.crops.of_side(self.patches.side, slices.size)
-        if (self.crops.size or 0) > slices.size:
-            raise InputError(f"crops of {self.crops.size} pixels are larger than the slices of {slices.size}: make them smaller")
+        strategy.training_side(slices.size, self.crops.size)  # refuses crops that are too large
         self.latest: list[int] = []
         self.masks: np.ndarray | None = None
         self.integrals: np.ndarray | None = None

@@ -62,6 +62,10 @@ class Purifier(Protocol):
         """The share of each slice that can be trained on, [n]; ``None`` for all of all."""
         ...
 
+    def training_side(self, size: int, crop: int | None) -> int:
+        """Side of what is trained on, for slices of a side and crops (``None`` for none); crops too large are refused."""
+        ...
+
     def patches(self, slices: SliceSet) -> Patches | None:
         """Which squares of the slices are trained on; ``None`` for those that the settings cut."""
         ...

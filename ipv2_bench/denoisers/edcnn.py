@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ipv2_bench import registry
+from ipv2_bench.backbones.base import PACKAGE as BACKBONES
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.shared.perceptual import perceptual_distance
@@ -39,6 +41,8 @@ class EDCNN(Denoiser):
             raise ValueError(f"width is {width}: expected a multiple of 4")
         if perceptual < 0:
             raise ValueError(f"perceptual is {perceptual}: expected 0 or more")
+        if perceptual:
+            registry.refuse_unknown(BACKBONES, backbone, "backbone")
         self.perceptual, self.backbone = perceptual, backbone
         self.edges = Edges(width)
         seen = 1 + width  # the input and its edges

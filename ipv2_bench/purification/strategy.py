@@ -55,12 +55,6 @@ class Strategy:
     draws = False
     """Whether :meth:`training_pair` draws, and takes generators."""
 
-    corrects = False
-    """Whether there is a :meth:`correction`; it asks the denoiser for its estimate of the target in training."""
-
-    trains_more = False
-    """Whether training differs in more than its pairs, such as a network that is trained along, so that no file can hold them."""
-
     has_label = False
     """Whether there is a purified test label; otherwise the label is the NDCT."""
 
@@ -91,6 +85,16 @@ class Strategy:
         if options and not fields(cls):  # type: ignore[arg-type]
             raise InputError(f"strategy {name} has no options: take {', '.join(options)} out")
         return registry.build(cls, Strategy, options, f"strategy {name}")
+
+    @property
+    def corrects(self) -> bool:
+        """Whether there is a :meth:`correction`, which asks the denoiser for its estimate of the target in training."""
+        return type(self).correction is not Strategy.correction
+
+    @property
+    def trains_more(self) -> bool:
+        """Whether training differs in more than its pairs, so that no file can hold them: a network, or patches."""
+        return self.corrects or type(self).patches is not Strategy.patches
 
     @property
     def base(self) -> str:
@@ -184,6 +188,16 @@ class Strategy:
         """The share of each slice that can be trained on, [n] in [0, 1]; slices with 0 are left out. ``None`` for all of all."""
         return None
 
+    def training_side(self, size: int, crop: int | None) -> int:
+        """Side in pixels of what is trained on, for slices of a side and the settings' crops (``None`` for whole slices).
+
+        Raises
+        ------
+        InputError
+            When crops are larger than the images that they are cut from.
+        """
+        return cut_side(size, crop)
+
     def patches(self, slices: SliceSet) -> Patches | None:
         """Which squares of the slices are trained on; ``None`` for those that the settings cut."""
         return None
@@ -195,6 +209,19 @@ class Strategy:
         denoiser's own. Its weights are drawn from torch's global generator.
         """
         return None
+
+
+def cut_side(size: int, crop: int | None) -> int:
+    """Side of the crops of images of a side; that of the images without crops.
+
+    Raises
+    ------
+    InputError
+        When crops are larger than images.
+    """
+    if crop is not None and crop > size:
+        raise InputError(f"crops of {crop} pixels are larger than the slices of {size} that are trained on: make them smaller")
+    return crop or size
 
 
 def names() -> list[str]:

@@ -62,6 +62,25 @@ def test_no_breathing_moves_nothing() -> None:
     assert np.abs(displacements(Breathing(random_mm=0.0, expansion=0.0), n=2)).max() == 0.0
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.5, 2.0])
+def test_the_motion_is_scaled_as_it_is(factor: float) -> None:
+    scaled, default = (displacements(breathing, n=2) for breathing in (Breathing().scaled(factor), Breathing()))
+    np.testing.assert_allclose(scaled, factor * default, atol=1e-12)
+    assert Phantom(breathing=factor).scanner.breathing == Breathing().scaled(factor)
+
+
+def test_without_breathing_the_pair_is_aligned(tmp_path: Path) -> None:
+    """What is left between NDCT and truth is the noise of the normal dose."""
+    still, moved = (Phantom(patients=1, levels=1, seed=5, breathing=b).slices(tmp_path, Window(), 64) for b in (0.0, 1.0))
+    assert still.truth is not None and moved.truth is not None
+    apart = [float(np.abs(s.normal.hu(0) - s.truth.hu(0)).mean()) for s in (still, moved) if s.truth is not None]
+    assert apart[0] < 0.3 * apart[1] and still.manifest != moved.manifest
+
+
+def test_the_default_breathing_renames_no_data() -> None:
+    assert Phantom(breathing=1.0).identity() == Phantom().identity() and Phantom(breathing=2.0).identity() != Phantom().identity()
+
+
 def test_deform_samples_where_the_field_points() -> None:
     image = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
     field = np.zeros((2, 32, 32))
@@ -133,7 +152,12 @@ def test_a_patient_does_not_depend_on_how_many_there_are(phantom: SliceSet, tmp_
 
 @pytest.mark.parametrize(
     ("options", "named"),
-    [({"patients": 0}, "patients is 0"), ({"levels": -1}, "levels is -1"), ({"photons": 0.0}, "photons is 0")],
+    [
+        ({"patients": 0}, "patients is 0"),
+        ({"levels": -1}, "levels is -1"),
+        ({"photons": 0.0}, "photons is 0"),
+        ({"breathing": -1.0}, "breathing is -1"),
+    ],
 )
 def test_empty_phantoms_are_refused(options: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):

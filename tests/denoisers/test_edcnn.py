@@ -126,5 +126,10 @@ def test_weights_that_are_not_there_or_others_are_refused(tmp_path: Path, monkey
 def test_bad_options_are_named(options: dict, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         EDCNN(**options)
-    with pytest.raises(InputError, match=r"backbone 'resnet' is unknown"):
-        backbone("resnet")
+
+
+def test_a_wrong_backbone_is_refused_when_it_is_named() -> None:
+    for build in (lambda: EDCNN(backbone="resnet"), lambda: backbone("resnet")):
+        with pytest.raises(InputError, match=r"backbone 'resnet' is unknown: use one of efficientnet_lite0"):
+            build()
+    EDCNN(backbone="resnet", perceptual=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,17 +73,18 @@ def check_denoisers(config: Config, tables: list[Table]) -> None:
     if config.train.precision == "16-mixed" and accelerator(config) == "cpu":
         # On a CPU Lightning would train in bfloat16 and leave the name as it is.
         raise InputError("train.precision=16-mixed needs a GPU: use bf16-mixed or 32-true on a CPU")
-    used = {line.denoiser for table in tables for line in table.lines if line.denoiser}
-    corrected = {line.denoiser for table in tables for line in table.lines if line.strategy.corrects}
+    lines = [line for table in tables for line in table.lines]
+    used = {line.denoiser for line in lines if line.denoiser}
     for key in sorted(used | {config.weak_denoiser} | set(config.denoisers)):
         choice = choose(config, key)
-        _refuse_misfit(config, choice, key in corrected)
+        strategies = {line.strategy.name: line.strategy for line in lines if line.denoiser == key}
+        _refuse_misfit(config, choice, list(strategies.values()))
         if ":" in choice.registered:
             try_denoiser(choice)
 
 
-def _refuse_misfit(config: Config, choice: DenoiserChoice, is_corrected: bool) -> None:
-    """Build the denoiser without giving it memory, and compare its needs with the data's settings."""
+def _refuse_misfit(config: Config, choice: DenoiserChoice, strategies: Sequence[Strategy]) -> None:
+    """Build the denoiser without giving it memory, and compare its needs with the data's settings and its strategies."""
     import torch
 
     from ipv2_bench.denoisers.base import Denoiser
@@ -91,7 +93,8 @@ def _refuse_misfit(config: Config, choice: DenoiserChoice, is_corrected: bool) -
         module: Any = registry.build(
             choice.class_, Denoiser, {**choice.options, "seed": 0}, f"denoiser {choice.key}"
         )
-    if is_corrected and any(True for _ in module.parameters()) and type(module).estimate is Denoiser.estimate:
+    learns = any(True for _ in module.parameters())
+    if learns and any(s.corrects for s in strategies) and type(module).estimate is Denoiser.estimate:
         raise InputError(
             f"denoiser {choice.key} cannot be trained under a strategy that corrects its output: let it write estimate(pair, "
             "generator), or take the row out"
@@ -109,6 +112,13 @@ def _refuse_misfit(config: Config, choice: DenoiserChoice, is_corrected: bool) -
         )
     if side > config.data.size:
         raise InputError(f"train.crop is {side}: expected at most data.size, {config.data.size}")
+    for strategy in strategies if learns else []:
+        trained = strategy.training_side(config.data.size, config.train.crop)
+        if trained % module.divisor:
+            raise InputError(
+                f"{strategy.name} trains on {trained}×{trained} pixels, and denoiser {choice.key} takes multiples of "
+                f"{module.divisor}: change data.size, train.crop or the strategy's options"
+            )
 
 
 def plan_cells(prepared: Prepared, tables: list[Table]) -> dict[CellKey, CellSpec]:

@@ -74,8 +74,8 @@ def bounds(view: TableView) -> list[str]:
 def rivals(view: TableView) -> list[str]:
     """What the table's strategies train on that are no purification, and the share of the pairs that they can use."""
     texts = []
-    own = (line.strategy for line in view.table.lines if line.denoiser not in (None, UNTOUCHED))
-    for strategy in dict.fromkeys(s for s in own if not s.has_label and not s.needs_truth and s.summary):
+    own = {line.strategy.name: line.strategy for line in view.table.lines if line.denoiser not in (None, UNTOUCHED)}
+    for strategy in (s for s in own.values() if not s.has_label and not s.needs_truth and s.summary):
         used = {x.mean["pairs_used"] for x in view.lines if x.strategy == strategy.name and "pairs_used" in x.values}
         share = f" ({100 * min(used):.3g} % of the pairs can be used)" if used and min(used) < 1 else ""
         texts.append(f"{strategy.name}: {strategy.summary}{share}.")
@@ -100,9 +100,8 @@ class Tally:
 
 def tallies(view: TableView) -> list[Tally]:
     """The published improvement over IPv1, and that against the aligned truth; what was not measured is left out."""
-    rivals_of_it = {line.strategy.name for line in view.table.lines if not line.strategy.has_label}
-    purified = [line for line in view.lines if not line.variant_of and line.strategy not in rivals_of_it]
-    pairs = baseline_pairs(purified)
+    others = {line.strategy.name for line in view.table.lines if not line.strategy.has_label}
+    pairs = baseline_pairs([line for line in view.lines if not line.variant_of and line.strategy not in others])
     published = [pair for pair in pairs if pair.line.published and pair.base.published]
     counted = [
         _tally("Published direction (better than IPv1) reproduced", published, view.present("distance")),

@@ -29,9 +29,6 @@ class Correction(Strategy):
 
     summary = "the uLDCT as it is; a network trained along bends the output onto the NDCT"
 
-    corrects = True
-    trains_more = True
-
     smoothness: float = 0.5
     width: int = 16
 

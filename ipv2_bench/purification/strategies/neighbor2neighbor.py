@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ipv2_bench.purification.strategy import Strategy
+from ipv2_bench.purification.strategy import Strategy, cut_side
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,10 @@ class Neighbor2Neighbor(Strategy):
 
     summary = "one half of the uLDCT's pixels, and their neighbours as target; no NDCT"
     draws = True
+
+    def training_side(self, size: int, crop: int | None) -> int:
+        """Side of the crops, or half of the slices'."""
+        return cut_side(size // 2, crop)
 
     def training_pair(
         self,

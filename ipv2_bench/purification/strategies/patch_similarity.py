@@ -35,8 +35,6 @@ class PatchSimilarity(Strategy):
 
     summary = "patches of the uLDCT whose mask agrees with the NDCT's"
 
-    trains_more = True
-
     patch: int = 64
     threshold: float = 0.85
 
@@ -50,12 +48,16 @@ class PatchSimilarity(Strategy):
         """The share of each slice's patches that is kept, [n]."""
         return self.patches(slices).kept.mean(axis=(1, 2))
 
+    def training_side(self, size: int, crop: int | None) -> int:
+        """Side of a patch, whatever the crops; at most that of the slices."""
+        return min(self.patch, size // STRIDE * STRIDE)
+
     def patches(self, slices: SliceSet) -> Patches:
         """The patches that are kept."""
         from ipv2_bench.data.pair import Patches
         from ipv2_bench.purification import VERSION
 
-        side = min(self.patch, slices.size // STRIDE * STRIDE)
+        side = self.training_side(slices.size, None)
         name = f"patches-{digest([side, self.threshold, VERSION])}"
         kept = slices.derive(name, lambda i: agreeing(slices.low[i], slices.normal[i], side, self.threshold))
         return Patches(side, STRIDE, kept)

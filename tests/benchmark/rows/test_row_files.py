@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,10 @@ def changed(tmp_path: Path) -> Callable[[Callable[[dict], Any]], Path]:
         (lambda r: r["provenance"]["extractors"]["randconv"].update(sha256="x"), r"provenance.extractors.randconv.sha256"),
         (lambda r: r["provenance"]["budget"].update(steps=-1), r"at provenance.budget.steps"),
         (lambda r: r["cost"].update(note=1), r"at cost.note"),
+        (lambda r: r.update(replicates={"rmse_hu": [1.0, "x"]}), r"at replicates.rmse_hu: .*a list of numbers and null"),
+        (lambda r: r.update(replicates={"rmse_hu": 1.0}), r"at replicates.rmse_hu: .*a list of numbers and null"),
+        (lambda r: r.update(replicates={"rmse_hu": [1.0, math.inf]}), r"at replicates.rmse_hu: .*finite"),
+        (lambda r: r.update(replicates={"rmse_hu": [1.0], "psnr_db": [1.0, None]}), r"lists of \[1, 2\] numbers"),
         (lambda r: r.update(images="../../secret"), r"at images: "),
         (lambda r: r.update(label="truth"), r"at label: "),
         (lambda r: r.update(denoiser="fm"), r"at denoiser: "),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from ipv2_bench.benchmark.rows.lines import Line
-from ipv2_bench.benchmark.views.sentences import directions, tallies
-from tests.benchmark.examples import a_line, a_view
+from ipv2_bench.benchmark.views.sentences import directions, rivals, tallies
+from tests.benchmark.examples import a_line, a_table, a_view, table_line
 
 
 def a_mean(strategy: str, published: dict | None = None, **values: float) -> Line:
@@ -46,6 +47,18 @@ def test_a_tie_is_no_improvement_and_labels_do_not_mix() -> None:
     assert "0 of 1 cells" in directions(a_view([base, tied]))[0]
     elsewhere = a_line("IPv1", {"fid": [5.0, 5.0]}, KNOWN, label="IPv2(NDCT)")
     assert directions(a_view([elsewhere, tied])) == []
+
+
+def test_rivals_are_no_published_direction_and_say_what_they_use() -> None:
+    lines = [a_mean(s, psnr_db=v) for s, v in (("IPv1", 20.0), ("IPv2", 22.0), ("registered", 25.0), ("patch_similarity", 21.0))]
+    lines[-1].values["pairs_used"] = [0.4, 0.4]
+    specified = tuple(table_line(line.strategy) for line in lines)
+    view = replace(a_view(lines), table=replace(a_table(), lines=specified))
+    assert directions(view)[0].startswith("The aligned truth agrees in 1 of 1 cells (1 rows × 1 measures)")
+    assert rivals(view) == [
+        "registered: the uLDCT, and the NDCT that is registered to it.",
+        "patch_similarity: patches of the uLDCT whose mask agrees with the NDCT's (40 % of the pairs can be used).",
+    ]
 
 
 def test_variants_do_not_count() -> None:

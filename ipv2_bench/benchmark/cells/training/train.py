@@ -203,8 +203,8 @@ def _fitted(spec: CellSpec, denoiser: Any) -> Any:
     from ipv2_bench.benchmark.cells.cost import TrainingCost
     from ipv2_bench.data.datamodule import PairedCTDataModule
 
-    use = _spread(spec.split.train, FITTED_ON)
     data = PairedCTDataModule(spec.slices, spec.split, spec.strategy, spec.folds[0].add_noise, seed=spec.seed)
+    use = _spread(data.split.train, FITTED_ON)
     began = time.perf_counter()
     denoiser.fit(data.purified(use))
     write_object(spec.training_cost_path, TrainingCost(seconds=time.perf_counter() - began).model_dump(mode="json"))
