@@ -6,13 +6,12 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce virtual-scan native pretrained study test lint bench-physics bench-metrics bench-denoisers bench-rivals rivals profile what-matters tuned \
+.PHONY: help setup reproduce native pretrained study test lint bench-physics bench-metrics bench-denoisers bench-rivals rivals profile tuned \
 	notebooks docs docs-serve clean
 
 help:
 	@echo "make reproduce      the three tables on the embedded phantom (about 10 minutes on two cores)"
 	@echo "make native         the same on real chest CT at 512×512 (sized for four hours): IPV2_BENCH_CT=FOLDER of DICOM series"
-	@echo "make virtual-scan   the same at 128×128"
 	@echo "make pretrained     the weights in the package, and their measures on held-out patients (hours): IPV2_BENCH_CT"
 	@echo "make bench-physics  speed and accuracy of module 2's physics beside the published script"
 	@echo "make bench-metrics  speed of the distances beside clean-fid, and the share of measuring in CONFIG's run"
@@ -20,7 +19,6 @@ help:
 	@echo "make bench-rivals   registration and patches beside the known motion (IPV2_BENCH_CT for real CT, too)"
 	@echo "make rivals         Tables 4 and 5: purification beside its rivals, at three sizes of breathing (an hour)"
 	@echo "make profile        where the time of a training step of CONFIG goes"
-	@echo "make what-matters   variants of the denoisers at equal budget on real chest CT (data.root as for virtual-scan)"
 	@echo "make tuned          the denoisers as published and tuned, with CONFIG's data"
 	@echo "make study          whether the distances of CONFIG's tables order results as the truth does"
 	@echo "make notebooks      run the notebooks and store what they show in them"
@@ -43,9 +41,6 @@ setup: $(VENV)/deps-$(LOCK)
 
 reproduce: setup
 	$(BIN)/ipv2-bench reproduce --config $(CONFIG) $(ARGS)
-
-virtual-scan: setup
-	$(BIN)/ipv2-bench reproduce --config virtual_scan $(ARGS)
 
 native: setup
 	$(BIN)/ipv2-bench reproduce --config native $(ARGS)
@@ -70,9 +65,6 @@ rivals: setup
 
 profile: setup
 	$(BIN)/python -m tests.benches.steps --config $(CONFIG) $(ARGS)
-
-what-matters: setup
-	$(BIN)/ipv2-bench reproduce --config what_matters $(ARGS)
 
 tuned: setup
 	$(BIN)/ipv2-bench reproduce --config $(CONFIG) tables=[table_tuned.yaml] $(ARGS)

@@ -1,4 +1,4 @@
-"""Classes found by the name of their module: adding one means adding one file.
+"""Classes found by the name of their module: adding one means adding one file to a package, or to one of its ``ROOMS``.
 
 Names and options are read from the source text first, so that a wrong word is refused without importing torch.
 """
@@ -58,7 +58,7 @@ def names(package: str) -> list[str]:
 
     Nothing is imported but the package itself.
     """
-    return sorted(name for name, path in _modules(package).items() if _plugin(package, path) is not None)
+    return sorted(name for name, (_, path) in _modules(package).items() if _plugin(package, path) is not None)
 
 
 def key_of(cls: type) -> str:
@@ -85,8 +85,7 @@ def refuse_unknown(package: str, name: str, kind: str, others: Sequence[str] = (
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """``did you mean …? `` for a word that resembles a known one, else nothing."""
-    near = difflib.get_close_matches(word, list(known), 1)
-    return f"did you mean {near[0]}? " if near else ""
+    return f"did you mean {near[0]}? " if (near := difflib.get_close_matches(word, list(known), 1)) else ""
 
 
 def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
@@ -101,9 +100,10 @@ def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
     if ":" in name:
         return class_from_outside(name, base)
     refuse_unknown(package, name, kind)
-    classes = _defined(importlib.import_module(f"{package}.{name}"), base)
+    module = _modules(package)[name][0]
+    classes = _defined(importlib.import_module(module), base)
     if len(classes) != 1:
-        raise InputError(f"module {package}.{name} defines {len(classes)} classes of {kind}: expected one")
+        raise InputError(f"module {module} defines {len(classes)} classes of {kind}: expected one")
     return classes[0]
 
 
@@ -140,12 +140,12 @@ def refuse_without(cls: type, base: type, needed: Sequence[str], where: str) -> 
 
 def module_file(package: str, name: str) -> Path:
     """The file of a key's module."""
-    return _modules(package)[name]
+    return _modules(package)[name][1]
 
 
 def options_in_text(package: str, name: str) -> dict[str, Any]:
     """Options of a class of this program with their defaults, read from source text; :data:`UNKNOWN` for what is no literal."""
-    path = _modules(package)[name]
+    path = module_file(package, name)
     text = _plugin(package, path)
     found: dict[str, Any] = {}
     while text is not None:
@@ -204,8 +204,7 @@ def build(cls: type[T], base: type, given: Mapping[str, Any], where: str) -> T:
     except Exception as error:  # whatever code from outside raises
         if is_ours(cls) or isinstance(error, InputError):
             raise
-        early = "before Module.__init__" in str(error)
-        remedy = "; begin its __init__ with super().__init__(**options)" if early else ""
+        remedy = "; begin its __init__ with super().__init__(**options)" if "before Module.__init__" in str(error) else ""
         raise InputError(f"{where} cannot be built: {cause_of(error)}{remedy}") from error
 
 
@@ -235,17 +234,19 @@ def _defined(module: ModuleType, base: type[T]) -> list[type[T]]:
     ]
 
 
-def _modules(package: str) -> dict[str, Path]:
-    """Files of a package's public modules by name."""
-    paths = importlib.import_module(package).__path__
-    return _listed(*((path, Path(path).stat().st_mtime_ns) for path in paths if Path(path).is_dir()))
+def _modules(package: str) -> dict[str, tuple[str, Path]]:
+    """Public modules of a package and its rooms by their last name: their whole names, and their files."""
+    root = importlib.import_module(package)
+    packages = [root, *(importlib.import_module(f"{package}.{room}") for room in getattr(root, "ROOMS", ()))]
+    folders = [(p.__name__, path) for p in packages for path in p.__path__ if Path(path).is_dir()]
+    return _listed(*((*folder, Path(folder[1]).stat().st_mtime_ns) for folder in folders))
 
 
 @lru_cache(maxsize=64)
-def _listed(*folders: tuple[str, int]) -> dict[str, Path]:
-    """Files of public modules in folders as they are now; every cell of a plan asks for them."""
-    found: Any = (m for m in pkgutil.iter_modules([path for path, _ in folders]) if not m.ispkg)
-    return {m.name: Path(m.module_finder.path) / f"{m.name}.py" for m in found if not m.name.startswith("_")}
+def _listed(*folders: tuple[str, str, int]) -> dict[str, tuple[str, Path]]:
+    """Public modules in the folders of packages as they are now; every cell of a plan asks for them."""
+    found = [(package, path, m.name) for package, path, _ in folders for m in pkgutil.iter_modules([path]) if not m.ispkg]
+    return {n: (f"{package}.{n}", Path(path) / f"{n}.py") for package, path, n in found if not n.startswith("_")}
 
 
 def _plugin(package: str, path: Path) -> ClassText | None:

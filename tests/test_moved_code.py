@@ -206,8 +206,8 @@ def is_corediff(name: str) -> bool:
 Depends = Callable[[str], bool]
 TRAINING: dict[str, Depends] = {"cells": is_all, "labels": is_weak, "rows": is_trained}
 VERSIONS: dict[str, dict[str, Depends]] = {
-    "ipv2_bench.denoisers.corediff.CoreDiff.version": {"cells": is_corediff, "rows": is_corediff},
-    "ipv2_bench.denoisers.fm.FlowMatching.version": {"cells": is_fm, "labels": is_weak, "rows": is_fm},
+    "ipv2_bench.denoisers.iterative.corediff.CoreDiff.version": {"cells": is_corediff, "rows": is_corediff},
+    "ipv2_bench.denoisers.iterative.fm.FlowMatching.version": {"cells": is_fm, "labels": is_weak, "rows": is_fm},
     "ipv2_bench.denoisers.networks.VERSION": TRAINING,
     "ipv2_bench.benchmark.cells.training.train.VERSION": TRAINING,
     "ipv2_bench.data.datamodule.VERSION": TRAINING,
@@ -247,16 +247,16 @@ def test_classes_from_outside_are_known_by_their_code_and_not_by_their_words(
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def version(name: str, text: str) -> int | str:
-        (tmp_path / f"{name}.py").write_text(f"from ipv2_bench.denoisers.identity import Identity\n{text}")
+        (tmp_path / f"{name}.py").write_text(f"from ipv2_bench.denoisers.filters.identity import Identity\n{text}")
         return version_of(importlib.import_module(name).Mine)
 
     body = "class Mine(Identity):\n    def scale(self):\n        return {}\n"
     first = version("outside_a", body.format("2"))
     (tmp_path / "outside_a.py").write_text(
-        "from ipv2_bench.denoisers.identity import Identity\n# said\nclass Mine(Identity):\n"
+        "from ipv2_bench.denoisers.filters.identity import Identity\n# said\nclass Mine(Identity):\n"
         '    """Words."""\n    def scale(self):\n        """More."""\n        return (2)\n'
     )
     assert version_of(sys.modules["outside_a"].Mine) == first
-    (tmp_path / "outside_a.py").write_text("from ipv2_bench.denoisers.identity import Identity\n" + body.format("3"))
+    (tmp_path / "outside_a.py").write_text("from ipv2_bench.denoisers.filters.identity import Identity\n" + body.format("3"))
     assert version_of(sys.modules["outside_a"].Mine) != first and isinstance(first, str)
     assert version("outside_b", "class Mine(Identity):\n    version = 7\n") == 7

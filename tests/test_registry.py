@@ -43,7 +43,7 @@ def test_names_are_listed_without_importing_what_they_name() -> None:
     packages = ", ".join(map(repr, PACKAGES))
     code = f"import sys; from ipv2_bench import registry; [registry.names(p) for p in ({packages})]; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {"torch", "ipv2_bench.denoisers.fm", "ipv2_bench.data.sources.phantom"} & set(done.stdout.split())
+    assert not {"torch", "ipv2_bench.denoisers.iterative.fm", "ipv2_bench.data.sources.phantom"} & set(done.stdout.split())
 
 
 def test_unknown_names_are_refused_with_the_valid_ones() -> None:
@@ -51,7 +51,7 @@ def test_unknown_names_are_refused_with_the_valid_ones() -> None:
         registry.find("ipv2_bench.data.sources", "fantom", Source)
     with pytest.raises(InputError, match="module 'nowhere' of 'nowhere:X' is not on the Python path: install it"):
         registry.find("ipv2_bench.data.sources", "nowhere:X", Source)
-    for name in ("json:JSONDecoder", "json:nothing", "ipv2_bench.denoisers.fm:FlowMatching"):
+    for name in ("json:JSONDecoder", "json:nothing", "ipv2_bench.denoisers.iterative.fm:FlowMatching"):
         with pytest.raises(InputError, match=f"'{name}' is no Source: expected a subclass of it named"):
             registry.find("ipv2_bench.data.sources", name, Source)
 

@@ -91,7 +91,7 @@ def test_it_is_the_installed_program(installed: Path, empty: Path) -> None:
         ("strategies", "IPv1+1+2"),
         ("measures", "edge_mtf50"),
         ("sources", "virtual_scan: "),
-        ("configs", "virtual_scan"),
+        ("configs", "native"),
     ],
 )
 def test_lists(installed: Path, empty: Path, what: str, named: str) -> None:

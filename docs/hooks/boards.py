@@ -12,8 +12,7 @@ from mkdocs.structure.files import File, Files
 BOARDS = Path(__file__).resolve().parents[2] / "leaderboards"
 TITLES = {
     "phantom": "Digital thorax",
-    "virtual_scan": "Real chest CT, virtual scan",
-    "what_matters": "Variants of the denoisers",
+    "native": "Real chest CT at its own resolution",
     "variants": "What the publications leave open",
     "rivals": "Ways out of misalignment, and denoisers",
     "rivals_half": "Ways out of misalignment, half the breathing",

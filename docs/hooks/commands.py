@@ -15,7 +15,7 @@ INTRODUCTION = """\
 # Commands
 
 Every command works from any folder. `--config` takes the name of a configuration that comes with the program, such as
-`virtual_scan`, or the path of a YAML file; settings `key=value` may follow. The exit code is 0 when all went well, 1 when a
+`native`, or the path of a YAML file; settings `key=value` may follow. The exit code is 0 when all went well, 1 when a
 part of the work failed and the rest was done, 2 when something that was given could not be used."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import lru_cache
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -14,6 +15,9 @@ PACKAGE = "ipv2_bench.backbones"
 
 class Backbone(nn.Module, ABC):
     """Base class of a backbone. A subclass builds its network, loads its verified weights, and writes :meth:`forward`."""
+
+    channels: ClassVar[tuple[int, ...]]
+    """Channels of its maps, from fine to coarse."""
 
     @abstractmethod
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -30,6 +30,8 @@ class EfficientNetLite0(Backbone):
         When the package is not installed, or holds another file.
     """
 
+    channels = (16, 24, 40, 112, 320)
+
     def __init__(self) -> None:
         import timm
 

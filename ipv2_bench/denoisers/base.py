@@ -87,8 +87,10 @@ class Denoiser(L.LightningModule, ABC):
             )
         self.lr, self.schedule, self.seed, self.warmup = lr, schedule, seed, warmup
         self.ema_decay, self.ema_every, self.ema_start = ema_decay, ema_every, ema_start
-        # A network that a strategy trains along (Strategy.correction), for the time of training.
+        # Networks of the time of training, which no file of weights holds: one that a strategy trains along
+        # (Strategy.correction), and one that judges the output, whose weights learn by the same optimizer.
         self.correction: nn.Module | None = None
+        self.critic: nn.Module | None = None
 
     @abstractmethod
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
@@ -104,6 +106,10 @@ class Denoiser(L.LightningModule, ABC):
         Only the strategy ``correction`` asks for it, whose own loss takes the place of :meth:`loss`.
         """
         raise NotImplementedError(f"{type(self).__name__} writes no estimate(pair, generator)")
+
+    def end_training(self) -> None:
+        """Leave away the networks of the time of training."""
+        self.correction = self.critic = None
 
     def fit(self, pair: TrainingPair) -> None:
         """Set what is chosen from some training pairs, [B, context, N, N]; for a denoiser that is :attr:`fitted`."""
@@ -194,6 +200,8 @@ class Denoiser(L.LightningModule, ABC):
             When layers are kept in a list, which is never called itself: such a class overrides this method.
         """
         for name, network in self.named_children():
+            if network is self.critic:
+                continue  # it is called with its weights held, too
             if isinstance(network, nn.ModuleList | nn.ModuleDict):
                 raise TypeError(
                     f"{type(self).__name__}.{name} is a list of layers: override compile_networks to compile it"

@@ -11,7 +11,7 @@ from torch import Tensor
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.tables import NDCT, Table, TableLine
-from ipv2_bench.denoisers.fm import SOLVERS
+from ipv2_bench.denoisers.iterative.fm import SOLVERS
 from ipv2_bench.denoisers.shared.checkpoint import load_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.purification import Strategy

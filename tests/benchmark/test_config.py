@@ -43,7 +43,7 @@ def test_every_experiment_loads_and_names_what_exists(name: str) -> None:
     check_names(loaded, tables)
     check_denoisers(loaded, tables)
     papers = ["table1", "table2", "table3"]
-    own = {"what_matters": ["table_what_matters"], "paper": [*papers, "table_own_rates"]}
+    own = {"paper": [*papers, "table_own_rates"]}
     own |= {"rivals": ["table4", "table5"]}
     own |= {key: ["table_variants"] for key in ("variants", "variants_ct")}
     own |= {key: [*papers, "table_tuned"] for key in ("native", "gpu")} | {"pretrained": ["table_pretrained"]}

@@ -13,7 +13,7 @@ import torch
 from ipv2_bench.benchmark.cells.training.train import _refuse_unusable
 from ipv2_bench.benchmark.views.wandb.cell_run import _history
 from ipv2_bench.cli import main
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.denoisers.shared.checkpoint import read_checkpoint
 from ipv2_bench.errors import InputError
 from ipv2_bench.stored import present

@@ -14,7 +14,7 @@ from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, without_times
 
 WANDERING = """
 import os
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 
 def wander():
     if os.environ.get("WANDER"):

@@ -16,6 +16,7 @@ NAMES = registry.names("ipv2_bench.denoisers")
 TRAINING_FREE = ("gaussian", "identity", "nl_means", "total_variation")
 LEARNED = [name for name in NAMES if name not in TRAINING_FREE]
 SMALL = {"widths": (8, 16), "width": 8, "modulator": 4, "dropout": 0.0, "steps": 3, "ema_decay": 0.0}
+SMALL |= {"critic_width": 4, "critic_levels": 2}
 
 
 def build(name: str, **options: object) -> Denoiser:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
-from ipv2_bench.denoisers.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
 from ipv2_bench.denoisers.shared.averaging import Averaging
 from ipv2_bench.purification import Strategy
 

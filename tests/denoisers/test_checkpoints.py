@@ -16,8 +16,8 @@ from ipv2_bench import registry
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.corediff import CoreDiff
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.denoisers.shared.checkpoint import load_denoiser, load_weights, save_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
@@ -222,7 +222,7 @@ def test_what_a_file_says_of_itself_is_not_trusted(notes: dict[str, str], said: 
 
 def test_a_file_imports_no_code_that_nobody_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "strangers_own.py").write_text(
-        "from ipv2_bench.denoisers.fm import FlowMatching\nclass Mine(FlowMatching):\n    pass\n"
+        "from ipv2_bench.denoisers.iterative.fm import FlowMatching\nclass Mine(FlowMatching):\n    pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     name = "strangers_own:Mine"

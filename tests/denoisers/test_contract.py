@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ipv2_bench import registry
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.fm import FlowMatching
-from ipv2_bench.denoisers.nl_means import noise_level
+from ipv2_bench.denoisers.filters.nl_means import noise_level
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
 from tests.denoisers.small import LEARNED, NAMES, TRAINING_FREE, a_pair, build, trained
@@ -180,4 +180,4 @@ def test_unknown_denoisers_are_refused_with_the_valid_ones() -> None:
         registry.find("ipv2_bench.denoisers", "unetz", Denoiser)
     with pytest.raises(InputError, match=r"module 'no_such_module' of 'no_such_module:X'"):
         registry.find("ipv2_bench.denoisers", "no_such_module:X", Denoiser)
-    assert registry.find("ipv2_bench.denoisers", "ipv2_bench.denoisers.fm:FlowMatching", Denoiser) is FlowMatching
+    assert registry.find("ipv2_bench.denoisers", "ipv2_bench.denoisers.iterative.fm:FlowMatching", Denoiser) is FlowMatching

@@ -17,7 +17,7 @@ import torch
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.purification import Strategy
 
@@ -30,10 +30,11 @@ import lightning as L, numpy as np, torch
 from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import open_slices
 from ipv2_bench.data.split import Split
-from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
-from ipv2_bench.denoisers.corediff import CoreDiff
-from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.cold_diffusion import ColdDiffusion
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.ffm import FrequencyFlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
+from ipv2_bench.denoisers.one_pass.du_gan import DUGAN
 from ipv2_bench.purification import Strategy
 from pathlib import Path
 
@@ -61,6 +62,8 @@ if __name__ == "__main__":
     classes = {"fm": FlowMatching, "ffm": FrequencyFlowMatching, "cold_diffusion": ColdDiffusion}
     if name == "corediff":  # of two steps, so that the last, which has no modulation, is drawn
         denoiser = CoreDiff(width=8, modulator=4, steps=2, lr=1e-2, ema_start=1, ema_every=1)
+    elif name == "du_gan":
+        denoiser = DUGAN(widths=(8, 16), critic_width=4, critic_levels=2, cutmix_warmup=1, lr=1e-2)
     else:
         denoiser = classes[name](widths=(8, 16), steps=1, lr=1e-2)
     denoiser.correction = data.strategy.correction()
@@ -91,7 +94,7 @@ def distributed(phantom: SliceSet, tmp_path: Path, name: str, strategy: str) -> 
     )
 
 
-CASES = [("fm", "IPv1"), ("ffm", "IPv1"), ("cold_diffusion", "IPv1"), ("corediff", "IPv1"), ("fm", "correction")]
+CASES = [(name, "IPv1") for name in ("fm", "ffm", "cold_diffusion", "corediff", "du_gan")] + [("fm", "correction")]
 
 
 @pytest.mark.parametrize(("name", "strategy"), CASES)

@@ -16,7 +16,7 @@ from torch import Tensor
 from ipv2_bench.backbones import efficientnet_lite0
 from ipv2_bench.backbones.base import backbone
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.edcnn import EDCNN, Edges
+from ipv2_bench.denoisers.one_pass.edcnn import EDCNN, Edges
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
 

@@ -10,10 +10,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.gaussian import GaussianFilter
-from ipv2_bench.denoisers.nl_means import NonLocalMeans
+from ipv2_bench.denoisers.filters.gaussian import GaussianFilter
+from ipv2_bench.denoisers.filters.nl_means import NonLocalMeans
+from ipv2_bench.denoisers.filters.total_variation import TotalVariation
 from ipv2_bench.denoisers.shared.checkpoint import load_denoiser, save_denoiser
-from ipv2_bench.denoisers.total_variation import TotalVariation
 from ipv2_bench.errors import InputError
 
 

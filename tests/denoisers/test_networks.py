@@ -10,7 +10,7 @@ from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 from ipv2_bench.denoisers.networks.frequency_mixer import SpectralBranch
 from ipv2_bench.denoisers.networks.spectrum import make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
-from ipv2_bench.denoisers.red_cnn import REDCNN
+from ipv2_bench.denoisers.one_pass.red_cnn import REDCNN
 from ipv2_bench.physics.seeding import torch_generator
 
 

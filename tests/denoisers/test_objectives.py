@@ -18,10 +18,10 @@ from ipv2_bench import registry
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
-from ipv2_bench.denoisers.corediff import CoreDiff
-from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.cold_diffusion import ColdDiffusion
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.ffm import FrequencyFlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.physics.seeding import torch_generator
 from tests.denoisers.test_parity import random_weights
 from tests.literal.corediff import LiteralCoreDiff

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
-from ipv2_bench.denoisers.corediff import CoreDiff, linear_schedule
-from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
-from ipv2_bench.denoisers.fm import SOLVERS, FlowMatching
+from ipv2_bench.denoisers.iterative.cold_diffusion import ColdDiffusion
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff, linear_schedule
+from ipv2_bench.denoisers.iterative.ffm import FrequencyFlowMatching
+from ipv2_bench.denoisers.iterative.fm import SOLVERS, FlowMatching
 from ipv2_bench.physics.intensity import to_network
 from ipv2_bench.physics.seeding import torch_generator
 from tests.denoisers.small import a_pair

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ipv2_bench.denoisers.corediff import CoreDiff
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
 from ipv2_bench.denoisers.networks.fused import fast_order, norm_act_stored_once, upsample_conv
 from ipv2_bench.denoisers.networks.spectrum import amplitude_and_phase, from_amplitude_and_phase, make_hermitian_

@@ -13,7 +13,7 @@ import torch
 from ipv2_bench import load_pretrained
 from ipv2_bench.data.second_scan import SecondScan
 from ipv2_bench.data.sources.phantom import FIELD_MM, section_of
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.denoisers.pretrained import named
 from ipv2_bench.denoisers.shared.checkpoint import save_denoiser
 from ipv2_bench.errors import InputError

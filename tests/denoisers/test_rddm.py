@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.rddm import RDDM, drift, drifting_loss
+from ipv2_bench.denoisers.one_pass.rddm import RDDM, drift, drifting_loss
 from ipv2_bench.physics.seeding import torch_generator
 
 FIXTURE = Path(__file__).parents[1] / "parity" / "fixtures" / "rddm.npz"

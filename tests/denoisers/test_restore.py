@@ -10,7 +10,7 @@ from torch import Tensor
 from ipv2_bench import registry
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
 from tests.denoisers.small import a_pair, trained

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
-from ipv2_bench.denoisers.corediff import CoreDiff, alpha_schedule
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.cold_diffusion import ColdDiffusion
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff, alpha_schedule
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.physics.intensity import to_network
 from ipv2_bench.physics.seeding import torch_generator
 from tests.denoisers.small import a_pair

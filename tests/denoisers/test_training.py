@@ -23,10 +23,10 @@ from ipv2_bench.data.datamodule import PairedCTDataModule
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
 from ipv2_bench.denoisers.base import SCHEDULES, Denoiser
-from ipv2_bench.denoisers.corediff import CoreDiff
-from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
-from ipv2_bench.denoisers.fm import FlowMatching
-from ipv2_bench.denoisers.red_cnn import REDCNN
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.ffm import FrequencyFlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
+from ipv2_bench.denoisers.one_pass.red_cnn import REDCNN
 from ipv2_bench.denoisers.shared.checkpoint import load_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator

@@ -16,8 +16,8 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from ipv2_bench.cli import main
 from ipv2_bench.data.formats.png import read_png, write_png
-from ipv2_bench.denoisers.corediff import CoreDiff
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.denoisers.shared.checkpoint import save_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.folders.denoise import denoise_tree

@@ -49,7 +49,13 @@ def batch(size: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor
 
 
 def fill(module: torch.nn.Module, seed: int = 0) -> None:
-    """Give a module fixed weights of usual size that are nowhere zero, the same on any machine."""
+    """Give a module fixed weights of usual size that are nowhere zero, the same on any machine.
+
+    The vectors by which a spectral norm estimates the largest singular value start from equal numbers.
+    """
+    for name, vector in module.named_buffers():
+        if name.endswith(("._u", "._v")):
+            vector.fill_(len(vector) ** -0.5)
     rng = np.random.default_rng(seed)
     with torch.no_grad():
         for weight in module.parameters():

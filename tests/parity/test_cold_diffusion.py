@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.cold_diffusion import ColdDiffusion
+from ipv2_bench.denoisers.iterative.cold_diffusion import ColdDiffusion
 from ipv2_bench.physics.intensity import from_network, to_network
 from tests.parity.draws import generator_that_draws
 from tests.parity.public_code import assert_close, numbers

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ipv2_bench.data.pair import TrainingPair
-from ipv2_bench.denoisers.corediff import CoreDiff
+from ipv2_bench.denoisers.iterative.corediff import CoreDiff
 from tests.literal.names import set_weights
 from tests.parity.draws import generator_that_draws
 from tests.parity.public_code import assert_close, names, numbers, weights

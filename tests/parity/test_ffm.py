@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ipv2_bench.denoisers.ffm import FrequencyFlowMatching
+from ipv2_bench.denoisers.iterative.ffm import FrequencyFlowMatching
 from ipv2_bench.physics.intensity import from_network
 from tests.literal.names import set_weights
 from tests.parity.public_code import assert_close, names, numbers, weights

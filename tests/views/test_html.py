@@ -302,7 +302,7 @@ def test_a_strangers_denoiser_has_a_page(written: Written) -> None:
     assert written.text == text
 
 
-@pytest.mark.parametrize("name", ["smoke", "quick", "virtual_scan", "what_matters"])
+@pytest.mark.parametrize("name", ["smoke", "quick", "native", "rivals"])
 def test_other_tables_leave_the_index_alone(name: str) -> None:
     config = load_config(name)
     tables = load_tables(config)

@@ -34,7 +34,7 @@ from ipv2_bench.benchmark.views.wandb.report import PICTURES, layout
 from ipv2_bench.benchmark.views.wandb.runs import ATTEMPTS, Destination
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
 from ipv2_bench.data.slices import SliceSet
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.denoisers.shared.checkpoint import load_denoiser, save_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.metrics.catalogue import catalogue

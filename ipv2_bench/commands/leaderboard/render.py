@@ -9,7 +9,7 @@ from ipv2_bench.commands.arguments import add_config, add_tables, config_of, tab
 HELP = "write tables and HTML page again from the files of rows alone"
 EXAMPLES = """\
 ipv2-bench render                                       the phantom's
-ipv2-bench render --config virtual_scan                 another leaderboard's"""
+ipv2-bench render --config native                       another leaderboard's"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

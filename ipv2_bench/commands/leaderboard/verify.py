@@ -11,7 +11,7 @@ EXAMPLES = """\
 ipv2-bench verify leaderboards/phantom/rows/*.json                      every number
 ipv2-bench verify ROW.json --weights                                    and the images from the weights
 ipv2-bench verify ROW.json --retrained                                  of another machine, after reproduce here
-ipv2-bench verify ROW.json --config virtual_scan data.root=CT           of another benchmark"""
+ipv2-bench verify ROW.json --config native data.root=CT                 of another benchmark"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ HELP = "compute the tables of the paper"
 EXAMPLES = """\
 ipv2-bench reproduce                                    the three tables on the embedded phantom
 ipv2-bench reproduce --tables 1,3 seeds=[0,1]           some tables, two training seeds
-ipv2-bench reproduce --config virtual_scan data.root=CT the same on real chest CT
+ipv2-bench reproduce --config native data.root=CT       the same on real chest CT
 ipv2-bench reproduce --config mine.yaml                 a configuration of your own
 ipv2-bench reproduce run.on=slurm run.at.cpus=8         each cell as a task of one job array; --detach to come back later"""
 

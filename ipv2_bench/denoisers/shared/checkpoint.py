@@ -153,6 +153,7 @@ def _fill(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dic
 
 
 def _refuse_other_size(denoiser: Denoiser, weights: dict[str, Tensor], path: Path, notes: dict[str, str]) -> None:
+    denoiser.end_training()
     own = denoiser.state_dict()
     problems = [f"{k} is missing" for k in own if k not in weights]
     problems += [f"{k} is not known" for k in weights if k not in own]

@@ -13,7 +13,7 @@ from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.training.train import train
 from ipv2_bench.benchmark.config import load_config
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from tests.benchmark.examples import a_table, table_line
 from tests.program import EXPERIMENTS, run

@@ -25,7 +25,7 @@ from tests.benchmark.examples import a_table, table_line
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BROKEN = """
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 
 class Half(FlowMatching):
     def loss(self, pair, generator):

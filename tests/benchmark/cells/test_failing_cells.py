@@ -74,7 +74,7 @@ def test_a_killed_run_ends_in_the_same_tables(
 
 OUTSIDE = """
 import os
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 
 def in_training(pair):  # and not in the trial before it
     return pair.input.shape[-1] > 32

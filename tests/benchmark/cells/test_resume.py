@@ -45,6 +45,8 @@ def spec(request: pytest.FixtureRequest, work: Path, tmp_path: Path) -> CellSpec
     options += ["run.checkpoint_seconds=0"]
     if denoiser == "corediff":
         options.append("denoisers.corediff={width: 8, modulator: 4, steps: 3, ema_start: 5, ema_every: 2}")
+    if denoiser == "du_gan":
+        options.append("denoisers.du_gan={widths: [8, 16], critic_width: 4, critic_levels: 2, cutmix_warmup: 4}")
     table = a_table(lines=[table_line(strategy or "IPv2", denoiser)])
     benchmark = Benchmark.open(load_config("smoke", options), [table], progress=False)
     (one,) = benchmark.cells.values()
@@ -55,6 +57,7 @@ CROPS = ("train.crop=32", "train.crops_per_slice=2", "train.mirror=true")
 
 
 CASES = [("fm", 0), ("fm", 1), ("corediff", 0), ("fm", 1, *CROPS), ("fm under correction", 0), ("fm under neighbor2neighbor", 1)]
+CASES += [("du_gan", 0)]
 
 
 @pytest.mark.parametrize("spec", CASES, indirect=True)

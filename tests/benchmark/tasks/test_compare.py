@@ -17,7 +17,7 @@ from ipv2_bench.benchmark.tasks.comparison import comparison
 from ipv2_bench.benchmark.tasks.new_denoiser import new_denoiser
 from ipv2_bench.benchmark.views.line_pairs import LinePair, newcomer_pairs
 from ipv2_bench.denoisers.base import Denoiser
-from ipv2_bench.denoisers.fm import FlowMatching
+from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import version_of
 from ipv2_bench.metrics.catalogue import catalogue

@@ -21,11 +21,9 @@ from tests.conftest import Smoke
 LEADERBOARDS = committed_boards()
 TABLES = [
     *(("quick", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
-    *(("virtual_scan", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
-    *(("native", f"{table}.yaml") for table in ("table1", "table2", "table3")),
+    *(("native", f"{table}.yaml") for table in ("table1", "table2", "table3", "table_tuned")),
     ("rivals", "table4.yaml"),
     ("rivals", "table5.yaml"),
-    ("what_matters", "table_what_matters.yaml"),
 ]
 
 
@@ -63,7 +61,7 @@ def test_the_committed_tables_are_those_of_the_committed_rows(
         assert written == (committed / f"{key}{ending}").read_text(encoding="utf-8"), f"{key}{ending}"
 
 
-@pytest.mark.parametrize("name", ["quick", "virtual_scan", "what_matters"])
+@pytest.mark.parametrize("name", ["quick", "native", "rivals"])
 def test_the_committed_page_shows_the_tables_of_its_configuration(name: str, tmp_path: Path) -> None:
     config = config_of(name, tmp_path)
     page = (LEADERBOARDS / config.name / "index.html").read_text(encoding="utf-8")
@@ -82,10 +80,10 @@ def test_the_committed_rows_are_written_as_rows_are() -> None:
 
 def test_a_label_that_is_the_same_for_all_seeds_has_a_row_for_each() -> None:
     """Labels without module 3 need no trained denoiser; their differences to those that do are paired over both seeds."""
-    rows = [json.loads(p.read_text(encoding="utf-8")) for p in (LEADERBOARDS / "virtual_scan" / "rows").glob("*.json")]
+    rows = [json.loads(p.read_text(encoding="utf-8")) for p in (LEADERBOARDS / "native" / "rows").glob("*.json")]
     labels = {(r["strategy"], r["seed"]): r["images"] for r in rows if not r["denoiser"]}
     assert len(labels) == 8 and labels["IPv1", 0] == labels["IPv1", 1] and labels["IPv2", 0] != labels["IPv2", 1]
-    lines = (LEADERBOARDS / "virtual_scan" / "table2_differences.csv").read_text(encoding="utf-8").splitlines()
+    lines = (LEADERBOARDS / "native" / "table2_differences.csv").read_text(encoding="utf-8").splitlines()
     assert {line.split(",")[2] for line in lines[1:]} >= {"IPv1+1", "IPv1+3", "IPv2"}
 
 

@@ -140,13 +140,13 @@ def at_smoke_size(name: str) -> tuple[str, ...]:
     return ("--quiet", "--config", name, "train.steps=2", "data.size=64", "noise.views=32", *SMALL)
 
 
-def test_virtual_scan_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_path: Path) -> None:
+def test_native_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_path: Path) -> None:
     decided = tmp_path.parent / f"{tmp_path.name}-{MARKER}" / "split.json"
-    words = (*at_smoke_size("virtual_scan"), f"data.root={scans}", "data.views=32", "seeds=[0]")
+    words = (*at_smoke_size("native"), f"data.root={scans}", "data.views=32", "seeds=[0]")
     decided.parent.mkdir()
     run(tmp_path, "split", "--write", str(decided), *words)
     done = run(tmp_path, "reproduce", *words, f"data.split={decided}")
-    assert len(table(tmp_path / "leaderboards" / "virtual_scan" / "table1.csv")) == 19
+    assert len(table(tmp_path / "leaderboards" / "native" / "table1.csv")) == 19
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     written |= {Path("output"): f"{done.stdout}{done.stderr}".encode(), Path("names"): repr([*written]).encode()}
     assert len(written) > 100

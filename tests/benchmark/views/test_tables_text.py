@@ -195,7 +195,7 @@ def test_the_interval_of_a_cell_is_asymmetric_in_every_medium() -> None:
 
 
 def test_headings_of_tables() -> None:
-    named = {"table1": "Table 1", "table_what_matters": "Table what matters", "compare_Mine": "compare Mine"}
+    named = {"table1": "Table 1", "table_own_rates": "Table own rates", "compare_Mine": "compare Mine"}
     assert {key: heading_of(key) for key in named} == named
 
 

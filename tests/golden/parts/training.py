@@ -36,7 +36,7 @@ TRAINING = "ipv2_bench.benchmark.cells.training.train.VERSION"
 BATCHES = "ipv2_bench.data.datamodule.VERSION"
 OTHERS = (
     "ipv2_bench.denoisers.VERSION",
-    "ipv2_bench.denoisers.red_cnn.REDCNN.version",
+    "ipv2_bench.denoisers.one_pass.red_cnn.REDCNN.version",
     "ipv2_bench.purification.VERSION",
     "ipv2_bench.physics.VERSION",
 )

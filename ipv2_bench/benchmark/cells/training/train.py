@@ -148,7 +148,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
             f"{spec.denoiser.title} ended its own training after {trainer.global_step} of {steps} steps, and a row would not say "
             "so: take early stopping or should_stop out of the denoiser, or set train.steps to what it shall have"
         )
-    denoiser.correction = None  # what the weights hold is the denoiser alone
+    denoiser.end_training()  # what the weights hold is the denoiser alone
     if not first:
         return denoiser
     return _saved(spec, denoiser.cpu().eval())
@@ -165,6 +165,7 @@ def _add_correction(denoiser: Any, spec: CellSpec) -> None:
         network = spec.strategy.correction()
     if network is not None:
         denoiser.correction = network.train()
+        denoiser.critic = None  # the correction's loss is in the place of the denoiser's own
 
 
 def set_up(spec: CellSpec) -> None:

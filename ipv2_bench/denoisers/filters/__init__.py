@@ -1,0 +1,1 @@
+"""Denoisers without a network: classical filters, and the identity."""

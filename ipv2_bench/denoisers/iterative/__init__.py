@@ -1,0 +1,1 @@
+"""Denoisers that sample step by step: the four that the paper compares."""
