@@ -123,15 +123,18 @@ def test_an_array_without_a_seal_is_whole_where_its_length_says_so(tmp_path: Pat
     assert not present(path)
 
 
-@pytest.mark.parametrize(("name", "spoil"), [("history.csv", halve), ("history.csv", empty), ("throughput.csv", halve)])
+CURVES = ("history.csv", "throughput.csv", "samples.csv")
+
+
+@pytest.mark.parametrize(("name", "spoil"), [("history.csv", empty), *((name, halve) for name in CURVES)])
 def test_a_spoiled_curve_is_named(name: str, spoil, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cell"
     shutil.copytree(next(whole.glob(CELL)), folder)
     assert [step for step, _ in _history(folder)] == [1, 2, 3, 4]
     spoil(folder / name)
-    with pytest.raises(InputError, match=r"history\.csv or throughput\.csv beside it is cut off: remove both, and W&B gets no"):
+    with pytest.raises(InputError, match=r"history\.csv, or throughput\.csv or samples\.csv beside it, is cut off: remove"):
         list(_history(folder))
-    for path in (folder / "history.csv", folder / "throughput.csv"):
+    for path in map(folder.joinpath, CURVES):
         path.unlink()
     assert list(_history(folder)) == []
 

@@ -17,8 +17,10 @@ import pytest
 import torch
 import wandb
 import wandb_workspaces.reports.v2 as wr
+from PIL import Image
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.training.live import picture_of
 from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.rows.files import write_row
 from ipv2_bench.benchmark.rows.lines import Line
@@ -27,11 +29,11 @@ from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.tables import table_views
 from ipv2_bench.benchmark.views.wandb import publish as publishing
-from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
+from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, images_name, publish_cell
 from ipv2_bench.benchmark.views.wandb.panels import CellImages, cell_panels, panels, sampler_states
 from ipv2_bench.benchmark.views.wandb.publish import destination_of, publish
 from ipv2_bench.benchmark.views.wandb.report import PICTURES, layout
-from ipv2_bench.benchmark.views.wandb.runs import ATTEMPTS, Destination
+from ipv2_bench.benchmark.views.wandb.runs import ATTEMPTS, Destination, log_artifact, use_artifact
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.denoisers.iterative.fm import FlowMatching
@@ -55,6 +57,10 @@ def cell_folder(folder: Path, steps: int = 12) -> Path:
         writer = csv.writer(file)
         writer.writerow(["step", "slices_per_s", "gpu_memory_mb"])
         writer.writerows([[s, 20.0 + s, ""] for s in range(4, steps + 1, 4)])
+    (folder / "samples.csv").write_text("step,psnr_db\n4,21.5\n12,23.5\n")
+    (folder / "samples").mkdir()
+    for step in (4, 12):
+        Image.fromarray(np.full((8, 24), step, np.uint8)).save(picture_of(folder, step))
     torch.manual_seed(0)
     options = {"widths": [8, 16], "steps": 3}
     save_denoiser(FlowMatching(**options), folder / "model.safetensors", "fm", options, window_hu="-1000 400")
@@ -105,7 +111,10 @@ def test_what_an_offline_run_holds(run: CellRun, root: Path, tmp_path: Path) -> 
     assert trained[4]["epoch"] == 1
     shown = {key.removeprefix("images/").split(".")[0] for r in rows for key in r if key.startswith("images/")}
     assert shown == {key for keys in PICTURES.values() for key in keys}
-    (artifact,) = artifacts(folder)
+    assert {r["_step"]: r["val/psnr_db"] for r in rows if "val/psnr_db" in r} == {4: 21.5, 12: 23.5}
+    assert [r["_step"] for r in trained if any(key.startswith("images/validation") for key in r)] == [4, 12]
+    artifact, images = artifacts(folder)
+    assert images.type == "images" and images.name == "images-abc"
     assert artifact.type == "model" and artifact.manifest.contents[0].path == "model.safetensors"
     assert not Path(artifact.manifest.contents[0].local_path).is_absolute()
     (started,) = of_type(folder, "run")
@@ -113,6 +122,35 @@ def test_what_an_offline_run_holds(run: CellRun, root: Path, tmp_path: Path) -> 
     for path in tmp_path.rglob("*"):
         if path.is_file():
             assert str(tmp_path).encode() not in path.read_bytes(), path
+
+
+def test_online_weights_lead_to_images_and_images_to_rows(
+    run: CellRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Online:
+        """Takes what a run takes that can reach W&B, but for images of one cell."""
+
+        offline = False
+
+        def __init__(self) -> None:
+            self.seen: list[tuple[str, str]] = []
+
+        def log_artifact(self, artifact: wandb.Artifact) -> None:
+            self.seen.append(("logs", artifact.name))
+
+        def use_artifact(self, artifact: wandb.Artifact | str) -> None:
+            if artifact == "images-gone:latest":
+                raise wandb.errors.CommError("artifact not found")
+            self.seen.append(("uses", artifact if isinstance(artifact, str) else artifact.name))
+
+    weights, images = (run.folder / name for name in ("model.safetensors", "denoised.npy"))
+    one, other = Online(), Online()
+    log_artifact(one, "model-abc", "model", {"model.safetensors": weights}, use=True)
+    log_artifact(one, images_name("abc"), "images", {"denoised.npy": images})
+    for name in ("abc", "gone"):
+        use_artifact(other, images_name(name))
+    assert one.seen == [("uses", "model-abc"), ("logs", "images-abc")] and other.seen == [("uses", "images-abc:latest")]
+    assert "W&B does not find the artifact images-gone (CommError: artifact not found)" in capsys.readouterr().err
 
 
 def artifacts(folder: Path) -> list[Any]:
@@ -180,7 +218,7 @@ sys.exit(subprocess.run([sys.executable, "-c", sys.argv[2]], cwd=sys.argv[1]).re
 """
 SECOND = """
 from pathlib import Path
-from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
+from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, images_name, publish_cell
 from ipv2_bench.benchmark.views.wandb.runs import Destination
 publish_cell(CellRun(Path("cell"), "FM", "other", "m", Destination("p", "g", "offline", Path("wandb"))))
 """

@@ -8,10 +8,12 @@ import shutil
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ipv2_bench.benchmark.cells.runners.runner import Failure
-from ipv2_bench.benchmark.cells.training.live import LiveFile, live_rows
+from ipv2_bench.benchmark.cells.training.live import LiveFile, live_rows, picture_of
 from ipv2_bench.benchmark.provenance import commit
 from ipv2_bench.benchmark.views.wandb import live
 from ipv2_bench.benchmark.views.wandb.cell_run import CellRun
@@ -39,6 +41,10 @@ def train(folder: Path, first: int, last: int) -> None:
         log(step, {"train/loss": 1 / step, "train/lr": 0.1, "epoch": step // 5})
         if step % 4 == 0:
             log(step, {"val/loss": 2 / step})
+        if step == 8:
+            picture_of(folder, step).parent.mkdir(exist_ok=True)
+            Image.fromarray(np.zeros((8, 24), np.uint8)).save(picture_of(folder, step))
+            log(step, {"val/psnr_db": 22.0})
 
 
 def look_and_die(cell: CellRun) -> None:
@@ -66,6 +72,8 @@ def test_steps_arrive_as_they_are_made(cell: CellRun) -> None:
     rows = logged(cell)
     assert [row["_step"] for row in rows] == list(range(1, 14))
     assert rows[7] == {**rows[7], "train/loss": 0.125, "val/loss": 0.25, "epoch": 1} and "val/loss" not in rows[6]
+    assert rows[7]["val/psnr_db"] == 22.0 and any(key.startswith("images/validation") for key in rows[7])
+    assert not any("psnr" in key or "images" in key for row in (*rows[:7], *rows[8:]) for key in row)
     (run,) = cell.destination.root.glob("wandb/offline-run-*")
     (started,) = of_type(run, "run")
     assert sorted(started.tags) == ["IPv2", "board", "fm", "seed 0"]

@@ -13,6 +13,11 @@ from ipv2_bench.files import write_text
 NAME = "live.jsonl"
 
 
+def picture_of(folder: Path, step: int) -> Path:
+    """The picture of the validation slice that was denoised behind a step of the training in a folder."""
+    return folder / "samples" / f"{step:07d}.png"
+
+
 class LiveFile:
     """Values of steps, a line each time; lines of one step belong together. The file is gone once its slices are denoised.
 

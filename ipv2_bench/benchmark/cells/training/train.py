@@ -58,6 +58,7 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     from ipv2_bench.benchmark.cells.training.checkpoint_io import BackgroundCheckpointIO, Checkpoint
     from ipv2_bench.benchmark.cells.training.live import LiveFile
     from ipv2_bench.benchmark.cells.training.ranks import OnThisMachine, Rank, other_ranks
+    from ipv2_bench.benchmark.cells.training.samples import Samples
     from ipv2_bench.data.datamodule import PairedCTDataModule
     from ipv2_bench.data.pair import Crops
     from ipv2_bench.denoisers.shared.checkpoint import load_weights, read_checkpoint
@@ -103,6 +104,8 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     callbacks: list[L.Callback] = [Threads(torch.get_num_threads()), history, finite, saving]
     if first:
         callbacks += [Throughput(spec.folder / "throughput.csv", validate_every, log), Spent(spec.training_cost_path, data.used)]
+    if len(spec.split.val):
+        callbacks.append(Samples(spec.folder, log))
     if last.exists():
         _refuse_unusable(last, denoiser)
     if first:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ipv2_bench.benchmark.views.wandb.panels import Panel
 from ipv2_bench.benchmark.views.wandb.runs import (
     Destination,
@@ -25,8 +27,12 @@ from ipv2_bench.files import read_csv
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.stored import present, read_object
 
-VERSION = 3
+VERSION = 4
 """Version of what a run shows: raise when the same cell gives another run."""
+
+
+SAMPLE = "images/validation"
+"""Media key of the validation slice that is shown while a training goes on."""
 
 
 @dataclass(frozen=True)
@@ -98,21 +104,45 @@ def publish_cell(cell: CellRun) -> None:
         return
     import wandb
 
-    history = list(_history(cell.folder))
+    history, samples = list(_history(cell.folder)), sample_pictures(cell.folder)
 
     def fill(run: Any) -> None:
         for step, values in history:
-            run.log(values, step=step)
+            run.log({**values, **{key: as_image(path) for key, path in samples.get(step, {}).items()}}, step=step)
         run.summary.update(cell.metrics)
         for panel in cell.draw():
             images = [wandb.Image(x, caption=c) for x, c in zip(panel.pictures, panel.captions, strict=True)]
             run.log({f"images/{panel.name}": images})
         weights = {f"{prefix}model.safetensors": own / "model.safetensors" for prefix, own in folds_of(cell.folder).items()}
         if all(path.exists() for path in weights.values()):
-            log_artifact(run, f"model-{cell.cell_id}", "model", weights)
+            log_artifact(run, f"model-{cell.cell_id}", "model", weights, use=True)
+        log_artifact(run, images_name(cell.cell_id), "images", {"denoised.npy": cell.folder / "denoised.npy"})
 
     write_run(fill, cell.run_id, cell.destination, job_type="cell", name=cell.name, config=cell.config, tags=cell.tags)
     mark_written(cell.marker, cell.fingerprint)
+
+
+def images_name(cell_id: str) -> str:
+    """Name of the artifact with a cell's denoised images."""
+    return f"images-{cell_id}"
+
+
+def sample_pictures(folder: Path) -> dict[int, dict[str, Path]]:
+    """Pictures of a validation slice that a cell's trainings left, by step and media key."""
+    pictures: dict[int, dict[str, Path]] = {}
+    for prefix, own in folds_of(folder).items():
+        for path in sorted((own / "samples").glob("*.png")):
+            pictures.setdefault(int(path.stem), {})[f"{prefix}{SAMPLE}"] = path
+    return pictures
+
+
+def as_image(path: Path) -> Any:
+    """A picture for W&B, which would write a file's own path down."""
+    import wandb
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return wandb.Image(np.asarray(picture), caption="uLDCT, denoised, target")
 
 
 def folds_of(folder: Path) -> dict[str, Path]:
@@ -145,21 +175,26 @@ def _history_of_training(folder: Path) -> Iterator[tuple[int, dict[str, float]]]
     whole = steps_of(folder) or len(steps)
     if len(steps) != whole and (folder / "history.csv").exists():
         raise InputError(
-            f"{folder / 'history.csv'} or throughput.csv beside it is cut off: remove both, and W&B gets no curve of it"
+            f"{folder / 'history.csv'}, or throughput.csv or samples.csv beside it, is cut off: remove them, and W&B gets no "
+            "curve of it"
         )
     yield from steps
 
 
 def _steps(folder: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    for path in (folder / "throughput.csv", folder / "history.csv"):
+    for path in (folder / "throughput.csv", folder / "samples.csv", folder / "history.csv"):
         if path.exists() and not path.read_text(encoding="utf-8").endswith("\n"):
             raise ValueError(path)
     throughput = {int(row["step"]): row for row in read_csv(folder / "throughput.csv")}
+    sampled = folder / "samples.csv"
+    psnr = {int(row["step"]): float(row["psnr_db"]) for row in read_csv(sampled)} if sampled.exists() else {}
     for row in read_csv(folder / "history.csv"):
         step = int(row["step"])
         values = {"train/loss": float(row["loss"]), "train/lr": float(row["lr"]), "epoch": int(row["epoch"])}
         if row["val_loss"]:
             values["val/loss"] = float(row["val_loss"])
+        if step in psnr:
+            values["val/psnr_db"] = psnr[step]
         for key, value in throughput.get(step, {}).items():
             if key != "step" and value:
                 values[f"train/{key}"] = float(value)

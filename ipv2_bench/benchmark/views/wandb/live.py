@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ipv2_bench.benchmark.cells.runners.runner import Failure
-from ipv2_bench.benchmark.cells.training.live import live_rows
-from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, folds_of, steps_of
+from ipv2_bench.benchmark.cells.training.live import live_rows, picture_of
+from ipv2_bench.benchmark.views.wandb.cell_run import SAMPLE, CellRun, as_image, folds_of, steps_of
 from ipv2_bench.benchmark.views.wandb.runs import close_run, open_run
 from ipv2_bench.errors import cause_of
 from ipv2_bench.lease import Leases
@@ -48,6 +48,16 @@ class _Fold:
         return self._told
 
 
+PSNR = "val/psnr_db"
+"""What is logged of a step behind which a validation slice was denoised."""
+
+
+def _picture(folder: Path, step: int) -> dict[str, Any]:
+    """The picture of the slice that was denoised behind a step."""
+    path = picture_of(folder, step)
+    return {SAMPLE: as_image(path)} if path.exists() else {}
+
+
 class Followed:
     """A cell whose training is followed."""
 
@@ -66,12 +76,13 @@ class Followed:
         for prefix, folder in folds_of(self.cell.folder).items():
             fold = self._folds.setdefault(prefix, _Fold())
             for step, values in fold.news(folder, last):
-                self._log(before + step, {f"{prefix}{key}": value for key, value in values.items()})
+                own = {**values, **_picture(folder, step)} if PSNR in values else values
+                self._log(before + step, {f"{prefix}{key}": value for key, value in own.items()})
             before += steps_of(folder) or fold.steps  # W&B's steps go on where those of the fold before ended
         if self._complete:
             self.close()
 
-    def _log(self, step: int, values: dict[str, float]) -> None:
+    def _log(self, step: int, values: dict[str, Any]) -> None:
         if self._run is None:
             self._open()
         if step >= self._first:

@@ -16,7 +16,7 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.settings import WandbSettings
 from ipv2_bench.benchmark.views.table_view import TableView
-from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, publish_cell
+from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, images_name, publish_cell
 from ipv2_bench.benchmark.views.wandb.live import report_not_followed
 from ipv2_bench.benchmark.views.wandb.panels import cell_panels
 from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload
@@ -105,7 +105,8 @@ def _publish(
             file=sys.stderr,
         )
     parallel_map(publish_cell, runs, parallelism(benchmark.config)[0])
-    publish_tables(views, row_files, to)
+    complete = sorted({s.cell_id for s in benchmark.cells.values() if s.complete and can_upload(s.folder)})
+    publish_tables(views, row_files, to, [images_name(cell_id) for cell_id in complete])
     if progress and to.mode == "offline":
         print(f"W&B runs are kept offline; send them with: wandb sync {to.root}/wandb/offline-run-*")
 

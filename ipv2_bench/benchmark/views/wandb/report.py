@@ -34,6 +34,7 @@ PICTURES = {
     "Magnified": ("zoom/uLDCT", "zoom/denoised", "zoom/NDCT", "zoom/truth"),
     "The ten worst slices: uLDCT, denoised, target": ("worst",),
     "Steps of sampling": ("states",),
+    "A validation slice while training: uLDCT, denoised, target": ("validation",),
 }
 """Sections of pictures: heading → media keys without ``images/``."""
 

@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 
 from ipv2_bench.benchmark.provenance import commit
 from ipv2_bench.benchmark.views.wandb.wishes import Mode
-from ipv2_bench.errors import InputError
+from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.stored import present, read_object, write_object
 
 SERVICE = "WANDB_SERVICE"
@@ -66,19 +67,38 @@ def can_upload(path: Path) -> bool:
     return path.resolve().is_relative_to(Path.cwd())
 
 
-def log_artifact(run: Any, name: str, kind: str, files: Mapping[str, Path]) -> None:
-    """Log files as one artifact, by their names in it; those outside of the working folder are left out.
+def log_artifact(run: Any, name: str, kind: str, files: Mapping[str, Path], use: bool = False) -> None:
+    """Log files as one artifact, by their names in it; those outside of the working folder are left out, and so are absent ones.
+
+    With ``use`` the run is marked as one that uses it as well, so that what it logs later comes from it: W&B knows of use
+    only while a run is online.
 
     Paths are relative since W&B writes them down, and those of copies in its staging folder would be absolute.
     """
     import wandb
 
     artifact = wandb.Artifact(name, kind)
-    uploaded = {title: path.resolve() for title, path in files.items() if can_upload(path)}
+    uploaded = {title: path.resolve() for title, path in files.items() if path.exists() and can_upload(path)}
     for title, path in uploaded.items():
         artifact.add_file(str(path.relative_to(Path.cwd())), title, policy="immutable", skip_cache=True)
-    if uploaded:
+    if not uploaded:
+        return
+    if use and not run.offline:
+        run.use_artifact(artifact)
+    else:
         run.log_artifact(artifact)
+
+
+def use_artifact(run: Any, name: str) -> None:
+    """Mark a run as one that uses the latest artifact of a name; W&B knows of use only while a run is online."""
+    from wandb.errors import CommError
+
+    if run.offline:
+        return
+    try:
+        run.use_artifact(f"{name}:latest")
+    except (CommError, ValueError) as error:  # it was sent from elsewhere, or removed
+        print(f"ipv2-bench: W&B does not find the artifact {name} ({cause_of(error)}): the run goes without it", file=sys.stderr)
 
 
 def write_run(fill: Callable[[Any], None], run_id: str, destination: Destination, **options: Any) -> None:

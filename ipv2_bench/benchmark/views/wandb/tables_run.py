@@ -15,13 +15,16 @@ from ipv2_bench.benchmark.views.wandb.runs import (
     is_written,
     log_artifact,
     mark_written,
+    use_artifact,
     write_run,
 )
 from ipv2_bench.files import number_text, sha256_of
 from ipv2_bench.fingerprint import digest
 
 
-def publish_tables(views: Mapping[str, TableView], row_files: Sequence[Path], destination: Destination) -> None:
+def publish_tables(
+    views: Mapping[str, TableView], row_files: Sequence[Path], destination: Destination, images: Sequence[str] = ()
+) -> None:
     """Write one run with the tables and the files of their rows, unless the same has been written.
 
     Parameters
@@ -32,6 +35,8 @@ def publish_tables(views: Mapping[str, TableView], row_files: Sequence[Path], de
         Files of the rows; they become an artifact as far as they are inside of the working folder.
     destination
         Where it is written.
+    images
+        Names of the artifacts with the images that the rows are of.
 
     Raises
     ------
@@ -51,6 +56,8 @@ def publish_tables(views: Mapping[str, TableView], row_files: Sequence[Path], de
             # As pages, since a wandb.Table keeps the absolute path of its staging folder in the run's file.
             run.log({key: wandb.Html(_html(view), inject=False)})
             run.summary.update(_means(key, view))
+        for name in images:
+            use_artifact(run, name)
         log_artifact(run, f"rows-{to.group}", "rows", {path.name: path for path in row_files})
 
     write_run(fill, f"tables-{fingerprint}", to, job_type="tables", name=f"{to.group} tables")
