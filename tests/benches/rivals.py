@@ -26,8 +26,9 @@ from ipv2_bench.data.sources.phantom import FIELD_MM
 from ipv2_bench.files import write_json, write_text
 from ipv2_bench.physics.seeding import numpy_generator
 from ipv2_bench.purification.masks import body_mask
+from ipv2_bench.purification.registration import at_full_size, folded_share, registration, warped
 from ipv2_bench.purification.strategies.patch_similarity import PatchSimilarity
-from ipv2_bench.purification.strategies.registered import Registered, at_full_size, folded_share, registration, warped
+from ipv2_bench.purification.strategies.registered import Registered
 
 THRESHOLDS = (0.7, 0.8, 0.85, 0.9, 0.95)
 LUNG = 0.36
@@ -59,7 +60,8 @@ def _of_itk(field: sitk.Image) -> np.ndarray:
 
 def _b_spline(low: np.ndarray, normal: np.ndarray, spacing: float) -> np.ndarray:
     """Ours, with knots every ``spacing`` pixels."""
-    return registration(low, normal, len(low), 0.0, max(2, round(len(low) / spacing)))
+    knots = max(2, round(len(low) / spacing))
+    return registration(low, normal, len(low), 0.0, (knots, knots))
 
 
 def _tv_l1(low: np.ndarray, normal: np.ndarray) -> np.ndarray:

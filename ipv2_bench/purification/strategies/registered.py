@@ -1,10 +1,15 @@
-"""Registration first: the NDCT is warped to the uLDCT, slice by slice, before training."""
+"""Registration first: the NDCT is warped to the uLDCT, slice by slice or series by series, before training."""
 
 from __future__ import annotations
 
+import logging
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from ipv2_bench.errors import InputError
 from ipv2_bench.fingerprint import digest
 from ipv2_bench.purification.strategy import Strategy
 
@@ -13,13 +18,14 @@ if TYPE_CHECKING:
 
     from ipv2_bench.data.slices import SliceSet
 
+logger = logging.getLogger("ipv2_bench")
+
 
 @dataclass(frozen=True)
 class Registered(Strategy):
-    """The pair ``u → n∘φ``, with φ of cubic B-splines (Rueckert et al., IEEE TMI 1999) by SimpleITK.
+    """The pair ``u → n∘φ``, with φ of cubic B-splines, offline, once for each slice or series.
 
-    Offline, once for each slice: three levels, Mattes' mutual information, L-BFGS-B. Noise at 2 % dose would hide the anatomy
-    from any registration at full resolution; averaged to pixels of about 3 mm and smoothed it does not.
+    See :func:`ipv2_bench.purification.registration.registration`.
 
     Attributes
     ----------
@@ -31,6 +37,10 @@ class Registered(Strategy):
         Distance of the splines' knots in mm; larger means a smoother motion.
     folded
         Largest share of pixels at which the motion may fold (its Jacobian is not positive); slices with more are left out.
+    dimensions
+        2 for each slice on its own, 3 for each series as a volume, which needs slices in order.
+    slice_mm
+        Distance of neighbouring slices in mm, which slice sets do not keep; for 3 dimensions.
     """
 
     summary = "the uLDCT, and the NDCT that is registered to it"
@@ -39,36 +49,125 @@ class Registered(Strategy):
     smooth: float = 1.0
     knots_mm: float = 40.0
     folded: float = 0.02
+    dimensions: int = 2
+    slice_mm: float = 4.0
 
     def __post_init__(self) -> None:
-        for name in ("grid_mm", "knots_mm"):
+        for name in ("grid_mm", "knots_mm", "slice_mm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a number above 0")
         if self.smooth < 0 or not 0 <= self.folded <= 1:
             raise ValueError(f"smooth is {self.smooth} and folded {self.folded}: expected 0 or more, and a share up to 1")
+        if self.dimensions not in (2, 3):
+            raise ValueError(f"dimensions is {self.dimensions}: expected 2 or 3")
 
     def targets(self, slices: SliceSet) -> np.ndarray:
         """The registered NDCT of every slice, [n, N, N] float32 in [0, 1]."""
+        from ipv2_bench.purification.registration import warped, warped_in_series
+
         motion = self.motion(slices)
-        return slices.derive(f"registered-{self._digest}", lambda i: warped(slices.normal[i], motion[i]))
-
-    def usable(self, slices: SliceSet) -> np.ndarray:
-        """1 for a slice whose motion does not fold, or hardly, and 0 for others, [n]."""
-        import numpy as np
-
-        return np.array([float(folded_share(m) <= self.folded) for m in self.motion(slices)])
-
-    def motion(self, slices: SliceSet) -> np.ndarray:
-        """From each pixel of a grid of about ``grid_mm`` to its place in the NDCT, [n, 2, k, k] float32 (rows, columns).
-
-        In pixels of that grid, N/k of the slices'.
-        """
-        k, knots = self.grid(slices)
 
         def of_slice(i: int) -> np.ndarray:
-            return registration(slices.low[i], slices.normal[i], k, self.smooth, knots)
+            if self.dimensions == 2:
+                return warped(slices.normal[i], motion[i])
+            first, series = next((s[0], s) for s in self._series(slices) if i in s)
+            return warped_in_series(slices.normal[series], i - first, motion[i])
 
-        return slices.derive(f"motion-{self._digest}", of_slice)
+        return slices.derive(f"registered-{self._digest}", of_slice)
+
+    def usable(self, slices: SliceSet) -> np.ndarray:
+        """1 for a slice whose motion does not fold, or hardly, and 0 for others, [n]; how much folds is told."""
+        import numpy as np
+
+        shares = self.folded_shares(slices)
+        left_out = shares[shares > self.folded]
+        if len(left_out):
+            logger.warning(
+                "registered: the motion of %d of %d slices folds at %.2g to %.2g %% of the pixels; they are left out",
+                len(left_out), len(shares), 100 * left_out.min(), 100 * left_out.max(),
+            )  # fmt: skip
+        return np.where(shares > self.folded, 0.0, 1.0)
+
+    def folded_shares(self, slices: SliceSet) -> np.ndarray:
+        """Share of the pixels of each slice at which its motion folds, [n]."""
+        import numpy as np
+
+        from ipv2_bench.purification.registration import folds
+
+        motion = self.motion(slices)
+        if self.dimensions == 2:
+            return np.array([folds(m).mean() for m in motion])
+        parts = [folds(np.moveaxis(motion[series], 1, 0)).mean(axis=(1, 2)) for series in self._series(slices)]
+        return np.concatenate(parts)
+
+    def motion(self, slices: SliceSet) -> np.ndarray:
+        """From each pixel of a grid of about ``grid_mm`` to its place in the NDCT, float32.
+
+        [n, 2, k, k] (rows, columns) in pixels of that grid, N/k of the slices'; with 3 dimensions [n, 3, k, k], slices first.
+        """
+        from ipv2_bench.purification.registration import registration
+
+        k, knots = self.grid(slices)
+        make: Callable[[int], np.ndarray]
+        if self.dimensions == 2:
+
+            def make(i: int) -> np.ndarray:
+                return registration(slices.low[i], slices.normal[i], k, self.smooth, (knots, knots))
+
+        else:
+            make = self._of_series(slices, k, knots)
+        return slices.derive(f"motion-{self._digest}", make)
+
+    def _of_series(self, slices: SliceSet, k: int, knots: int) -> Callable[[int], np.ndarray]:
+        """The motion of a slice out of that of its series, which is registered once."""
+        from ipv2_bench.purification.registration import registration
+
+        pixel = slices.size * float(slices.pixel_mm[0]) / k
+        one = threading.Lock()  # slices of a series are asked for by several threads
+
+        @lru_cache(maxsize=1)
+        def of(first: int, last: int) -> np.ndarray:
+            through = max(1, round((last - first) * self.slice_mm / self.knots_mm))
+            low, normal = slices.low[first : last + 1], slices.normal[first : last + 1]
+            return registration(low, normal, k, self.smooth, (through, knots, knots), self.slice_mm / pixel)
+
+        series = self._series(slices)
+
+        def of_slice(i: int) -> np.ndarray:
+            own = next(s for s in series if s[0] <= i <= s[-1])
+            with one:
+                return of(own[0], own[-1])[:, i - own[0]]
+
+        return of_slice
+
+    def _series(self, slices: SliceSet) -> list[list[int]]:
+        """Indices of the slices of each series, in order.
+
+        Raises
+        ------
+        InputError
+            When slices have no order, or a series is too short.
+        """
+        from ipv2_bench.purification.registration import FEWEST
+
+        if not all(slices.stack) or len(slices.stack) != len(slices):
+            raise InputError(
+                "strategy registered with dimensions=3 needs slices in order, as data.source=virtual_scan or paired_dicom have "
+                "them: use dimensions=2"
+            )
+        series: list[list[int]] = []
+        for i, label in enumerate(slices.stack):
+            if series and slices.stack[series[-1][0]] == label:
+                series[-1].append(i)
+            else:
+                series.append([i])
+        short = [s for s in series if len(s) < FEWEST]
+        if short:
+            raise InputError(
+                f"strategy registered with dimensions=3 needs series of {FEWEST} slices, and slice {slices.key[short[0][0]]} is "
+                f"in one of {len(short[0])} ({len(short)} such): use dimensions=2, or more slices of each patient"
+            )
+        return series
 
     def grid(self, slices: SliceSet) -> tuple[int, int]:
         """Pixels along a side of the grid, and intervals of the splines."""
@@ -79,62 +178,5 @@ class Registered(Strategy):
 
     @property
     def _digest(self) -> str:
-        return digest([self.version, self.grid_mm, self.smooth, self.knots_mm])
-
-
-def registration(low: np.ndarray, normal: np.ndarray, k: int, smooth: float, knots: int) -> np.ndarray:
-    """The motion from the uLDCT [N, N] to the NDCT on a grid of k×k pixels and in its pixels, [2, k, k] float32.
-
-    ``knots`` is the number of the splines' intervals along a side.
-    """
-    import numpy as np
-    import SimpleITK as sitk
-    import torch
-    from scipy import ndimage
-
-    both = torch.from_numpy(np.stack([low, normal]))[:, None]
-    coarse = torch.nn.functional.interpolate(both, size=(k, k), mode="area")[:, 0].numpy()
-    fixed, moving = (sitk.GetImageFromArray(ndimage.gaussian_filter(x, smooth) if smooth else x) for x in coarse)
-    splines = sitk.BSplineTransformInitializer(fixed, [knots, knots], 3)
-    method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)  # sums in one order
-    method.SetMetricAsMattesMutualInformation(32)
-    method.SetOptimizerAsLBFGSB(gradientConvergenceTolerance=1e-5, numberOfIterations=60)
-    method.SetShrinkFactorsPerLevel([4, 2, 1])
-    method.SetSmoothingSigmasPerLevel([2.0, 1.0, 0.0])
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetInitialTransform(splines, True)
-    method.Execute(fixed, moving)
-    grid = (fixed.GetSize(), fixed.GetOrigin(), fixed.GetSpacing(), fixed.GetDirection())
-    field = sitk.GetArrayFromImage(sitk.TransformToDisplacementField(splines, sitk.sitkVectorFloat64, *grid))
-    return np.stack([field[..., 1], field[..., 0]]).astype(np.float32)
-
-
-def at_full_size(motion: np.ndarray, size: int) -> np.ndarray:
-    """A motion on a grid [2, k, k] on and in the pixels of a slice, [2, N, N] float32, linear between the grid's."""
-    import numpy as np
-    import torch
-
-    grid = torch.from_numpy(np.array(motion))[None] * (size / motion.shape[-1])
-    return torch.nn.functional.interpolate(grid, size=(size, size), mode="bilinear", align_corners=False)[0].numpy()
-
-
-def warped(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """A slice [N, N] at the places that a motion [2, k, k] points to, cubic, clipped to the slice's range; float32."""
-    import numpy as np
-    from scipy import ndimage
-
-    size = image.shape[-1]
-    rows, columns = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
-    dense = at_full_size(motion, size)
-    moved = ndimage.map_coordinates(image, [rows + dense[0], columns + dense[1]], order=3, mode="nearest")
-    return moved.clip(image.min(), image.max()).astype(np.float32)
-
-
-def folded_share(motion: np.ndarray) -> float:
-    """Share of the pixels of a grid at which ``x + motion(x)`` folds: the determinant of its Jacobian is not positive."""
-    import numpy as np
-
-    by_row, by_column = np.gradient(motion, axis=(1, 2))
-    determinant = (1 + by_row[0]) * (1 + by_column[1]) - by_column[0] * by_row[1]
-    return float((determinant <= 0).mean())
+        in_series = [self.dimensions, self.slice_mm] if self.dimensions == 3 else []
+        return digest([self.version, self.grid_mm, self.smooth, self.knots_mm, *in_series])
