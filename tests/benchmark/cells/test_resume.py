@@ -7,6 +7,7 @@ import itertools
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -60,15 +61,24 @@ CASES = [("fm", 0), ("fm", 1), ("corediff", 0), ("fm", 1, *CROPS), ("fm under co
 CASES += [("du_gan", 0)]
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, tuple[CellSpec, Any]]:
+    """Each case's run without a stop, by the identity of its cell."""
+    return {}
+
+
 @pytest.mark.parametrize("spec", CASES, indirect=True)
 @pytest.mark.parametrize("stop_at", [5, 17, 39])
 def test_weights_and_history_are_those_of_an_undisturbed_run(
-    spec: CellSpec, stop_at: int, monkeypatch: pytest.MonkeyPatch
+    spec: CellSpec, stop_at: int, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, tuple[CellSpec, Any]], work: Path
 ) -> None:
-    whole, broken = (spec.model_copy(update={"folder": spec.folder / name}) for name in ("whole", "broken"))
-    for one in (whole, broken):
-        one.folder.mkdir(parents=True)
-    first = train(whole, lambda *_: None)
+    if spec.cell_id not in undisturbed:
+        own = spec.model_copy(update={"folder": work / "undisturbed" / spec.cell_id})
+        own.folder.mkdir(parents=True)
+        undisturbed[spec.cell_id] = own, train(own, lambda *_: None)
+    whole, first = undisturbed[spec.cell_id]
+    broken = spec.model_copy(update={"folder": spec.folder / "broken"})
+    broken.folder.mkdir(parents=True)
     seen: list[int] = []
 
     def interrupt(stage: str, step: int, total: int) -> None:
