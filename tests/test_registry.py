@@ -11,6 +11,7 @@ import pytest
 from ipv2_bench import registry
 from ipv2_bench.data.source import Source
 from ipv2_bench.data.sources.phantom import Phantom
+from ipv2_bench.denoisers import ROOMS
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.metrics.base import Measure
@@ -37,6 +38,12 @@ def test_source_text_says_what_the_class_says(package: str) -> None:
         assert read.keys() == imported.keys()
         known = {k: v for k, v in read.items() if v is not registry.UNKNOWN}
         assert known == {k: imported[k] for k in known} and len(known) >= len(read) - 2
+
+
+def test_no_two_rooms_have_files_of_one_name() -> None:
+    folder = ROOT / "ipv2_bench" / "denoisers"
+    files = [path.name for room in ("", *ROOMS) for path in (folder / room).glob("[!_]*.py")]
+    assert len(files) > 14 and len(set(files)) == len(files)
 
 
 def test_names_are_listed_without_importing_what_they_name() -> None:

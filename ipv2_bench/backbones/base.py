@@ -14,7 +14,9 @@ PACKAGE = "ipv2_bench.backbones"
 
 
 class Backbone(nn.Module, ABC):
-    """Base class of a backbone. A subclass builds its network, loads its verified weights, and writes :meth:`forward`."""
+    """Base class of a backbone. A subclass builds its network, loads its verified weights, states its
+    ``channels`` and writes :meth:`forward`.
+    """
 
     channels: ClassVar[tuple[int, ...]]
     """Channels of its maps, from fine to coarse."""

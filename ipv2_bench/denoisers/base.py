@@ -52,6 +52,9 @@ class Denoiser(L.LightningModule, ABC):
     divisor = 1
     """Height and width must be multiples of this; :meth:`restore` pads."""
 
+    smallest = 1
+    """Pixels along a side that training needs at least."""
+
     network_calls = 1
     """Number of network calls to denoise one slice."""
 
@@ -173,16 +176,19 @@ class Denoiser(L.LightningModule, ABC):
         which = (batch, self.global_rank) if self.global_rank else (batch,)
         torch.manual_seed(derive_seed(self.seed, "layers", *which))
         generator = torch_generator(self.seed, "loss", *which, device=self.device)
-        if self.correction is None:
-            loss = self.loss(pair, generator)
-        else:
-            loss = self.correction(self.estimate(pair, generator), pair.target)
+        loss = self._objective(pair, generator)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
+    def _objective(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:
+        """The denoiser's own loss, or that of the strategy's correction in its place."""
+        if self.correction is None:
+            return self.loss(pair, generator)
+        return self.correction(self.estimate(pair, generator), pair.target)
+
     def validation_step(self, pair: TrainingPair, batch_idx: int) -> None:
         """Loss on the validation pairs, with the same draws at each validation."""
-        loss = self.loss(pair, torch_generator(self.seed, "validation", batch_idx, device=self.device))
+        loss = self._objective(pair, torch_generator(self.seed, "validation", batch_idx, device=self.device))
         self.log("val/loss", loss, prog_bar=True, batch_size=len(pair.input), sync_dist=True)
 
     def predict_step(self, pair: Pair, batch_idx: int) -> tuple[Tensor, Tensor]:

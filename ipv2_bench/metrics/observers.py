@@ -63,13 +63,16 @@ def dense_difference_of_gaussians(side: int, channels: int = 10) -> np.ndarray:
 
     In frequency ``exp(−(ρ/Qσ_j)²/2) − exp(−(ρ/σ_j)²/2)`` with σ_j = 0.005·1.4^j cycles per pixel and Q = 1.67.
     """
-    at = (np.arange(side) - (side - 1) / 2) / side
+    at = np.fft.fftfreq(side)
     squared = at[:, None] ** 2 + at**2
+    to_middle = np.exp(-1j * np.pi * at * (side - 1))
+    to_middle[at == -0.5] = 0.0  # of an even side: its waves have no middle between two pixels
+    to_middle = to_middle[:, None] * to_middle
     bands = []
     for j in range(channels):
         width = 0.005 * 1.4**j
         band = np.exp(-squared / (1.67 * width) ** 2 / 2) - np.exp(-squared / width**2 / 2)
-        bands.append(np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(band))).real)
+        bands.append(np.fft.ifft2(band * to_middle).real)
     return np.stack(bands)
 
 

@@ -14,6 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ipv2_bench.backbones.base import backbone
+from ipv2_bench.benchmark.cells.denoisers import choose
+from ipv2_bench.benchmark.cells.plan import check_denoisers
+from ipv2_bench.benchmark.cells.trial import try_denoiser
+from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.denoisers.networks.attending_critic import AttendingCritic
@@ -25,11 +29,12 @@ from ipv2_bench.denoisers.shared.adversarial import held, near
 from ipv2_bench.denoisers.shared.checkpoint import load_denoiser, save_denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
+from tests.benchmark.examples import a_table, table_line
 
 FIXTURE = Path(__file__).parents[1] / "parity" / "fixtures" / "du_gan.npz"
 UNET = {"widths": (8, 16), "dropout": 0.0}
 MAKERS = {
-    "du_gan": lambda **options: DUGAN(**{**UNET, "critic_width": 4, "critic_levels": 2, **options}),
+    "du_gan": lambda **options: DUGAN(**{**UNET, "critic_width": 8, "critic_levels": 2, **options}),
     "alden": lambda **options: ALDEN(**{**UNET, "critic_width": 4, **options}),
 }
 
@@ -82,8 +87,7 @@ def test_a_held_critic_is_not_moved(pair: TrainingPair) -> None:
 def test_weights_of_critics_are_in_no_file(name: str, pair: TrainingPair, tmp_path: Path) -> None:
     denoiser = drawn(name)
     expected = denoiser.restore(pair.input)
-    denoiser.end_training()
-    options = dict(UNET) | ({"critic_levels": 2} if name == "du_gan" else {}) | {"critic_width": 4}
+    options = dict(UNET) | ({"critic_levels": 2, "critic_width": 8} if name == "du_gan" else {"critic_width": 4})
     save_denoiser(denoiser, tmp_path / "model.safetensors", name, options)
     loaded, _ = load_denoiser(tmp_path / "model.safetensors")
     assert not [k for k in loaded.state_dict() if "critic" in k] and loaded.critic is None
@@ -186,17 +190,31 @@ def test_du_gans_critic_is_the_published_one() -> None:
     down = sum(twice(i, o) + 16 * o * o + o + i * o + o for i, o in pairs)
     bottom = 2 * twice(512, 512) + 512 * 512 + 512 + 512 + 1
     up = sum(twice(2 * o, i) + o * i + i for i, o in pairs) + 2
-    assert sum(p.numel() for p in critic.parameters()) == down + bottom + up
-    limited = [m for m in critic.modules() if hasattr(m, "parametrizations")]
-    assert all(m.in_channels > 4 and m.out_channels > 1 for m in limited)
+    assert sum(p.numel() for p in critic.parameters()) == down + bottom + up == 57_213_839
+    # All convolutions but those from the image, to the image, and between single channels: 6 levels down and up, and the bottom.
+    limited = [name for name, m in critic.named_modules() if hasattr(m, "parametrizations")]
+    assert len(limited) == (4 * 6 - 2) + 5 + (3 * 6 - 3)
     small = UNetCritic(8, 3)
     whole, each = small(torch.rand(2, 1, 37, 45))
     assert whole.shape == (2,) and each.shape == (2, 1, 37, 45)
 
 
 def test_images_too_small_for_the_levels_are_refused() -> None:
-    with pytest.raises(InputError, match=r"6 levels needs images of 64 pixels, and got 32×48: set the denoiser's levels lower"):
+    with pytest.raises(ValueError, match="6 levels need images of 64 pixels, and got 32×48"):
         UNetCritic(4, 6)(torch.zeros(1, 1, 32, 48))
+    table = a_table(lines=[table_line("IPv2", "du_gan")])
+    with pytest.raises(InputError, match=r"IPv2 trains on 32×32 pixels, and denoiser du_gan needs 64: raise data\.size or train"):
+        check_denoisers(load_config("smoke", ["train.crop=32"]), [table])
+
+
+def test_a_class_from_outside_that_derives_from_it_is_tried_at_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "from ipv2_bench.denoisers.one_pass.du_gan import DUGAN\n\n\nclass Mine(DUGAN):\n    version = 1\n"
+    (tmp_path / "my_gan.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    small = "denoisers={'my_gan:Mine': {widths: [8], critic_width: 2}}"
+    try_denoiser(choose(load_config("smoke", [small]), "my_gan:Mine"))
 
 
 def test_the_contrast_written_out() -> None:
@@ -261,6 +279,22 @@ def test_bad_options_are_named(name: str, options: dict, named: str) -> None:
         MAKERS[name](**options)
 
 
-def test_an_unknown_backbone_is_refused_at_once() -> None:
+def test_backbones_that_cannot_be_used_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="backbone 'dino' is unknown"):
         ALDEN(backbone="dino")
+    text = "from ipv2_bench.backbones.base import Backbone\n\n\nclass Mine(Backbone):\n    def forward(self, image):\n"
+    text += "        return (image,)\n"
+    (tmp_path / "my_backbone.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"backbone my_backbone:Mine does not state the channels of its maps: give its class"):
+        ALDEN(backbone="my_backbone:Mine")
+
+
+def test_a_file_of_weights_imports_no_backbone_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    denoiser = drawn("alden")
+    options = {**UNET, "critic_width": 4, "backbone": "my_foreign_backbone:Mine"}
+    save_denoiser(denoiser, tmp_path / "model.safetensors", "alden", options)
+    (tmp_path / "my_foreign_backbone.py").write_text("raise RuntimeError('it was imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="asks for code from outside: if you trust it, denoise --outside my_foreign"):
+        load_denoiser(tmp_path / "model.safetensors")

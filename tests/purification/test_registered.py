@@ -109,7 +109,7 @@ def test_a_series_is_registered_as_a_volume(phantom: SliceSet) -> None:
 
 
 def test_series_of_a_slice_set(phantom: SliceSet, tmp_path: Path) -> None:
-    strategy = Strategy.from_name("registered", dimensions=3, knots_mm=100.0, grid_mm=12.0)
+    strategy = Strategy.from_name("registered", dimensions=3, slice_mm=4.0, knots_mm=100.0, grid_mm=12.0)
     with pytest.raises(InputError, match=r"dimensions=3 needs slices in order, as data\.source=virtual_scan or paired_dicom"):
         strategy.targets(replace(phantom, folder=tmp_path, stack=()))
     short = replace(phantom, folder=tmp_path, stack=("a", "a", "a", "a", "b", "b"))
@@ -118,6 +118,9 @@ def test_series_of_a_slice_set(phantom: SliceSet, tmp_path: Path) -> None:
     whole = replace(phantom, folder=tmp_path, stack=("a",) * 6)
     targets, shares = strategy.targets(whole), strategy.folded_shares(whole)
     assert targets.shape == phantom.low.shape and shares.shape == (6,) and len(strategy.usable(whole)) == 6
-    assert Registered(dimensions=3).training_identity() != Registered().training_identity()
+    assert Registered(dimensions=3, slice_mm=4.0).training_identity() != Registered().training_identity()
     with pytest.raises(InputError, match="dimensions is 4: expected 2 or 3"):
         Strategy.from_name("registered", dimensions=4)
+    for dimensions, slice_mm in ((3, 0.0), (2, 4.0), (3, -1.0)):
+        with pytest.raises(InputError, match=rf"slice_mm is {slice_mm}: expected the distance of neighbouring slices in mm"):
+            Strategy.from_name("registered", dimensions=dimensions, slice_mm=slice_mm)

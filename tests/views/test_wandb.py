@@ -29,11 +29,12 @@ from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.tables import table_views
 from ipv2_bench.benchmark.views.wandb import publish as publishing
+from ipv2_bench.benchmark.views.wandb import tables_run
 from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, images_name, publish_cell
 from ipv2_bench.benchmark.views.wandb.panels import CellImages, cell_panels, panels, sampler_states
 from ipv2_bench.benchmark.views.wandb.publish import destination_of, publish
 from ipv2_bench.benchmark.views.wandb.report import PICTURES, layout
-from ipv2_bench.benchmark.views.wandb.runs import ATTEMPTS, Destination, log_artifact, use_artifact
+from ipv2_bench.benchmark.views.wandb.runs import ATTEMPTS, Destination, log_artifact, use_artifacts
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.denoisers.iterative.fm import FlowMatching
@@ -124,9 +125,7 @@ def test_what_an_offline_run_holds(run: CellRun, root: Path, tmp_path: Path) -> 
             assert str(tmp_path).encode() not in path.read_bytes(), path
 
 
-def test_online_weights_lead_to_images_and_images_to_rows(
-    run: CellRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_online_weights_lead_to_images_and_images_to_rows(run: CellRun) -> None:
     class Online:
         """Takes what a run takes that can reach W&B, but for images of one cell."""
 
@@ -136,6 +135,7 @@ def test_online_weights_lead_to_images_and_images_to_rows(
             self.seen: list[tuple[str, str]] = []
 
         def log_artifact(self, artifact: wandb.Artifact) -> None:
+            artifact.wait = lambda: None  # type: ignore[method-assign, return-value, assignment]
             self.seen.append(("logs", artifact.name))
 
         def use_artifact(self, artifact: wandb.Artifact | str) -> None:
@@ -147,10 +147,18 @@ def test_online_weights_lead_to_images_and_images_to_rows(
     one, other = Online(), Online()
     log_artifact(one, "model-abc", "model", {"model.safetensors": weights}, use=True)
     log_artifact(one, images_name("abc"), "images", {"denoised.npy": images})
-    for name in ("abc", "gone"):
-        use_artifact(other, images_name(name))
-    assert one.seen == [("uses", "model-abc"), ("logs", "images-abc")] and other.seen == [("uses", "images-abc:latest")]
-    assert "W&B does not find the artifact images-gone (CommError: artifact not found)" in capsys.readouterr().err
+    missing = use_artifacts(other, [images_name(name) for name in ("abc", "gone")])
+    assert one.seen == [("logs", "model-abc"), ("uses", "model-abc"), ("logs", "images-abc")]
+    assert other.seen == [("uses", "images-abc:latest")]
+    assert missing == ["images-gone (CommError: artifact not found)"]
+
+
+def test_a_lineage_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tables_run, "use_artifacts", lambda run, names: [f"{name} (gone)" for name in names])
+    publish_tables({}, [], Destination("p", "g", "offline", tmp_path / "wandb"), ["images-a", "images-b"])
+    assert "W&B has no artifact images-a (gone) (2 such), so that the rows' lineage goes without it" in capsys.readouterr().err
 
 
 def artifacts(folder: Path) -> list[Any]:

@@ -119,6 +119,11 @@ def _refuse_misfit(config: Config, choice: DenoiserChoice, strategies: Sequence[
                 f"{strategy.name} trains on {trained}×{trained} pixels, and denoiser {choice.key} takes multiples of "
                 f"{module.divisor}: change data.size, train.crop or the strategy's options"
             )
+        if trained < module.smallest:
+            raise InputError(
+                f"{strategy.name} trains on {trained}×{trained} pixels, and denoiser {choice.key} needs {module.smallest}: raise "
+                "data.size or train.crop, or change the denoiser's options"
+            )
 
 
 def plan_cells(prepared: Prepared, tables: list[Table]) -> dict[CellKey, CellSpec]:

@@ -29,7 +29,7 @@ def try_denoiser(choice: DenoiserChoice) -> None:
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]), same_folder():
         denoiser: Any = choice.build(0)
-        side = -(-SIDE // denoiser.divisor) * denoiser.divisor
+        side = -(-max(SIDE, denoiser.smallest) // denoiser.divisor) * denoiser.divisor
         try:
             _train(denoiser, side, generator, name)
             what = "its denoising"

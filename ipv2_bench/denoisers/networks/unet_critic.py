@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ipv2_bench.errors import InputError
-
 WIDEST = 512
 """Channels of the deepest levels at most."""
 
@@ -47,15 +45,12 @@ class UNetCritic(nn.Module):
 
         Raises
         ------
-        InputError
+        ValueError
             When the images are too small for the levels.
         """
         least = 2**self.levels
         if min(image.shape[-2:]) < least:
-            raise InputError(
-                f"a discriminator of {self.levels} levels needs images of {least} pixels, and got "
-                f"{image.shape[-2]}×{image.shape[-1]}: set the denoiser's levels lower, or data.size or train.crop larger"
-            )
+            raise ValueError(f"{self.levels} levels need images of {least} pixels, and got {image.shape[-2]}×{image.shape[-1]}")
         x, seen = image, []
         for down in self.down:
             x, before = down(x)
@@ -105,7 +100,7 @@ def twice(channels: int, width: int) -> nn.Sequential:
 
 
 def limited(conv: nn.Conv2d) -> nn.Module:
-    """The convolution, drawn small, with spectral norm but for those from or to single images."""
+    """The convolution, drawn small, with spectral norm unless it comes from at most four channels or leads to one."""
     drawn(conv)
     return spectral_norm(conv) if conv.in_channels > 4 and conv.out_channels > 1 else conv
 

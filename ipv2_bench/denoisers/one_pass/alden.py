@@ -15,6 +15,7 @@ from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.networks.attending_critic import AttendingCritic
 from ipv2_bench.denoisers.one_pass.unet import UNetDenoiser
 from ipv2_bench.denoisers.shared.adversarial import held, near, refuse_negative
+from ipv2_bench.errors import InputError
 
 
 class ALDEN(UNetDenoiser):
@@ -62,6 +63,8 @@ class ALDEN(UNetDenoiser):
         self.adversarial, self.contrastive, self.pixel = adversarial, contrastive, pixel
         self.temperature, self.places, self.backbone = temperature, places, backbone
         network = registry.find(BACKBONES, backbone, Backbone)  # type: ignore[type-abstract]
+        if not getattr(network, "channels", ()):
+            raise InputError(f"backbone {backbone} does not state the channels of its maps: give its class channels = (…)")
         self.critic = AttendingCritic(network.channels, critic_width)
 
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:

@@ -57,6 +57,7 @@ class DUGAN(UNetDenoiser):
             raise ValueError(f"cutmix is {cutmix} and cutmix_warmup {cutmix_warmup}: expected a share, and at least 1 step")
         self.adversarial, self.pixel, self.gradient, self.consistency = adversarial, pixel, gradient, consistency
         self.cutmix, self.cutmix_warmup = cutmix, cutmix_warmup
+        self.smallest = 2**critic_levels
         self.critic = nn.ModuleDict({name: UNetCritic(critic_width, critic_levels) for name in ("image", "edges")})
 
     def loss(self, pair: TrainingPair, generator: torch.Generator) -> Tensor:

@@ -18,8 +18,12 @@ from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_whole
 
 
+OF_TRAINING = ("correction.", "critic.")
+"""Beginnings of the names of weights that no file holds, see :meth:`~ipv2_bench.denoisers.base.Denoiser.end_training`."""
+
+
 def save_denoiser(denoiser: Denoiser, path: Path, name: str, options: dict[str, Any], **notes: str) -> None:
-    """Write the weights of a denoiser; the file appears whole or not at all.
+    """Write the weights of a denoiser, without networks of the time of training; the file appears whole or not at all.
 
     Parameters
     ----------
@@ -40,7 +44,8 @@ def save_denoiser(denoiser: Denoiser, path: Path, name: str, options: dict[str, 
     from safetensors.torch import save
 
     # Copies, since weights may be tied, and the format holds each tensor on its own.
-    state = {k: v.detach().cpu().contiguous().clone() for k, v in denoiser.state_dict().items()}
+    lasting = {k: v for k, v in denoiser.state_dict().items() if not k.startswith(OF_TRAINING)}
+    state = {k: v.detach().cpu().contiguous().clone() for k, v in lasting.items()}
     bad = _not_finite(state)
     if bad:
         raise InputError(f"{bad} of denoiser {name} holds NaN or infinity: lower train.lr or set train.clip=1.0")
@@ -137,6 +142,11 @@ def load_denoiser(path: Path, outside: Collection[str] | None = ()) -> tuple[Den
         options = dict(json.loads(notes["options"]))
     except (ValueError, TypeError) as error:
         raise InputError(f"the checkpoint {path.name} has unreadable options: use one of ipv2-bench train") from error
+    foreign = [v for v in options.values() if isinstance(v, str) and ":" in v and outside is not None and v not in outside]
+    if foreign:  # an option may name a class, such as a backbone
+        raise InputError(
+            f"the checkpoint {path.name} asks for code from outside: if you trust it, denoise --outside {foreign[0]}"
+        )
     with torch.device("meta"):  # a size that the weights do not have takes no memory
         _refuse_other_size(registry.build(cls, Denoiser, options, f"checkpoint {path.name}"), weights, path, notes)
     denoiser = registry.build(cls, Denoiser, options, f"checkpoint {path.name}")

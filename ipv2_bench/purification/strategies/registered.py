@@ -40,7 +40,7 @@ class Registered(Strategy):
     dimensions
         2 for each slice on its own, 3 for each series as a volume, which needs slices in order.
     slice_mm
-        Distance of neighbouring slices in mm, which slice sets do not keep; for 3 dimensions.
+        Distance of neighbouring slices of a series in mm, which slice sets do not keep; for 3 dimensions, which need it.
     """
 
     summary = "the uLDCT, and the NDCT that is registered to it"
@@ -50,16 +50,20 @@ class Registered(Strategy):
     knots_mm: float = 40.0
     folded: float = 0.02
     dimensions: int = 2
-    slice_mm: float = 4.0
+    slice_mm: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("grid_mm", "knots_mm", "slice_mm"):
+        for name in ("grid_mm", "knots_mm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: expected a number above 0")
         if self.smooth < 0 or not 0 <= self.folded <= 1:
             raise ValueError(f"smooth is {self.smooth} and folded {self.folded}: expected 0 or more, and a share up to 1")
         if self.dimensions not in (2, 3):
             raise ValueError(f"dimensions is {self.dimensions}: expected 2 or 3")
+        if self.slice_mm < 0 or (self.dimensions == 3) != (self.slice_mm > 0):
+            raise ValueError(
+                f"slice_mm is {self.slice_mm}: expected the distance of neighbouring slices in mm with dimensions=3, and 0 with 2"
+            )
 
     def targets(self, slices: SliceSet) -> np.ndarray:
         """The registered NDCT of every slice, [n, N, N] float32 in [0, 1]."""
@@ -122,13 +126,13 @@ class Registered(Strategy):
         """The motion of a slice out of that of its series, which is registered once."""
         from ipv2_bench.purification.registration import registration
 
-        pixel = slices.size * float(slices.pixel_mm[0]) / k
         one = threading.Lock()  # slices of a series are asked for by several threads
 
-        @lru_cache(maxsize=1)
+        @lru_cache(maxsize=2)  # threads cross from one series into the next
         def of(first: int, last: int) -> np.ndarray:
             through = max(1, round((last - first) * self.slice_mm / self.knots_mm))
             low, normal = slices.low[first : last + 1], slices.normal[first : last + 1]
+            pixel = slices.size * float(slices.pixel_mm[first]) / k
             return registration(low, normal, k, self.smooth, (through, knots, knots), self.slice_mm / pixel)
 
         series = self._series(slices)

@@ -58,7 +58,7 @@ CROPS = ("train.crop=32", "train.crops_per_slice=2", "train.mirror=true")
 
 
 CASES = [("fm", 0), ("fm", 1), ("corediff", 0), ("fm", 1, *CROPS), ("fm under correction", 0), ("fm under neighbor2neighbor", 1)]
-CASES += [("du_gan", 0)]
+CASES += [("du_gan", 0), ("du_gan under correction", 0)]
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,14 @@ from tests.benchmark.examples import a_table, table_line
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> CellSpec:
-    words = [f"run.work={tmp_path_factory.mktemp('work')}", "train.steps=20", "denoisers.fm={widths: [8, 16], steps: 2}"]
+AVERAGED = "ema_decay: 0.9, ema_start: 5"
+"""Test slices are denoised with averaged weights, and so are samples."""
+
+
+@pytest.fixture(scope="module", params=["", AVERAGED])
+def spec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> CellSpec:
+    own = f"denoisers.fm={{widths: [8, 16], steps: 2, {request.param}}}"
+    words = [f"run.work={tmp_path_factory.mktemp('work')}", "train.steps=20", own]
     benchmark = Benchmark.open(load_config("smoke", words), [a_table(lines=[table_line("IPv1", "fm")])], progress=False)
     (one,) = benchmark.cells.values()
     return one
@@ -52,7 +57,7 @@ def test_the_last_sample_is_what_the_trained_denoiser_gives(
         shown = np.asarray(picture).astype(int)
     expected = np.concatenate([low, own, truth], axis=1).clip(0, 1) * 255
     assert shown.shape == expected.shape and np.abs(shown - expected).max() <= 0.51
-    monkeypatch.setattr(Samples, "on_validation_end", lambda *_: None)
+    monkeypatch.setattr(Samples, "on_validation_epoch_end", lambda *_: None)
     train(without, lambda *_: None)
     assert not (without.folder / "samples.csv").exists()
     one, other = (load_file(s.folder / "model.safetensors") for s in (with_it, without))
@@ -69,7 +74,7 @@ def test_samples_take_a_small_share_of_the_time(spec: CellSpec, tmp_path: Path, 
     trainer = SimpleNamespace(is_global_zero=True, datamodule=data, global_step=0)
     callback.on_train_start(trainer, module)  # type: ignore[arg-type]
     for trainer.global_step in range(1, 301):
-        callback.on_validation_end(trainer, module)  # type: ignore[arg-type]
+        callback.on_validation_epoch_end(trainer, module)  # type: ignore[arg-type]
     # Each takes one tick of about 300 to 306: the first, and then one in fifty.
-    assert logged[0] == 1 and 5 <= len(logged) <= 7
+    assert logged[0] == 1 and 5 <= len(logged) <= 7 and callback.seconds == len(logged) <= 1 + 0.02 * 306
     assert callback.state_dict()["rows"] == [[step, pytest.approx(callback.rows[0][1])] for step in logged]

@@ -218,16 +218,19 @@ class Throughput(L.Callback):
 
 
 class Spent(L.Callback):
-    """Keeps what training cost in a file, and the pairs that it uses; what was spent before is part of the checkpoint."""
+    """Keeps what training cost in a file, and the pairs that it uses; what was spent before is part of the checkpoint.
 
-    def __init__(self, path: Path, pairs_used: float) -> None:
-        self.path, self.pairs_used = path, pairs_used
+    ``aside`` says how many seconds went elsewhere.
+    """
+
+    def __init__(self, path: Path, pairs_used: float, aside: Callable[[], float] = float) -> None:
+        self.path, self.pairs_used, self.aside = path, pairs_used, aside
         self._since, self._before = time.perf_counter(), TrainingCost()
         reset_peak_memory()
 
     def cost(self) -> TrainingCost:
         """Until now."""
-        seconds = self._before.seconds + time.perf_counter() - self._since
+        seconds = self._before.seconds + time.perf_counter() - self._since - self.aside()
         return TrainingCost(
             seconds=round(seconds, 2),
             peak_memory_mb=max(self._before.peak_memory_mb, peak_memory_mb()),

@@ -27,14 +27,16 @@ class Samples(L.Callback):
     """After a validation, denoises the middle validation slice as test slices are denoised, and keeps its PSNR and a picture.
 
     The PSNR is to the aligned truth, or to the NDCT where it is not known. A picture is uLDCT, output and target side by side.
-    How often depends on the machine, so that this stands apart from what ``History`` keeps; nothing is computed from it, and it
-    draws nothing that training draws from.
+    How often depends on the machine, so that this stands apart from what ``History`` keeps; nothing is computed from it, it draws
+    nothing that training draws from, and its ``seconds`` are no cost of the training. It stands before the callbacks that time
+    training, and before the one that averages weights.
     """
 
     def __init__(self, folder: Path, live: Callable[[int, Mapping[str, Any]], None]) -> None:
         self.folder, self.live = folder, live
         self.rows: list[list] = []
-        self._since, self._spent = 0.0, 0.0
+        self.seconds = 0.0
+        self._since, self._last = 0.0, 0.0
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         self._since = time.monotonic()
@@ -45,9 +47,11 @@ class Samples(L.Callback):
     def load_state_dict(self, state: dict) -> None:
         self.rows = [list(r) for r in state["rows"]]
 
-    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    # Not behind the validation: by then averaged weights are the raw ones again.
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         began = time.monotonic()
-        if not trainer.is_global_zero or (self._spent and self._spent > SHARE * (began - self._since)):
+        affordable = self.seconds + self._last <= SHARE * (began - self._since)
+        if not trainer.is_global_zero or (self.seconds and not affordable):
             return
         step, data = trainer.global_step, trainer.datamodule  # type: ignore[attr-defined]
         i = int(data.split.val[len(data.split.val) // 2])
@@ -63,7 +67,8 @@ class Samples(L.Callback):
         picture = np.concatenate([np.asarray(slices.low[i]), output, target], axis=1)
         _write_picture(picture_of(self.folder, step), picture)
         self.live(step, {"val/psnr_db": psnr})
-        self._spent += time.monotonic() - began
+        self._last = time.monotonic() - began
+        self.seconds += self._last
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.is_global_zero and self.rows:

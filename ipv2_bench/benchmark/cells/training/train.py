@@ -102,10 +102,12 @@ def train(spec: CellSpec, report: Report, stop: Stop = never, profiler: Any = No
     history = History(spec.folder / "history.csv", report, finite, log)
     saving = Checkpoint(last, validate_every, history, checkpoints, spec.run.checkpoint_seconds, stop)
     callbacks: list[L.Callback] = [Threads(torch.get_num_threads()), history, finite, saving]
-    if first:
-        callbacks += [Throughput(spec.folder / "throughput.csv", validate_every, log), Spent(spec.training_cost_path, data.used)]
+    samples = Samples(spec.folder, log)
     if len(spec.split.val):
-        callbacks.append(Samples(spec.folder, log))
+        callbacks.append(samples)
+    if first:
+        callbacks.append(Throughput(spec.folder / "throughput.csv", validate_every, log))
+        callbacks.append(Spent(spec.training_cost_path, data.used, lambda: samples.seconds))
     if last.exists():
         _refuse_unusable(last, denoiser)
     if first:

@@ -10,8 +10,7 @@ import io
 import logging
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,22 +82,24 @@ def log_artifact(run: Any, name: str, kind: str, files: Mapping[str, Path], use:
         artifact.add_file(str(path.relative_to(Path.cwd())), title, policy="immutable", skip_cache=True)
     if not uploaded:
         return
+    run.log_artifact(artifact)
     if use and not run.offline:
+        artifact.wait()
         run.use_artifact(artifact)
-    else:
-        run.log_artifact(artifact)
 
 
-def use_artifact(run: Any, name: str) -> None:
-    """Mark a run as one that uses the latest artifact of a name; W&B knows of use only while a run is online."""
-    from wandb.errors import CommError
+def use_artifacts(run: Any, names: Sequence[str]) -> list[str]:
+    """Mark a run as one that uses the latest artifacts of some names; what W&B does not have, with the cause.
 
-    if run.offline:
-        return
-    try:
-        run.use_artifact(f"{name}:latest")
-    except (CommError, ValueError) as error:  # it was sent from elsewhere, or removed
-        print(f"ipv2-bench: W&B does not find the artifact {name} ({cause_of(error)}): the run goes without it", file=sys.stderr)
+    W&B knows of use only while a run is online.
+    """
+    missing = []
+    for name in names if not run.offline else ():
+        try:
+            run.use_artifact(f"{name}:latest")
+        except Exception as error:  # it was sent from elsewhere or removed, or whatever the network raises
+            missing.append(f"{name} ({cause_of(error)})")
+    return missing
 
 
 def write_run(fill: Callable[[Any], None], run_id: str, destination: Destination, **options: Any) -> None:
