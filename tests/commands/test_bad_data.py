@@ -34,11 +34,11 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def scan(root: Path, *settings: str) -> tuple[str, ...]:
-    return ("--config", "virtual_scan", f"data.root={root}", "data.size=64", "data.views=32", "noise.views=32", *settings)
+    return ("--config", "variants_ct", f"data.root={root}", "data.size=64", "data.views=32", "noise.views=32", *settings)
 
 
 def test_no_root(refused) -> None:
-    assert "set data.root=FOLDER" in refused("--config", "virtual_scan")
+    assert "set data.root=FOLDER" in refused("--config", "variants_ct")
 
 
 def test_missing_folder(refused, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def complete(smoke: Smoke, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("list strategies", "IPv1+1+2"),
         ("list measures", "edge_mtf50"),
         ("list sources", "virtual_scan: "),
-        ("list configs", "what_matters"),
+        ("list configs", "variants_ct"),
         ("new-denoiser Quick", "wrote quick.py"),
     ],
     ids=lambda value: value.split()[0] + value[-12:] if isinstance(value, str) else "",

@@ -17,7 +17,6 @@ from ipv2_bench.denoisers.base import Denoiser
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_whole
 
-
 OF_TRAINING = ("correction.", "critic.")
 """Beginnings of the names of weights that no file holds, see :meth:`~ipv2_bench.denoisers.base.Denoiser.end_training`."""
 
