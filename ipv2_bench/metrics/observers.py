@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 CHANNELS = 5
 """Laguerre–Gauss channels, as usual in CT."""
@@ -80,7 +81,7 @@ def hotelling_scores(
     absent: np.ndarray,
     present: np.ndarray,
     channels: np.ndarray,
-    groups: tuple[Sequence, Sequence] | None = None,
+    groups: tuple[ArrayLike, ArrayLike] | None = None,
     internal_noise: float = 0.0,
 ) -> Scores:
     """Scores of the channelised Hotelling observer, each image by one that was trained on the images of other groups.
@@ -116,7 +117,7 @@ def hotelling_scores(
     return _by_others(outputs, trained, groups, least=2)
 
 
-def matched_scores(absent: np.ndarray, present: np.ndarray, groups: tuple[Sequence, Sequence] | None = None) -> Scores:
+def matched_scores(absent: np.ndarray, present: np.ndarray, groups: tuple[ArrayLike, ArrayLike] | None = None) -> Scores:
     """Scores of the non-prewhitening matched filter: the product with the mean signal of the images of other groups.
 
     Parameters as for :func:`hotelling_scores`.
@@ -228,7 +229,7 @@ def localisation_auc(absent: Found, present: Found, tolerance: float) -> float:
 def _by_others(
     outputs: Sequence[np.ndarray],
     trained: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]],
-    groups: tuple[Sequence, Sequence] | None,
+    groups: tuple[ArrayLike, ArrayLike] | None,
     least: int,
 ) -> Scores:
     """Scores of each group's images by an observer that the others trained; each observer's scores have a mean variance of 1."""

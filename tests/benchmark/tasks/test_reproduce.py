@@ -142,8 +142,8 @@ def at_smoke_size(name: str) -> tuple[str, ...]:
 
 def test_native_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_path: Path) -> None:
     decided = tmp_path.parent / f"{tmp_path.name}-{MARKER}" / "split.json"
-    words = (*at_smoke_size("native"), f"data.root={scans}", "data.views=32", "seeds=[0]", "train.crop=32", "tables=[table1.yaml]")
-    words += ("data.folds=null", "data.fractions=[0.5,0.0,0.5]", "data.photons=1620.0", "data.cutoff=0.0")
+    words = (*at_smoke_size("native"), f"data.root={scans}", "data.views=32", "seeds=[0]", "train.crop=32")
+    words += ("tables=[table1.yaml]", "data.folds=null", "data.fractions=[0.5,0.0,0.5]", "data.photons=1620.0", "data.cutoff=0.0")
     decided.parent.mkdir()
     run(tmp_path, "split", "--write", str(decided), *words)
     done = run(tmp_path, "reproduce", *words, f"data.split={decided}")
