@@ -9,8 +9,8 @@ from ipv2_bench.commands.arguments import add_config, config_of
 
 HELP = "write the split of a data set as a file that data.split can name"
 EXAMPLES = """\
-ipv2-bench split --write split.json                                     the phantom's
-ipv2-bench split --write split.json --config native data.root=CT  to be used as data.split=split.json"""
+ipv2-bench split --write split.json                                    the phantom's
+ipv2-bench split --write split.json --config variants_ct data.root=CT  to be used as data.split=split.json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Measure and print the table."""
     config, _ = benchmark_of(given)
-    from ipv2_bench.benchmark.tasks.detection import detect
+    from ipv2_bench.benchmark.tasks.study.detection import detect
 
     print(detect(config, given.kind, given.readings, progress=not given.quiet))
     return 0

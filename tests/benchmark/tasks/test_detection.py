@@ -11,8 +11,8 @@ import torch
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.config import Config, load_config
 from ipv2_bench.benchmark.tables import load_tables
-from ipv2_bench.benchmark.tasks import detection
-from ipv2_bench.benchmark.tasks.detection import detect
+from ipv2_bench.benchmark.tasks.study import detection
+from ipv2_bench.benchmark.tasks.study.detection import detect
 from ipv2_bench.denoisers.filters.gaussian import GaussianFilter
 from ipv2_bench.errors import InputError
 from tests.program import table

@@ -1,1 +1,1 @@
-"""The study: whether the distances order results as the truth does."""
+"""What is asked of complete cells: whether the distances order results as the truth does, and whether nodules are still found."""
