@@ -27,7 +27,7 @@ def test_a_variant_has_the_options_of_what_it_varies_and_its_own() -> None:
     ("denoisers", "key", "named"),
     [
         ({"ffm": {"variant_of": "fm"}}, "ffm", "denoisers.ffm.variant_of is 'fm': ffm is a denoiser itself"),
-        ({"gm_x": {"variant_of": "gm"}}, "gm_x", r"denoiser 'gm' is unknown: .*use one of cold_diffusion, corediff"),
+        ({"gm_x": {"variant_of": "gm"}}, "gm_x", r"denoiser 'gm' is unknown: .*use one of alden, cold_diffusion"),
         ({"fm_x": {"variant_of": "fm"}}, "fm_y", r"denoiser 'fm_y' is unknown: did you mean fm_x\?"),
         ({"fm": {"depth": 3}}, "fm", r"denoiser fm has no option 'depth': use one of .*widths"),
         ({"fm": {"stepz": 3}}, "fm", r"denoiser fm has no option 'stepz': did you mean steps\?"),
