@@ -187,7 +187,7 @@ def test_files_in_the_package_are_found_by_name(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     words = ("reproduce", "--config", "quick", "wandb.mode=disabled", "tables=[table9.yaml]")
-    assert "denoiser 'blend' is unknown: use one of" in run(empty, *words, code=2, **here).stderr
+    assert "denoiser 'blend' is unknown: " in run(empty, *words, code=2, **here).stderr
     package = tmp_path / "ipv2_bench"
     (package / "denoisers" / "blend.py").write_text(DENOISER)
     (package / "data" / "sources" / "white.py").write_text(SOURCE)

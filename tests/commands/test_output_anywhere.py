@@ -21,6 +21,7 @@ COMMANDS = [
     ["report", "--config", "one.yaml", *SMALL],
     ["study", "--config", "one.yaml", *SMALL],
     ["attribute", "--config", "one.yaml", *SMALL],
+    ["detect", "--config", "one.yaml", *SMALL],
     ["verify", "ROW", "--config", "one.yaml", *SMALL],
     ["rank", "ROW"],
     ["status", "--config", "one.yaml", *SMALL],

@@ -103,7 +103,7 @@ def contrast(
     losses = []
     for maps in zip(low, own, target, strict=True):
         n = maps[0][0, 0].numel()
-        at = torch.randperm(n, generator=generator, device=generator.device)[:places].to(maps[0].device)
+        at = torch.randperm(n, generator=generator, device=generator.device)[:places].to(maps[0].device, non_blocking=True)
         of_low, of_own, of_target = (F.normalize(m.flatten(2)[..., at].transpose(1, 2), dim=-1) for m in maps)  # [B, P, C]
         alike = of_own @ of_target.mT / temperature  # the diagonal is positive
         noisy = (of_own * of_low).sum(dim=-1, keepdim=True) / temperature

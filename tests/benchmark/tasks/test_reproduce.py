@@ -81,7 +81,8 @@ def test_every_cell_and_the_tables_have_a_wandb_run(smoke: Smoke) -> None:
         if "-tables-" not in folder.name:
             titles = {p.name.split("_")[0] for p in folder.rglob("*.png")}
             whole = {"uLDCT", "denoised", "NDCT", "truth", "difference", "worst", "states"}
-            assert titles in (whole, whole - {"states"})
+            # What is not trained is not looked at while it trains, and what does not sample has no states.
+            assert titles in ({*whole, "validation"}, whole - {"states"})
             without_states += "states" not in titles
             windows = {p.parent.name for p in folder.rglob("*.png")}
             assert windows >= {"lung", "mediastinum", "zoom"}
@@ -143,14 +144,14 @@ def at_smoke_size(name: str) -> tuple[str, ...]:
 def test_native_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_path: Path) -> None:
     decided = tmp_path.parent / f"{tmp_path.name}-{MARKER}" / "split.json"
     words = (*at_smoke_size("native"), f"data.root={scans}", "data.views=32", "seeds=[0]", "train.crop=32")
-    words += ("tables=[table1.yaml]", "data.folds=null", "data.fractions=[0.5,0.0,0.5]", "data.photons=1620.0", "data.cutoff=0.0")
+    words += ("tables=[table2.yaml]", "data.folds=null", "data.fractions=[0.5,0.0,0.5]", "data.photons=1620.0", "data.cutoff=0.0")
     decided.parent.mkdir()
     run(tmp_path, "split", "--write", str(decided), *words)
     done = run(tmp_path, "reproduce", *words, f"data.split={decided}")
-    assert len(table(tmp_path / "leaderboards" / "native" / "table1.csv")) == 19
+    assert len(table(tmp_path / "leaderboards" / "native" / "table2.csv")) == 4
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     written |= {Path("output"): f"{done.stdout}{done.stderr}".encode(), Path("names"): repr([*written]).encode()}
-    assert len(written) > 100
+    assert len(written) > 40
     for path, content in written.items():
         for mark in (MARKER, MARKER_DATE, MARKER_UID, str(scans), scans.name):
             # The names of files hold the folder that the test itself made.

@@ -13,7 +13,7 @@ import torch
 
 from ipv2_bench.data.pair import Pair
 from ipv2_bench.physics.seeding import torch_generator
-from ipv2_bench.purification import correction_network
+from ipv2_bench.purification import correction_network, registration
 from ipv2_bench.purification.strategies import neighbor2neighbor, patch_similarity, registered
 from ipv2_bench.purification.strategies.correction import Correction
 from tests.golden.golden import Part, counts, field_defaults, numbers_of_defaults, summary
@@ -29,9 +29,9 @@ def _motion() -> np.ndarray:
 def _registered() -> dict[str, Any]:
     return {
         **numbers_of_defaults(field_defaults(registered.Registered)),
-        "at full size": summary(registered.at_full_size(_motion(), 64)),
-        "warped": summary(registered.warped(slices()[1][0], _motion())),
-        "folded": registered.folded_share(40 * _motion()),
+        "at full size": summary(registration.at_full_size(_motion(), 64)),
+        "warped": summary(registration.warped(slices()[1][0], _motion())),
+        "folded": registration.folded_share(40 * _motion()),
     }
 
 
@@ -54,7 +54,7 @@ def _correction() -> dict[str, Any]:
     torch.manual_seed(3)
     network = Correction().correction()
     torch.nn.init.normal_(network.last.weight, std=10.0)  # so that the roughness has its share of the loss
-    field = torch.from_numpy(registered.at_full_size(_motion(), 64)).expand(2, -1, -1, -1)
+    field = torch.from_numpy(registration.at_full_size(_motion(), 64)).expand(2, -1, -1, -1)
     with torch.no_grad():
         return {
             **numbers_of_defaults(field_defaults(Correction)),
@@ -65,8 +65,8 @@ def _correction() -> dict[str, Any]:
 
 
 def _warped(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = registered.at_full_size
-    monkeypatch.setattr(registered, "at_full_size", lambda motion, size: 1.001 * original(motion, size))
+    original = registration.at_full_size
+    monkeypatch.setattr(registration, "at_full_size", lambda motion, size: 1.001 * original(motion, size))
 
 
 def _mask_of_patches(monkeypatch: pytest.MonkeyPatch) -> None:
