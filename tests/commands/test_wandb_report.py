@@ -34,7 +34,7 @@ def test_the_report_shows_what_the_runs_logged(
     (report,) = sent
     panels = [p for grid in report.blocks if isinstance(grid, wr.PanelGrid) for p in grid.panels]
     pictures = {key for p in panels if isinstance(p, wr.MediaBrowser) for key in p.media_keys}
-    assert pictures <= logged and len(pictures) == 16
+    assert pictures - logged == {"images/validation"} and len(pictures) == 16  # so short a training is not watched
     curves = {key for p in panels if isinstance(p, wr.LinePlot) for key in p.y}
     assert curves - logged == {"train/gpu_memory_mb"}  # there is none on a processor
     measures = {m.name for p in panels if isinstance(p, wr.BarPlot) for m in p.metrics}

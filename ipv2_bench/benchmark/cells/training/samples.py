@@ -22,6 +22,9 @@ COLUMNS = ("step", "psnr_db")
 SHARE = 0.02
 """Largest share of the training's time that is spent on it, but for the first."""
 
+LEAST_S = 20.0
+"""Seconds of training before the first: what is over sooner needs nobody to watch it."""
+
 
 class Samples(L.Callback):
     """After a validation, denoises the middle validation slice as test slices are denoised, and keeps its PSNR and a picture.
@@ -50,8 +53,9 @@ class Samples(L.Callback):
     # Not behind the validation: by then averaged weights are the raw ones again.
     def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         began = time.monotonic()
-        affordable = self.seconds + self._last <= SHARE * (began - self._since)
-        if not trainer.is_global_zero or (self.seconds and not affordable):
+        trained = began - self._since
+        affordable = trained >= LEAST_S if not self.seconds else self.seconds + self._last <= SHARE * trained
+        if not trainer.is_global_zero or not affordable:
             return
         step, data = trainer.global_step, trainer.datamodule  # type: ignore[attr-defined]
         i = int(data.split.val[len(data.split.val) // 2])
