@@ -130,7 +130,7 @@ CURVES = ("history.csv", "throughput.csv", "samples.csv")
 def test_a_spoiled_curve_is_named(name: str, spoil, whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "cell"
     shutil.copytree(next(whole.glob(CELL)), folder)
-    (folder / "samples.csv").write_text("step,psnr_db\n2,21.5\n4,22.5\n")  # as a longer training leaves it
+    (folder / "samples.csv").write_text("step,psnr_db\n2,21.5\n3,22\n4,22.5\n")  # as a longer training leaves it
     assert [step for step, _ in _history(folder)] == [1, 2, 3, 4]
     spoil(folder / name)
     with pytest.raises(InputError, match=r"history\.csv, or throughput\.csv or samples\.csv beside it, is cut off: remove"):
