@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ipv2_bench.data.hu_images import HuImages
+
+    Images = HuImages | np.ndarray
 
 LEVELS = ((4, 2.0), (2, 1.0), (1, 0.0))
 """Shrinking and smoothing of each level, in pixels."""
@@ -87,18 +93,29 @@ def warped(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
     return moved.clip(image.min(), image.max()).astype(np.float32)
 
 
-def warped_in_series(series: np.ndarray, at: int, motion: np.ndarray) -> np.ndarray:
-    """Slice ``at`` of a series [S, N, N] at the places that its motion [3, k, k] (slices, rows, columns) points to.
+def warped_in_series(images: Images, at: int, motion: np.ndarray, series: Sequence[int]) -> np.ndarray:
+    """A slice of a series at the places that its motion [3, k, k] (slices, rows, columns) points to, float32.
 
-    Cubic within slices and linear between them, as they lie far apart; clipped to the series' range; float32.
+    Cubic within slices and linear between them, as they lie far apart; only the slices that it needs are read.
+
+    Parameters
+    ----------
+    images
+        Slices, [n, N, N].
+    at
+        Index of the slice.
+    motion
+        Its motion, in slices and in pixels of the grid.
+    series
+        Indices of the series' slices, one after the other.
     """
-    size = series.shape[-1]
+    size = images.shape[-1]
     through = at_full_size(np.stack([motion[0], motion[0]]) * (motion.shape[-1] / size), size)[0]
-    places = (at + through).clip(0, len(series) - 1)
+    places = (at + through).clip(series[0], series[-1])
     result = np.zeros((size, size), np.float32)
     for z in range(int(places.min()), int(np.ceil(places.max())) + 1):
         weight = (1 - np.abs(places - z)).clip(0, 1)
-        result += weight.astype(np.float32) * warped(np.asarray(series[z]), motion[1:])
+        result += weight.astype(np.float32) * warped(images[z], motion[1:])
     return result
 
 

@@ -58,7 +58,7 @@ def gradients(denoiser: Denoiser, pair: TrainingPair) -> tuple[Tensor, Tensor]:
     denoiser.zero_grad()
     denoiser.loss(pair, torch_generator("draws")).backward()
     sides = (denoiser.network, denoiser.critic)  # type: ignore[attr-defined]
-    return tuple(torch.cat([p.grad.flatten() for p in side.parameters()]) for side in sides)  # type: ignore
+    return tuple(torch.cat([p.grad.flatten() for p in side.parameters()]) for side in sides)  # type: ignore[return-value, union-attr]
 
 
 @pytest.mark.parametrize("name", MAKERS)

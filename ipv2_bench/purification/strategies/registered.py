@@ -70,12 +70,12 @@ class Registered(Strategy):
         from ipv2_bench.purification.registration import warped, warped_in_series
 
         motion = self.motion(slices)
+        series = {i: own for own in self._series(slices) for i in own} if self.dimensions == 3 else {}
 
         def of_slice(i: int) -> np.ndarray:
             if self.dimensions == 2:
                 return warped(slices.normal[i], motion[i])
-            first, series = next((s[0], s) for s in self._series(slices) if i in s)
-            return warped_in_series(slices.normal[series], i - first, motion[i])
+            return warped_in_series(slices.normal, i, motion[i], series[i])
 
         return slices.derive(f"registered-{self._digest}", of_slice)
 
@@ -135,10 +135,10 @@ class Registered(Strategy):
             pixel = slices.size * float(slices.pixel_mm[first]) / k
             return registration(low, normal, k, self.smooth, (through, knots, knots), self.slice_mm / pixel)
 
-        series = self._series(slices)
+        series = {i: own for own in self._series(slices) for i in own}
 
         def of_slice(i: int) -> np.ndarray:
-            own = next(s for s in series if s[0] <= i <= s[-1])
+            own = series[i]
             with one:
                 return of(own[0], own[-1])[:, i - own[0]]
 

@@ -22,6 +22,7 @@ from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
 from ipv2_bench.metrics.observers import Scores, auc, detectability, hotelling_scores, laguerre_gauss, matched_scores
 from ipv2_bench.metrics.signals import KINDS, SIZES_MM, Signal, draw_signals, put_in, region
+from ipv2_bench.metrics.uncertainty import draw_slices, interval
 from ipv2_bench.physics.intensity import at_kilovolt
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 from ipv2_bench.progress import track
@@ -121,14 +122,12 @@ def detect(config: Config, kind: str = "ground_glass", readings: int = 2, progre
         raise InputError(f"{len(set(patients))} test patients: observers are trained on others than they read, and need 3")
     task = _task(benchmark, kind, readings, progress)
     window = benchmark.prepared.window
-    lines = [_line(task, patients, "uLDCT", "", [window.hu(r.absent) for r in task.readings],
-                   [window.hu(r.present) for r in task.readings])]  # fmt: skip
+    scans = [[window.hu(getattr(r, side)) for r in task.readings] for side in ("absent", "present")]
+    lines = [_line(task, patients, "uLDCT", "", *scans)]
     for spec in track(cells, "cells", unit="cell", enabled=progress):
-        absent, present = (
-            [window.hu(_denoised(spec, low)) for low in lows]
-            for lows in ([r.absent for r in task.readings], [r.present for r in task.readings])
-        )
-        lines.append(_line(task, patients, f"{spec.denoiser.title} + {spec.training_name}", str(spec.seed), absent, present))
+        name = f"{spec.denoiser.title} + {spec.training_name}"
+        own = [[window.hu(_denoised(spec, getattr(r, side))) for r in task.readings] for side in ("absent", "present")]
+        lines.append(_line(task, patients, name, str(spec.seed), *own))
     return _written(config, task, lines)
 
 
@@ -194,23 +193,25 @@ def _line(
             OBSERVERS[1]: matched_scores(without, with_signal, (groups, groups)),
         }
         for observer, scores in both.items():
-            found, ends = detectability(scores), _interval(scores, groups)
+            found, (low, high) = detectability(scores), _interval(scores, groups)
             key = f"{observer} {diameter:g} mm"
-            line |= {f"{key} d'": found.d_prime, f"{key} AUC": found.auc, f"{key} AUC low": ends[0], f"{key} AUC high": ends[1]}
+            line |= {f"{key} d'": found.d_prime, f"{key} AUC": found.auc, f"{key} AUC low": low, f"{key} AUC high": high}
         line[f"{diameter:g} mm n"] = len(groups)
     return line
 
 
 def _interval(scores: Scores, groups: np.ndarray) -> tuple[float, float]:
-    """Middle 95 % of the AUC over draws of patients, a patient with all of its nodules."""
-    rng, names = np.random.default_rng(0), np.unique(groups)
-    members = [np.flatnonzero(groups == name) for name in names]
-    values = []
-    for _ in range(REPLICATES):
-        chosen = np.concatenate([members[k] for k in rng.integers(len(names), size=len(names))])
-        values.append(auc((scores[0][chosen], scores[1][chosen])))
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+    """The 95 % interval of the AUC over patients, a patient with all of its nodules, as those of the tables.
+
+    On Fisher's scale of 2·AUC − 1, which is between −1 and 1; NaN where all draws are the same.
+    """
+    draws = draw_slices(groups.tolist(), REPLICATES)
+    chosen = [np.repeat(np.arange(len(groups)), counts.astype(int)) for counts in draws.counts]
+    values = np.array([2 * auc((scores[0][own], scores[1][own])) - 1 for own in chosen])
+    found = interval([2 * auc(scores) - 1], values[None], draws.sample, scale="fisher")
+    low, high = ((1 + end) / 2 for end in (found.low, found.high))
+    # Where a draw is perfect the scale is the identity, whose ends may lie beyond what an area can be.
+    return max(low, 0.0), min(high, 1.0)
 
 
 def _written(config: Config, task: Task, lines: list[dict[str, str | float]]) -> str:
@@ -222,13 +223,15 @@ def _written(config: Config, task: Task, lines: list[dict[str, str | float]]) ->
             for diameter in SIZES_MM:
                 key = f"{observer} {diameter:g} mm"
                 if f"{key} AUC" in line:
-                    texts[key] = f"{line[f'{key} AUC']:.2f} [{line[f'{key} AUC low']:.2f}, {line[f'{key} AUC high']:.2f}]"
+                    low, high = (float(line[f"{key} AUC {end}"]) for end in ("low", "high"))
+                    ends = "" if np.isnan(low + high) else f" [{low:.2f}, {high:.2f}]"
+                    texts[key] = f"{line[f'{key} AUC']:.2f}{ends}"
         shown.append(texts)
     counts = ", ".join(f"{d:g} mm: {lines[0][f'{d:g} mm n']}" for d in SIZES_MM if f"{d:g} mm n" in lines[0])
     low, high = KINDS[task.kind]
     heading = (
         f"## Nodules that are found\n\nArea under the ROC curve (chance: 0.5) for {task.kind.replace('_', '-')} nodules of "
-        f"{low:g} to {high:g} HU at a known place, with the middle 95 % over draws of patients. Regions with and without, each "
+        f"{low:g} to {high:g} HU at a known place, with the 95 % interval over patients. Regions with and without, each "
         f"({counts}); every region is read by an observer that was trained on other patients. LG-CHO: channelised Hotelling "
         "observer with Laguerre–Gauss channels; NPW: non-prewhitening matched filter.\n\n"
     )

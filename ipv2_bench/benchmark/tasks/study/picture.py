@@ -13,7 +13,9 @@ from ipv2_bench.benchmark.views.figures import pyplot, save_figure
 from ipv2_bench.metrics.base import FeatureSpace
 from ipv2_bench.metrics.catalogue import Catalogue
 
-COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#a463f2", "#97bbf5", "#9c6b4e")
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#a463f2", "#97bbf5", "#9c6b4e", "#ff8ab7", "#3ca951", "#9498a0")
+"""Of the denoisers; the same again for more."""
+
 LINEAR_BELOW = 0.1
 """Distances are drawn on a logarithmic axis above this, so that 0 has a place."""
 
@@ -58,14 +60,21 @@ def draw_study(
     save_figure(figure, path, dpi=90)
 
 
-def _against_error(axis: Any, points: Sequence[Point], column: str, colours: dict[str | None, str]) -> None:
+def _of_distances(axis: Any) -> None:
+    """Give an axis the scale of distances, which may be 0 and differ by decades."""
     from matplotlib.ticker import FuncFormatter
 
+    axis.set_yscale("symlog", linthresh=LINEAR_BELOW)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axis.grid(alpha=0.25)
+
+
+def _against_error(axis: Any, points: Sequence[Point], column: str, colours: dict[str | None, str]) -> None:
     for p in points:
         filled = {"s": 34, "color": colours.get(p.denoiser), "edgecolor": "white", "linewidth": 0.6}
         style: dict[str, Any] = filled if p.trained else {"s": 48, "marker": "X", "color": "black"}
         axis.scatter(p.values["rmse_hu"], p.values[column], **style)
-    axis.set_yscale("symlog", linthresh=LINEAR_BELOW)
+    _of_distances(axis)
     most = max(p.values["rmse_hu"] for p in points)
     named: list[np.ndarray] = []
     for p in (p for p in points if not p.trained):
@@ -76,8 +85,6 @@ def _against_error(axis: Any, points: Sequence[Point], column: str, colours: dic
         side, aside = ("right", -7) if x > 0.75 * most else ("left", 7)  # on the right there may be no room
         below = -11 if crowded else 4
         axis.annotate(p.name, (x, y), xytext=(aside, below), textcoords="offset points", fontsize=8, ha=side)
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
-    axis.grid(alpha=0.25)
 
 
 def _by_number(axis: Any, lines: ByNumber, colours: dict[str | None, str]) -> None:
@@ -87,4 +94,4 @@ def _by_number(axis: Any, lines: ByNumber, colours: dict[str | None, str]) -> No
         colour = colours.get(str(name).split(" + ")[0], "grey")
         axis.plot(inverse, [float(line["frechet"]) for line in own], ".-", lw=0.9, alpha=0.8, color=colour)
     axis.set_xlabel("1 / number of images (0: extrapolated to infinitely many)")
-    axis.grid(alpha=0.25)
+    _of_distances(axis)
