@@ -385,7 +385,9 @@ def test_the_report_shows_what_the_runs_logged(published: Publish, benchmark: Be
     logged |= {key for f in of_cells for key in summary_keys(f)}
     report = layout(benchmark.config, "someone")
     shown = [panel for block in report.blocks if isinstance(block, wr.PanelGrid) for panel in block.panels]
-    assert {key for p in shown if isinstance(p, wr.MediaBrowser) for key in p.media_keys} <= logged
+    pictures = {key for p in shown if isinstance(p, wr.MediaBrowser) for key in p.media_keys}
+    # A training this short has a picture of its validation slice on a slow machine only.
+    assert pictures - logged <= {"images/validation"} and pictures >= {f"images/{key}" for key in PICTURES["Lung window"]}
     bars = {m.name: p.title for p in shown if isinstance(p, wr.BarPlot) for m in p.metrics}
     assert bars.keys() <= logged
     assert bars["psnr_db"].endswith("(higher is better)") and bars["noise_hu_lung"].endswith("(lower is better)")
