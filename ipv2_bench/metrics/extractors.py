@@ -1,7 +1,7 @@
-"""The paper's feature extractors: Inception v3 as clean-fid uses it, and CLIP ViT-B/32.
+"""Pretrained feature extractors: Inception v3 as clean-fid uses it, CLIP ViT-B/32, and EfficientNet-Lite0.
 
-Both take slices in the same way: [0, 1] of the HU window → 8 bit (:func:`ipv2_bench.physics.intensity.to_8bit`) → three
-equal channels → the extractor's own resizing. On a CPU images are processed one by one, since the rounding of a batched
+All take slices in the same way: [0, 1] of the HU window → 8 bit (:func:`ipv2_bench.physics.intensity.to_8bit`) → three
+equal channels → the extractor's own resizing, if any. On a CPU images are processed one by one, since the rounding of a batched
 convolution depends on the batch.
 """
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ipv2_bench.metrics.offline_features import check_images
@@ -34,7 +35,7 @@ class _Pretrained(ABC):
     """
 
     def __init__(self, weights: Weights, path: Path, batch: int = 32) -> None:
-        self.sha256, self.batch = weights.sha256, batch
+        self.name, self.sha256, self.batch = weights.name, weights.sha256, batch
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = self.load(path).to(self.device).eval()
 
@@ -107,3 +108,27 @@ class ClipFeatures(_Pretrained):
     def forward(self, batch: Tensor) -> Tensor:
         """[B, 3, S, S] → [B, 512]."""
         return self.network(batch)
+
+
+class BackboneFeatures(_Pretrained):
+    """Spatial means of all maps of a backbone, each pixel of a map scaled to unit length; slices keep their size.
+
+    Without that scaling the map with the largest numbers would be all that counts. In the end features are scaled so that those
+    of an even slice have a mean square of 1. Parameters are those of the base class.
+    """
+
+    def load(self, path: Path) -> Any:
+        """The backbone that is called as the weights are."""
+        from ipv2_bench.backbones.base import backbone
+
+        return backbone(self.name)
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        """The slice in [0, 1]."""
+        return torch.from_numpy(image[None, :, :, 0].astype(np.float32) / 255.0)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """[B, 1, N, N] → [B, channels of all maps]."""
+        means = [F.normalize(x, dim=1).mean(dim=(2, 3)) for x in self.network(batch)]
+        features = torch.cat(means, dim=1)
+        return features * (features.shape[1] / len(means)) ** 0.5

@@ -12,14 +12,14 @@ import numpy as np
 from ipv2_bench.files import write_whole
 from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace, SliceTruth, TruthMeasure
 from ipv2_bench.metrics.catalogue import Catalogue
-from ipv2_bench.metrics.distances import (
+from ipv2_bench.metrics.distances.frechet import (
     frechet_at_infinity,
     frechet_by_size,
     frechet_distance,
     frechet_replicates,
-    kernel_distance,
-    kernel_replicates,
 )
+from ipv2_bench.metrics.distances.further import FURTHER
+from ipv2_bench.metrics.distances.kernel import kernel_distance, kernel_replicates
 
 LEAST_FOR_INFINITY = 8
 """Smallest number of images from which a distance is extrapolated to infinitely many."""
@@ -202,13 +202,15 @@ def distances(a: Measurements, b: Measurements) -> dict[str, float]:
             each = [kernel_distance(x, y) for x, y in pairs]
             values[space.kernel] = 100.0 * float(np.mean([e[0] for e in each]))
             values[f"{space.kernel}_se"] = 100.0 * float(np.sqrt(np.sum([e[1] ** 2 for e in each]))) / len(each)
+        for name, column in space.further.items():
+            values[column] = float(np.mean([FURTHER[name].of(x, y) for x, y in pairs]))
     return dict(sorted(values.items()))
 
 
 def distance_replicates(a: Measurements, b: Measurements, counts: np.ndarray) -> dict[str, np.ndarray]:
     """Distances when each slice is taken ``counts`` [B, n] times in both sets, [B] each; columns as of :func:`distances`.
 
-    Extrapolated distances and standard errors are not among them.
+    Extrapolated distances, standard errors, and what copies of a slice would change are not among them.
     """
     replicates: dict[str, np.ndarray] = {}
     for space, pairs in _common_spaces(a, b):
@@ -216,6 +218,10 @@ def distance_replicates(a: Measurements, b: Measurements, counts: np.ndarray) ->
         replicates[space.frechet] = space.scale * drawn
         if space.kernel is not None:
             replicates[space.kernel] = 100.0 * np.mean([kernel_replicates(x, y, counts) for x, y in pairs], axis=0)
+        for name, column in space.further.items():
+            resampled = FURTHER[name].resampled
+            if resampled is not None:
+                replicates[column] = np.mean([resampled(x, y, counts) for x, y in pairs], axis=0)
     return replicates
 
 

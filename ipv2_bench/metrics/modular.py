@@ -9,7 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
-from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
+from ipv2_bench.metrics.distances.frechet import frechet_distance
+from ipv2_bench.metrics.distances.kernel import kernel_distance
 
 
 class FeatureDistance(Metric):
@@ -49,7 +50,7 @@ class FeatureDistance(Metric):
 
 
 class FrechetDistance(FeatureDistance):
-    """:func:`~ipv2_bench.metrics.distances.frechet_distance` of the collected features, a float64 scalar."""
+    """:func:`~ipv2_bench.metrics.distances.frechet.frechet_distance` of the collected features, a float64 scalar."""
 
     def compute(self) -> Tensor:
         """The distance."""
@@ -57,7 +58,7 @@ class FrechetDistance(FeatureDistance):
 
 
 class KernelDistance(FeatureDistance):
-    """:func:`~ipv2_bench.metrics.distances.kernel_distance` of the collected features: the distance and its standard error.
+    """:func:`~ipv2_bench.metrics.distances.kernel.kernel_distance` of the collected features, and its standard error.
 
     Parameters
     ----------

@@ -22,7 +22,8 @@ from ipv2_bench.benchmark.provenance import commit, packages, processor
 from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.files import write_json, write_text
-from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
+from ipv2_bench.metrics.distances.frechet import frechet_distance
+from ipv2_bench.metrics.distances.kernel import kernel_distance
 
 FEATURES = 2048
 NUMBERS = (64, 647, 5000)

@@ -77,6 +77,33 @@ def large_chest(
     return ndimage.gaussian_filter(hu, 4 * sigma).reshape(size, 4, size, 4).mean((1, 3))
 
 
+def drawn() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Muscle with a layer of fat, a lung with a hole of emphysema, and a trachea, in HU; and the pixels of each."""
+    body, muscle, lung = disc(0, 0, 70), disc(0, 0, 60), disc(0, 30, 22)
+    hole, trachea = disc(0, 30, 6), disc(-10, -20, 6)
+    hu = np.full(body.shape, -1000.0)
+    for mask, value in ((body, -100.0), (muscle, 50.0), (lung, -860.0), (hole, -980.0), (trachea, -990.0)):
+        hu[mask] = value
+    return hu, {"fat": body & ~muscle, "muscle": muscle & ~lung & ~trachea, "airway": trachea}
+
+
+PLACES = {100: (-30.0, -25.0), 300: (-30.0, 25.0), 900: (28.0, 0.0)}
+"""Contrast of a disc in HU → row and column of its middle, from that of the slice."""
+
+DISC = 16.0
+"""Radius of each in pixels."""
+
+
+def three_contrasts(sigma: dict[int, float]) -> np.ndarray:
+    """A body with discs of three contrasts in HU, each blurred by its own number of pixels; drawn four times finer."""
+    y, x = (np.arange(4 * SIZE) - (4 * SIZE - 1) / 2)[:, None] / 4, (np.arange(4 * SIZE) - (4 * SIZE - 1) / 2)[None] / 4
+    hu = np.where(np.hypot(y, x) < 72, 0.0, -1000.0)
+    for contrast, (row, column) in PLACES.items():
+        disc = (np.hypot(y - row, x - column) < DISC).astype(np.float64)
+        hu = hu - contrast * ndimage.gaussian_filter(disc, 4 * sigma[contrast])
+    return hu.reshape(SIZE, 4, SIZE, 4).mean((1, 3))
+
+
 def slice_truth(truth: np.ndarray, low: np.ndarray | None = None, share: np.ndarray | None = None) -> SliceTruth:
     """The truth of a slice in [0, 1]; the uLDCT is the truth itself where it does not matter."""
     return truth_of_hu(WINDOW.hu(truth), None if low is None else WINDOW.hu(low), share)

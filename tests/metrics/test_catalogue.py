@@ -30,7 +30,7 @@ def test_every_column_is_described(column: Column) -> None:
     assert column.name.isidentifier() and column.heading and column.explanation.endswith(".")
     assert column.group in GROUPS
     assert column.ideal in ("higher", "lower") or isinstance(column.ideal, float)
-    assert column.unit in (None, "HU", "dB", "1/mm", "s", "MB")
+    assert column.unit in (None, "HU", "dB", "1/mm", "s", "MB", "%")
     if column.unit not in (None, "s"):
         assert column.unit in column.heading
     assert column.scale in ("log", "fisher", "identity")
@@ -38,7 +38,9 @@ def test_every_column_is_described(column: Column) -> None:
 
 
 def test_every_measure_has_the_scale_on_which_it_lives() -> None:
-    any_sign = {c.name for c in COLUMNS if c.name.startswith(("kid", "bias", "psnr", "nps"))}
+    any_sign = {c.name for c in COLUMNS if c.name.startswith(("kid", "cmmd", "bias", "psnr", "nps", "laa950"))}
+    may_be_zero = {c.name for c in COLUMNS if c.name.startswith(("precision", "recall", "density", "coverage"))}
+    any_sign |= may_be_zero | {c.name for c in COLUMNS if "structure" in c.name} | {"lung_spectrum_high_db"}
     bounded = {c.name for c in COLUMNS if "ssim" in c.name or c.name == "fsim_label"}
     for column in COLUMNS:
         expected = "identity" if column.name in any_sign else "fisher" if column.name in bounded else "log"

@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from ipv2_bench.metrics.distances import (
+from ipv2_bench.metrics.distances.frechet import (
     frechet_at_infinity,
     frechet_by_size,
     frechet_distance,
     frechet_replicates,
-    kernel_distance,
-    kernel_replicates,
 )
+from ipv2_bench.metrics.distances.kernel import kernel_distance, kernel_replicates
 
 
 def features(n: int, d: int, seed: int) -> np.ndarray:

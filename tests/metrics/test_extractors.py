@@ -13,10 +13,11 @@ from PIL import Image
 from ipv2_bench.benchmark.measuring import measuring_version
 from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace
 from ipv2_bench.metrics.catalogue import catalogue
-from ipv2_bench.metrics.distances import frechet_distance, kernel_replicates
+from ipv2_bench.metrics.distances.frechet import frechet_distance
+from ipv2_bench.metrics.distances.kernel import kernel_replicates
 from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distances
-from ipv2_bench.metrics.measures import clip, inception
+from ipv2_bench.metrics.measures.spaces import clip, inception
 from ipv2_bench.metrics.weights import CLIP, INCEPTION
 from ipv2_bench.physics.intensity import to_8bit
 from ipv2_bench.weights import Weights
@@ -102,7 +103,7 @@ def test_clip_features_are_open_clips(folder: Path, small_clip: Weights, images:
 def test_features_are_bit_for_bit_the_same_at_any_batch(
     extractors: dict[str, FeatureExtractor], images: np.ndarray, batch: int
 ) -> None:
-    assert set(extractors) == {"inception", "clip", "randconv"}
+    assert set(extractors) == {"inception", "clip", "randconv", "efficientnet_lite0"}
     for extractor in extractors.values():
         whole = extractor(images)
         parts = [extractor(images[i : i + batch]) for i in range(0, len(images), batch)]
@@ -117,7 +118,9 @@ def test_columns_are_filled_by_the_real_extractors_alone(
     values = distances(one, other)
     measured = {"fid", "kid_x100", "clip_fid_x100", "fd_randconv", "kid_x100_randconv"}
     further = {"fid_inf", "clip_fid_inf_x100", "fd_inf_randconv", "kid_x100_se", "kid_x100_randconv_se"}
-    assert len(images) >= 8 and set(values) == measured | further
+    of_backbone = {c.name for c in measuring.catalogue.columns.values() if c.name.endswith("_efficientnet")}
+    assert len(of_backbone) == 9
+    assert len(images) >= 8 and set(values) == measured | further | of_backbone | {"kid_x100_efficientnet_se"}
     assert values["fid"] == frechet_distance(one.features["inception"][0], other.features["inception"][0])
     of_clip = (x.features["clip"][0] for x in (one, other))
     assert values["clip_fid_x100"] == pytest.approx(100 * frechet_distance(*of_clip))
@@ -141,9 +144,9 @@ def test_only_spaces_whose_weights_are_verified_are_measured(
     monkeypatch.setattr(inception, "INCEPTION", replace(INCEPTION, elsewhere=()))
     monkeypatch.setattr(clip, "CLIP", replace(CLIP, elsewhere=()))
     without = Measuring(catalogue(), None, measuring.training, tmp_path)
-    assert set(without.extractors) == {"randconv"}
+    assert set(without.extractors) == {"randconv", "efficientnet_lite0"}
     spaces = [m for m in without.catalogue.measures.values() if isinstance(m, FeatureSpace)]
-    assert sorted(space.sha256(tmp_path) is None for space in spaces) == [False, True, True]
+    assert sorted(space.sha256(tmp_path) is None for space in spaces) == [False, False, True, True]
 
 
 def test_measurements_are_named_by_the_weights_that_are_present(
@@ -167,7 +170,7 @@ def test_measurements_are_named_by_the_weights_that_are_present(
     ids=["8 bit", "one image", "none", "NaN", "range"],
 )
 def test_unusable_images_are_refused(extractors: dict[str, FeatureExtractor], unusable: np.ndarray) -> None:
-    assert len(extractors) == 3
+    assert len(extractors) == 4
     for extractor in extractors.values():
         with pytest.raises(ValueError, match="expected"):
             extractor(unusable)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ipv2_bench.metrics.distances import frechet_distance, kernel_distance
+from ipv2_bench.metrics.distances.frechet import frechet_distance
+from ipv2_bench.metrics.distances.kernel import kernel_distance
 from ipv2_bench.metrics.modular import FrechetDistance, KernelDistance
 
 SETS = np.random.default_rng(0).normal(size=(2, 30, 6))

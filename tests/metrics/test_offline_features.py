@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ipv2_bench.data.slices import SliceSet
-from ipv2_bench.metrics.distances import frechet_distance
+from ipv2_bench.metrics.distances.frechet import frechet_distance
 from ipv2_bench.metrics.offline_features import MEMBERS, WIDTHS, RandomConvFeatures
 
 

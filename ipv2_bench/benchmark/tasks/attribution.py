@@ -90,7 +90,7 @@ def _truth(benchmark: Benchmark) -> _Truth:
 
 
 def _line(benchmark: Benchmark, spec: CellSpec, truth: _Truth) -> dict[str, str | int | float]:
-    from ipv2_bench.metrics.distances import frechet_distance
+    from ipv2_bench.metrics.distances.frechet import frechet_distance
 
     extract = benchmark.prepared.measuring.extractors[SPACE]
 

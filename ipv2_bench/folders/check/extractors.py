@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ipv2_bench.metrics.catalogue import catalogue
-from ipv2_bench.metrics.measures.randconv import RandConv
+from ipv2_bench.metrics.measures.spaces.randconv import RandConv
 from ipv2_bench.metrics.weights import CLIP, INCEPTION
-from ipv2_bench.weights import VARIABLE, cache_folder
+from ipv2_bench.weights import EFFICIENTNET_LITE0, VARIABLE, cache_folder
 
 
 def check_extractors(folder: Path | None, download: bool = False) -> str:
@@ -28,9 +28,9 @@ def check_extractors(folder: Path | None, download: bool = False) -> str:
     measures = catalogue().measures
     offline = ", ".join(c.name for c in RandConv.columns if c.group == "distance")
     lines = [f"{offline}: ready (no weights needed)"]
-    for weights in (INCEPTION, CLIP):
+    for weights in (EFFICIENTNET_LITE0, INCEPTION, CLIP):
         path = weights.find(folder)
-        if path is None and download:
+        if path is None and download and weights.url:
             path = weights.download()
         columns = ", ".join(c.name for c in measures[weights.name].columns if c.group == "distance")
         if path is not None:
@@ -38,7 +38,7 @@ def check_extractors(folder: Path | None, download: bool = False) -> str:
             continue
         lines.append(f"{columns}: missing, the columns stay empty ({weights.name})")
         lines += [f"    looked for {place}" for place in weights.places(folder)]
-        lines.append(f"    get it: ipv2-bench check --download, or from {weights.url}")
+        lines.append(f"    get it: {weights.command}" + (f", or from {weights.url}" if weights.url else ""))
         lines.append(f"    behind a firewall: bring it into {cache_folder()}, or into any folder and set {VARIABLE}")
         lines.append(f"    its SHA-256: {weights.sha256}")
     return "\n".join(lines)

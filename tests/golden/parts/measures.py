@@ -13,15 +13,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from ipv2_bench.backbones import efficientnet_lite0
 from ipv2_bench.metrics import offline_features
-from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace, LabelMeasure
+from ipv2_bench.metrics.base import EDGE_CONTRASTS, FeatureExtractor, FeatureSpace, LabelMeasure, TruthMeasure
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
-from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
+from ipv2_bench.metrics.extractors import BackboneFeatures, ClipFeatures, InceptionFeatures
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distance_replicates, distances
 from ipv2_bench.metrics.measures import checkerboard, lung_edge, noise_texture, structure
 from ipv2_bench.metrics.weights import CLIP, INCEPTION
+from ipv2_bench.weights import EFFICIENTNET_LITE0
 from tests.golden.chests import PIXEL_MM, SLICES, chests
 from tests.golden.golden import Part, summary
+from tests.metrics.chest import drawn, three_contrasts, truth_of_hu, values_of_hu
 from tests.metrics.small_extractors import write_small_clip, write_small_inception
 
 SHARED = "ipv2_bench.metrics.VERSION"
@@ -49,6 +52,15 @@ def _against_truth(key: str) -> dict[str, Any]:
             finite = values[np.isfinite(values).reshape(SLICES, -1).all(1)]
             numbers[f"statistic {statistic}, {name}"] = [len(finite), *np.ravel(finite.mean(0))]
     return numbers
+
+
+def _of_drawing(key: str, hu: np.ndarray) -> dict[str, Any]:
+    """Columns and statistics of one drawn slice [N, N] in HU with an error in whole HU, for what the chests do not show."""
+    measure, truth = MEASURES[key], truth_of_hu(hu)
+    assert isinstance(measure, TruthMeasure)
+    rows, columns = np.indices(hu.shape)
+    image = hu + (7 * rows + 3 * columns + rows * columns) % 23 - 9.0
+    return {**values_of_hu(measure, image[None], [truth]), **measure.of_slice(image, truth)}
 
 
 def _lung_edge() -> dict[str, Any]:
@@ -97,6 +109,10 @@ def _inception() -> FeatureExtractor:
 def _clip() -> FeatureExtractor:
     with tempfile.TemporaryDirectory() as folder:
         return _on_cpu(ClipFeatures(write_small_clip(Path(folder)), Path(folder) / CLIP.file))
+
+
+def _efficientnet() -> FeatureExtractor:
+    return _on_cpu(BackboneFeatures(EFFICIENTNET_LITE0, EFFICIENTNET_LITE0.need()))
 
 
 def _on_cpu(extractor: Any) -> Any:
@@ -161,14 +177,19 @@ def _misaligned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lung_edge, "piece_shifts", lambda *given: 1.001 * original(*given))
 
 
-def _contrast(monkeypatch: pytest.MonkeyPatch) -> None:
-    cls: Any = type(MEASURES["nodules"])
-    original = cls.of_slice
+def _statistics_of(key: str) -> Patch:
+    """Statistics times 1.001, of a measure that counts pixels or compares contrasts."""
 
-    def higher(self: Any, hu: np.ndarray, truth: Any) -> dict[str, Any]:
-        return {name: 1.001 * value for name, value in original(self, hu, truth).items()}
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        cls: Any = type(MEASURES[key])
+        original = cls.of_slice
 
-    monkeypatch.setattr(cls, "of_slice", higher)
+        def higher(self: Any, hu: np.ndarray, truth: Any) -> dict[str, Any]:
+            return {name: 1.001 * value for name, value in original(self, hu, truth).items()}
+
+        monkeypatch.setattr(cls, "of_slice", higher)
+
+    return patch
 
 
 def _label_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,32 +221,48 @@ def _means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ClipFeatures, "mean", tuple(1.001 * x for x in ClipFeatures.mean))
 
 
+def _grey_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficientnet_lite0, "DEVIATION", 1.001 * efficientnet_lite0.DEVIATION)
+
+
 def _part(key: str, values: Callable[[], dict[str, Any]], cases: dict[str, Patch], others: tuple[str, ...]) -> Part:
     cls = type(MEASURES[key])
     # Features and structure metrics are computed in float32.
     return Part(f"measure_{key}", f"{cls.__module__}.{cls.__qualname__}.version", values, cases, others, rtol=1e-4)
 
 
+TRUTH_VERSIONS = (SHARED, PURIFICATION, PHYSICS)
 TRUTH_CASES: dict[str, dict[str, Patch]] = {
     "image_error": {"error": _error_in("image_error"), "range of SSIM": _range_of_ssim},
     "region_noise": {"error": _error_in("region_noise")},
     "noise_texture": {"spectrum": _spectrum, "lowest frequency": _lowest_frequency},
-    "nodules": {"error": _error_in("nodules"), "contrast": _contrast},
+    "nodules": {"error": _error_in("nodules"), "contrast": _statistics_of("nodules")},
     "checkerboard": {"power": _nyquist},
+    "emphysema": {"share": _statistics_of("emphysema")},
+    "lung_spectrum": {"error": _error_in("lung_spectrum")},
+    "hallucination": {"pixels": _statistics_of("hallucination")},
 }
 SPACES: dict[str, tuple[Callable[[], FeatureExtractor], dict[str, Patch]]] = {
     "randconv": (_randconv, {"standardisation": _standardisation, "networks": _networks}),
     "inception": (_inception, {"scaling": _scaling}),
     "clip": (_clip, {"means": _means}),
+    "efficientnet_lite0": (_efficientnet, {"grey levels": _grey_levels}),
 }
 
 
 PARTS = [
     *(
-        _part(key, partial(_against_truth, key), cases, (SHARED, PURIFICATION, PHYSICS))
+        _part(key, partial(_against_truth, key), cases, TRUTH_VERSIONS)
         for key, cases in TRUTH_CASES.items()
     ),
-    _part("lung_edge", _lung_edge, {"transfer": _transfer, "shifts": _misaligned}, (SHARED, PURIFICATION, PHYSICS)),
+    _part("lung_edge", _lung_edge, {"transfer": _transfer, "shifts": _misaligned}, TRUTH_VERSIONS),
+    _part("tissue_bias", lambda: _of_drawing("tissue_bias", drawn()[0]), {"error": _error_in("tissue_bias")}, TRUTH_VERSIONS),
+    _part(
+        "task_transfer",
+        lambda: _of_drawing("task_transfer", three_contrasts(dict.fromkeys(EDGE_CONTRASTS, 1.0))),
+        {"profiles": _statistics_of("task_transfer")},
+        TRUTH_VERSIONS,
+    ),
     _part("structure", _against_label, {"images": _label_metrics}, (SHARED,)),
     *(
         _part(key, partial(_in_feature_space, key, build), cases, (SHARED, PHYSICS))

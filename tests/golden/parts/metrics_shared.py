@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ipv2_bench.metrics import anatomy, distances, lung_border, uncertainty
+from ipv2_bench.metrics import anatomy, edges, lung_border, uncertainty
 from ipv2_bench.metrics.base import Scale
-from ipv2_bench.metrics.distances import (
+from ipv2_bench.metrics.distances import features
+from ipv2_bench.metrics.distances.frechet import (
     frechet_at_infinity,
     frechet_by_size,
     frechet_distance,
     frechet_replicates,
-    kernel_distance,
-    kernel_replicates,
 )
+from ipv2_bench.metrics.distances.further import FURTHER
+from ipv2_bench.metrics.distances.kernel import kernel_distance, kernel_replicates
 from ipv2_bench.metrics.uncertainty import draw_slices, interval
 from tests.golden.chests import chests
 from tests.golden.golden import Part, counts, summary
@@ -38,6 +39,10 @@ def _anatomy() -> dict[str, Any]:
         numbers[f"distances to it, slice {i}"] = [border.distance.clip(None, 0).sum(), border.distance.clip(0).sum()]
         numbers[f"normals, slice {i}"] = np.abs(border.normal).sum(1)
         nodules = truth.anatomy.nodules
+        numbers |= {f"{name}, slice {i}": counts(mask) for name, mask in truth.anatomy.tissues.items()}
+        for contrast, found in truth.anatomy.edges.items():
+            numbers[f"edges of {contrast} HU, slice {i}"] = [found.at.shape[1], *found.at.sum(1), *np.abs(found.normal).sum(1)]
+            numbers[f"profile across {contrast} HU, slice {i}"] = found.profile[::5]
         numbers[f"nodules, slice {i}"] = [len(nodules), *(x.sum() for n in nodules for x in (n.inside, n.around))]
     return numbers
 
@@ -62,6 +67,8 @@ def _distances() -> dict[str, Any]:
         "sizes": sizes,
         "Fréchet by size": by_size,
         "Fréchet of infinitely many": frechet_at_infinity(sizes, by_size),
+        **{name: distance.of(a, b) for name, distance in FURTHER.items()},
+        **{f"{name}, resampled": f.resampled(a, b, drawn) for name, f in FURTHER.items() if f.resampled is not None},
     }
 
 
@@ -95,9 +102,13 @@ def _bone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anatomy, "BONE_ABOVE_HU", anatomy.BONE_ABOVE_HU + 4.0)  # the least that 8-bit slices allow
 
 
+def _across(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edges, "REACH", 1.001 * edges.REACH)
+
+
 def _covariance(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = distances._features
-    monkeypatch.setattr(distances, "_features", lambda x: 1.0005 * original(x))
+    original = features.features
+    monkeypatch.setattr(features, "features", lambda x: 1.0005 * original(x))
 
 
 def _level(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +124,7 @@ PARTS = [
         "metrics_anatomy",
         VERSION,
         _anatomy,
-        {"border of the lung": _border, "threshold of bone": _bone},
+        {"border of the lung": _border, "threshold of bone": _bone, "length of profiles": _across},
         ("ipv2_bench.purification.VERSION", "ipv2_bench.physics.VERSION"),
         rtol=1e-5,
     ),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ipv2_bench.metrics.measures.nodules import Nodules
-from tests.metrics.chest import WINDOW, chest, disc, slice_truth, values
+from tests.metrics.chest import WINDOW, chest, disc, slice_truth, truth_of_hu, values, values_of_hu
 
 
 def test_contrast_and_noise_are_those_put_in() -> None:
@@ -26,3 +26,17 @@ def test_where_nodules_are_not_known_both_are_nan() -> None:
     truth = chest()[0]
     columns = values(Nodules(), truth, slice_truth(truth))
     assert np.isnan(columns["nodule_cnr"]) and np.isnan(columns["nodule_contrast"])
+
+
+def test_density_and_size_are_those_put_in() -> None:
+    truth, _ = chest()
+    share = disc(0, 30, 4).astype(np.float32)
+    hu = np.where(share > 0, -50.0, WINDOW.hu(truth))
+    known = truth_of_hu(hu, share=share)
+    denser = values_of_hu(Nodules(), (hu + 30.0 * share)[None], [known])
+    assert denser["bias_hu_nodule"] == pytest.approx(30.0) and denser["nodule_area"] == 1.0
+    grown = np.where(disc(0, 30, 5), -50.0, hu)
+    assert values_of_hu(Nodules(), grown[None], [known])["nodule_area"] == pytest.approx(disc(0, 30, 5).sum() / share.sum())
+    gone = values_of_hu(Nodules(), WINDOW.hu(truth)[None], [known])
+    assert gone["bias_hu_nodule"] == pytest.approx(-800.0) and gone["nodule_contrast"] == pytest.approx(0.0)
+    assert gone["nodule_area"] == pytest.approx(1.0 / share.sum())

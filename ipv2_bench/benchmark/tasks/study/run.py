@@ -18,7 +18,7 @@ from ipv2_bench.benchmark.tasks.study.report import ByNumber, Correlation, Point
 from ipv2_bench.benchmark.views.html.page import try_page
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
-from ipv2_bench.metrics.distances import frechet_at_infinity, frechet_by_size
+from ipv2_bench.metrics.distances.frechet import frechet_at_infinity, frechet_by_size
 from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import LEVEL
 from ipv2_bench.progress import track

@@ -1,8 +1,10 @@
-"""Distances between two sets of features, in float64: Fréchet distance and kernel distance (KID)."""
+"""Fréchet distance between two sets of features, in float64; of resampled sets, and of infinitely many images."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from ipv2_bench.metrics.distances.features import of_one_extractor, paired
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -21,7 +23,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     ValueError
         For wrong shapes or values that are not finite.
     """
-    a, b = _of_one_extractor(a, b)
+    a, b = of_one_extractor(a, b)
     mean_a, mean_b = a.mean(0), b.mean(0)
     a, b = (a - mean_a) / np.sqrt(len(a) - 1), (b - mean_b) / np.sqrt(len(b) - 1)
     if min(len(a), len(b)) > a.shape[1]:
@@ -29,46 +31,6 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
         a, b = (np.asarray(np.linalg.qr(x, mode="r")) for x in (a, b))
     cross = np.linalg.svd(a @ b.T, compute_uv=False).sum()
     return float(((mean_a - mean_b) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2.0 * cross)
-
-
-def kernel_distance(
-    a: np.ndarray, b: np.ndarray, seed: int = 0, subsets: int = 100, subset_size: int = 1000
-) -> tuple[float, float]:
-    """Kernel (Inception) distance: unbiased squared MMD with the kernel ``(x·y/d + 1)³``, mean over random subsets.
-
-    Parameters
-    ----------
-    a, b
-        [n, d] and [m, d], at least four rows each.
-    seed
-        Seed of the subsets.
-    subsets, subset_size
-        Number of subsets, and images in each: never more than half of a set, so that subsets differ.
-
-    Returns
-    -------
-    tuple of float
-        The distance, and its standard error over the subsets.
-
-    Raises
-    ------
-    ValueError
-        For wrong shapes, values that are not finite, or fewer than four images on a side.
-    """
-    a, b = _of_one_extractor(a, b)
-    size = min(subset_size, len(a) // 2, len(b) // 2)
-    if size < 2:
-        raise ValueError(f"{len(a)} and {len(b)} images: KID needs at least 4 on each side")
-    d = a.shape[1]
-    aa, bb, ab = ((x @ y.T / d + 1.0) ** 3 for x, y in ((a, a), (b, b), (a, b)))
-    rng = np.random.default_rng(seed)
-    values = np.empty(subsets)
-    for s in range(subsets):
-        i, j = rng.choice(len(a), size, replace=False), rng.choice(len(b), size, replace=False)
-        x, y = aa[np.ix_(i, i)], bb[np.ix_(j, j)]
-        within = (x.sum() - np.trace(x) + y.sum() - np.trace(y)) / (size * (size - 1))
-        values[s] = within - 2.0 * ab[np.ix_(i, j)].mean()
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(subsets))
 
 
 def frechet_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
@@ -91,7 +53,7 @@ def frechet_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.n
     ValueError
         When the sets differ in shape, or values are not finite.
     """
-    a, b = _paired(a, b)
+    a, b = paired(a, b)
     # Products of features are formed once; what a replicate needs follows from them. Centred first, against cancellation.
     centre = b.mean(0)
     a, b = a - centre, b - centre
@@ -109,25 +71,6 @@ def frechet_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.n
         nuclear = np.linalg.svd(centred, compute_uv=False).sum()
         distances[k] = mean_aa + mean_bb - 2.0 * mean_ab + (spread - 2.0 * nuclear) / (size - 1.0)
     return distances
-
-
-def kernel_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Unbiased squared MMD of :func:`kernel_distance` over whole resampled sets, [B].
-
-    Arguments and errors are those of :func:`frechet_replicates`. A slice is never paired with its own copy.
-    """
-    a, b = _paired(a, b)
-    d = a.shape[1]
-    aa, bb, ab = ((x @ y.T / d + 1.0) ** 3 for x, y in ((a, a), (b, b), (a, b)))
-    np.fill_diagonal(aa, 0.0)
-    np.fill_diagonal(bb, 0.0)
-    w = np.asarray(counts, dtype=np.float64)
-    size = w.sum(1)
-    pairs = size**2 - (w**2).sum(1)
-    summed = np.einsum("ki,ij,kj->k", w, aa + bb, w, optimize=True)
-    # A resampled set that repeats one slice has no pair, and so no value.
-    within = np.divide(summed, pairs, out=np.full(len(w), np.nan), where=pairs > 0)
-    return within - 2.0 * np.einsum("ki,ij,kj->k", w, ab, w, optimize=True) / size**2
 
 
 def frechet_by_size(a: np.ndarray, b: np.ndarray, seed: int = 0, subsets: int = 20) -> tuple[np.ndarray, np.ndarray]:
@@ -152,7 +95,7 @@ def frechet_by_size(a: np.ndarray, b: np.ndarray, seed: int = 0, subsets: int = 
     ValueError
         For fewer than eight images, or as in :func:`frechet_replicates`.
     """
-    a, b = _paired(a, b)
+    a, b = paired(a, b)
     n = len(a)
     if n < 8:
         raise ValueError(f"{n} images: expected at least 8, to see how the distance depends on their number")
@@ -178,29 +121,3 @@ def frechet_at_infinity(sizes: np.ndarray, distances: np.ndarray) -> float:
         Numbers of images and distances at each, both [k], as :func:`frechet_by_size` returns them.
     """
     return float(np.polyfit(1.0 / np.asarray(sizes, dtype=np.float64), distances, 1)[1])
-
-
-def _of_one_extractor(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sets of features in float64, checked: any numbers of images, equal numbers of features."""
-    a, b = _features(a), _features(b)
-    if a.shape[1] != b.shape[1]:
-        raise ValueError(f"{a.shape[1]} features against {b.shape[1]}: expected the same extractor for both sets")
-    return a, b
-
-
-def _paired(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sets of features in float64, checked: row i of both belongs to the same slice."""
-    a, b = _features(a), _features(b)
-    if a.shape != b.shape:
-        raise ValueError(f"features {a.shape} against {b.shape}: expected the same slices and extractor for both sets")
-    return a, b
-
-
-def _features(x: np.ndarray) -> np.ndarray:
-    """Features in float64, checked: [images, features], at least two images, finite."""
-    x = np.asarray(x, dtype=np.float64)
-    if x.ndim != 2 or len(x) < 2:
-        raise ValueError(f"features of shape {x.shape}: expected [images, features] with at least two images")
-    if not np.isfinite(x).all():
-        raise ValueError("features hold NaN or infinity: look for such values in the images of the set")
-    return x
