@@ -15,21 +15,23 @@ from ipv2_bench.benchmark.views.figures import pyplot, save_figure
 from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
-from ipv2_bench.metrics.base import Column
+from ipv2_bench.metrics.base import Column, FeatureSpace
 from ipv2_bench.purification.strategy import ORACLE, Strategy
 
 STEPS = (250, 500, 1000, 2000, 4000, 8000)
 """Trainings of so many steps each, every one with its whole schedule."""
 
-ERROR = "rmse_hu"
+ERRORS = ("rmse_hu", "rmse_hu_rim")
+"""Of the slice, and along the outline of the body, where breathing misaligns pairs most."""
+
 COLOURS = ("#ff725c", "#4269d0", "#3ca951", "#9c6b4e")
 
 
 def learning_curve(config: Config, denoiser: str = "fm", steps: Sequence[int] = STEPS, progress: bool = True) -> str:
     """Train one denoiser under IPv1, IPv2, IPv2 with both_outside and on aligned pairs, for more and more steps.
 
-    ``curve.csv`` holds error and distance with their intervals, ``curve.md`` the same as a table, and ``curve.png`` shows them
-    beside the classical filters and the budget of the configuration. Trainings resume, and are shared with the tables.
+    ``curve.csv`` holds errors and Fréchet distances with their intervals, ``curve.md`` the same as a table, and ``curve.png``
+    shows them beside the classical filters and the budget of the configuration. Trainings resume, and are shared with the tables.
 
     Parameters
     ----------
@@ -66,8 +68,9 @@ def learning_curve(config: Config, denoiser: str = "fm", steps: Sequence[int] = 
             raise InputError(f"{failures[0].name} failed at {n} steps: {failures[0].message}")
         lines = table_lines(table, Rows(benchmark).of_table(table))
         catalogue = benchmark.prepared.catalogue
-        distance = catalogue.main_distance(name for line in lines for name in line.values)
-        columns = [catalogue.columns[name] for name in (ERROR, *([distance] if distance else []))]
+        there = {name for line in lines for name in line.values}
+        frechet = {m.frechet for m in catalogue.measures.values() if isinstance(m, FeatureSpace)}
+        columns = [c for name, c in catalogue.columns.items() if name in there and (name in ERRORS or name in frechet)]
         found = [_point(line, n, columns) for line in lines]
         points += [p for p in found if p.steps is not None or n == min(steps)]  # what is not trained stays as it is
     headings = {"images": "images", "steps": "steps", **{c.name: c.heading for c in columns}}
@@ -117,7 +120,7 @@ def _point(line: Line, steps: int, columns: Sequence[Column]) -> _Point:
 
 def _draw(points: Sequence[_Point], columns: Sequence[Column], budget: int | None, path: Path) -> None:
     """A panel for each column: a curve for each training, filters as horizontal lines, the tables' budget as a vertical one."""
-    figure, axes = pyplot().subplots(1, len(columns), figsize=(5.6 * len(columns), 4.4), squeeze=False)
+    figure, axes = pyplot().subplots(1, len(columns), figsize=(5.0 * len(columns), 4.4), squeeze=False)
     trained = [(p, p.steps) for p in points if p.steps is not None]
     names = list(dict.fromkeys(p.name for p, _ in trained))
     for axis, column in zip(axes[0], columns, strict=True):

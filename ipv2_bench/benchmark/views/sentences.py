@@ -20,8 +20,8 @@ COPYING = (
 NOT_MEANT = "This size only tries every path: its numbers mean nothing."
 
 OFFLINE_ONLY = (
-    "FID, KID and CLIP-FID are not measured here, since their weights are not there; the distances are those of"
-    " an offline feature space (randconv), whose values cannot be compared with the published ones, only directions."
+    "FID, KID and CLIP-FID are not measured here, since their weights are not there; the distances are those of feature"
+    " spaces that every installation has, whose values cannot be compared with the published ones, only directions."
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,8 +12,9 @@ import pytest
 from PIL import Image
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.tasks.study.attacks import _line
 from ipv2_bench.benchmark.tasks.study.report import Correlation, Point, _numbers, _places
-from ipv2_bench.benchmark.tasks.study.run import _correlate
+from ipv2_bench.benchmark.tasks.study.run import _correlate, _found
 from ipv2_bench.cli import main
 from ipv2_bench.metrics.catalogue import catalogue
 from tests.conftest import Smoke
@@ -93,7 +95,10 @@ def test_the_study_follows_from_the_cells_of_the_tables(
     assert {(x["label"], x["distance"], x["truth"]) for x in correlations} >= {
         (label, "fd_randconv", truth) for label in ("NDCT", "IPv2(NDCT)") for truth in ("rmse_hu", "ssim")
     }
-    assert all(-1.0 <= float(x["rho"]) <= 1.0 and float(x["low"]) <= float(x["high"]) for x in correlations)
+    assert all(-1.0 <= float(x["rho"]) <= 1.0 for x in correlations if x["rho"])
+    sampled = [x for x in correlations if x["low"]]
+    assert all(float(x["low"]) <= float(x["high"]) for x in sampled)
+    assert {x["distance"] for x in sampled} >= {"fd_randconv", "fd_efficientnet", "cmmd_efficientnet", "sliced_efficientnet"}
     sets = {x["images"]: x for x in table(out / "study_sets.csv")}
     assert sum(int(x["trained"]) for x in sets.values()) == 19  # with the weak denoiser, without filters
     assert float(sets["NDCT"]["fd_randconv to NDCT"]) < 1e-6 < float(sets["NDCT"]["rmse_hu"])
@@ -101,6 +106,33 @@ def test_the_study_follows_from_the_cells_of_the_tables(
     with Image.open(out / "study.png") as picture:
         assert np.asarray(picture.convert("L")).std() > 10
     assert 'id="study"' in (out / "index.html").read_text()
+    attacks = {x["measure"]: x for x in table(out / "study_attacks.csv")}
+    assert {"rmse_hu", "fd_randconv to NDCT", "fd_efficientnet to NDCT", "nyquist_peak"} <= attacks.keys()
+    error, copy = attacks["rmse_hu"], attacks["fd_randconv to NDCT"]
+    assert float(error["truth"]) == 0.0 < float(error["noise of 30 HU"]) and float(error["blur of 1 pixel"]) > 0
+    assert float(copy["NDCT"]) < 0.0 < float(error["NDCT"])  # the distance prefers the copy to the truth
+    assert "| By " not in said and "- By rmse_hu: best " in said and "### What each measure sees" in said
+
+
+def test_how_well_nodules_are_found_is_read_where_it_was_measured(tmp_path: Path) -> None:
+    config, trained = cast(Any, SimpleNamespace(out=tmp_path)), points([1, 2, 3, 4], [10, 20, 30, 40])
+    assert _found(config, trained) == {f"cell {i}": {} for i in range(4)}
+    lines = [f"cell {i},{seed},{0.9 - 0.1 * i + 0.02 * seed}" for i in range(4) for seed in (0, 1)]
+    (tmp_path / "detection.csv").write_text("\n".join(["images,seed,LG-CHO 6 mm AUC", "uLDCT,,0.6", *lines]))
+    found = _found(config, trained)
+    assert [found[p.name]["auc_6mm"] for p in trained] == pytest.approx([0.91, 0.81, 0.71, 0.61])
+    with_areas = [replace(p, values={**p.values, **found[p.name]}) for p in trained]
+    correlation = correlate(with_areas, "auc_6mm")
+    assert correlation.rho == 1.0 and np.isnan(correlation.low)
+
+
+@pytest.mark.parametrize(("name", "share"), [("rmse_hu", 0.5), ("ssim", 0.25), ("bias_hu_lung", -0.5)])
+def test_a_damage_is_a_share_of_a_trained_denoisers_error(name: str, share: float) -> None:
+    trained = [Point("a", "FM", True, {name: v}, {}) for v in {"rmse_hu": (40.0, 60.0, 80.0), "ssim": (0.2,)}.get(name, (-12.0,))]
+    true = {"rmse_hu": 0.0, "ssim": 1.0, "bias_hu_lung": 4.0}
+    damaged = {"rmse_hu": 30.0, "ssim": 0.8, "bias_hu_lung": 0.0}
+    line = _line(cast(Any, ANY.prepared), name, trained, true, {"damage": damaged})
+    assert line == {"measure": name, "truth": true[name], "damage": pytest.approx(share)}
 
 
 def test_the_study_of_tables_without_a_weak_denoiser(

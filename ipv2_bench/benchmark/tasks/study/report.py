@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +56,7 @@ def study_markdown(
     points: Sequence[Point],
     correlations: Sequence[Correlation],
     by_number: ByNumber,
+    attacks: Sequence[Mapping[str, str | float]],
     left_out: Sequence[str] = (),
 ) -> str:
     """The result in words and tables.
@@ -70,13 +71,16 @@ def study_markdown(
         The rank correlations over the trained ones.
     by_number
         Fréchet distances by number of images.
+    attacks
+        What each measure says of a damaged truth.
     left_out
         Labels that these tables have not computed.
     """
     trained = [p for p in points if p.trained]
     truths = list(dict.fromkeys(c.truth for c in correlations))
     pairs = list(dict.fromkeys((c.distance, c.label) for c in correlations))
-    columns = [c for c in points[0].values if " to " in c and "_inf" not in c]
+    main = {c.name for c in prepared.catalogue.columns.values() if c.group == "distance"}
+    columns = [c for c in points[0].values if " to " in c and c.partition(" to ")[0] in main]
     shown = [*truths, *columns]
     rows = {p.name: [f"{p.values[c]:.3g}" for c in shown] for p in points if not p.trained}
     rows["best of the trained"] = [_best(trained, c, prepared.catalogue) for c in shown]
@@ -92,6 +96,8 @@ def study_markdown(
         columns=shown,
         untrained=rows,
         places=_places(points, columns, prepared.catalogue),
+        trust=_trust(correlations),
+        attacks=[{k: v if isinstance(v, str) else f"{100 * v:.0f} %" for k, v in x.items() if k != "truth"} for x in attacks],
         numbers=[_numbers(by_number, extractor) for extractor in dict.fromkeys(r["extractor"] for r in by_number)],
     )
 
@@ -138,6 +144,17 @@ def _places(points: Sequence[Point], columns: Sequence[str], catalogue: Catalogu
             own = cost_of(catalogue, c, p.values[c])
             places.append(f"{1 + sum(cost_of(catalogue, c, t.values[c]) < own for t in trained)} by {c}")
         texts.append(f"Among the {len(trained)} trained, {meaning} would come in at place {', '.join(places)}.")
+    return texts
+
+
+def _trust(correlations: Sequence[Correlation]) -> list[str]:
+    """The distance that orders best by each measure against the truth, and the one that orders worst."""
+    texts = []
+    for truth in dict.fromkeys(c.truth for c in correlations):
+        own = sorted((c for c in correlations if c.truth == truth and np.isfinite(c.rho)), key=lambda c: c.rho)
+        if own:
+            best, worst = (f"{c.distance} to {c.label} ({c.rho:.2f})" for c in (own[-1], own[0]))
+            texts.append(f"By {truth}: best {best}, worst {worst}.")
     return texts
 
 

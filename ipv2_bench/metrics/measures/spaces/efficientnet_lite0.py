@@ -16,7 +16,7 @@ class EfficientNetLite0(FeatureSpace):
     """The 512 means of the five maps of EfficientNet-Lite0, fine and coarse, with weights that are verified by their SHA-256."""
 
     version = 1
-    order = 15
+    order = 25
     frechet, at_infinity, kernel = "fd_efficientnet", "fd_inf_efficientnet", "kid_x100_efficientnet"
     further = {  # noqa: RUF012
         name: f"{name}_efficientnet" for name in ("cmmd", "sliced", "precision", "recall", "density", "coverage")

@@ -59,7 +59,7 @@ def _not_measured(view: TableView) -> str:
     return (
         f"A dash under “{names_of(view.published)}”: they are not measured here (ipv2-bench check says how to get the weights "
         "of their networks)."
-    ) + (f" Other distances, in an offline feature space, are shown instead: {others}." if others else "")
+    ) + (f" Other distances, in feature spaces that every installation has, are shown instead: {others}." if others else "")
 
 
 def _charts(view: TableView, palette: Palette) -> list[BarChart]:
