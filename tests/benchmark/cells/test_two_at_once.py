@@ -143,7 +143,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (EXPERIMENTS / "smoke.yaml").read_text().replace("steps: 4,", "steps: 12,")
     (folder / "two.yaml").write_text(text + "tables: [table1.yaml]\n")
     shutil.copytree(folder, folder / "whole")
-    run(folder / "whole", *WORDS)
+    run(folder / "whole", *WORDS, "wandb.mode=disabled")
     return folder
 
 

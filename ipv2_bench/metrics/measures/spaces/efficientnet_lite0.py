@@ -13,7 +13,10 @@ _SPACE = "in the features of EfficientNet-Lite0, trained on ImageNet"
 
 
 class EfficientNetLite0(FeatureSpace):
-    """The 512 means of the five maps of EfficientNet-Lite0, fine and coarse, with weights that are verified by their SHA-256."""
+    """The 512 means of the five maps of EfficientNet-Lite0, fine and coarse, with weights that are verified by their SHA-256.
+
+    They are those of the installed package, which the losses of denoisers use, too.
+    """
 
     version = 1
     order = 25
@@ -62,10 +65,10 @@ class EfficientNetLite0(FeatureSpace):
 
     def sha256(self, weights: Path | None) -> str | None:
         """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
-        return None if EFFICIENTNET_LITE0.find(weights) is None else EFFICIENTNET_LITE0.sha256
+        return None if EFFICIENTNET_LITE0.find() is None else EFFICIENTNET_LITE0.sha256
 
     def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
         """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
         from ipv2_bench.metrics.extractors import BackboneFeatures
 
-        return BackboneFeatures(EFFICIENTNET_LITE0, EFFICIENTNET_LITE0.need(weights))
+        return BackboneFeatures(EFFICIENTNET_LITE0, EFFICIENTNET_LITE0.need())
