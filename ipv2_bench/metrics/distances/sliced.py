@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ipv2_bench.metrics.distances.features import paired
@@ -21,9 +23,23 @@ def sliced_replicates(a: np.ndarray, b: np.ndarray, counts: np.ndarray) -> np.nd
     d = a.shape[1]
     directions = np.random.default_rng(0).standard_normal((d, DIRECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
-    a, b = a @ directions, b @ directions
-    values = np.empty(len(counts))
-    for k, count in enumerate(np.asarray(counts).astype(int)):
-        taken = np.repeat(np.arange(len(a)), count)
-        values[k] = d * ((np.sort(a[taken], axis=0) - np.sort(b[taken], axis=0)) ** 2).mean()
-    return values
+    counts = np.asarray(counts).astype(int)
+    one, other = (_Sorted.of((x @ directions).T) for x in (a, b))
+    return np.array([d * ((one.taken(count) - other.taken(count)) ** 2).mean() for count in counts])
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Projections in ascending order, [directions, n], and the image that each is of."""
+
+    values: np.ndarray
+    image: np.ndarray
+
+    @classmethod
+    def of(cls, projections: np.ndarray) -> _Sorted:
+        image = np.argsort(projections, axis=1)
+        return cls(np.take_along_axis(projections, image, axis=1), image)
+
+    def taken(self, count: np.ndarray) -> np.ndarray:
+        """Those of a set that has each image so many times, in ascending order, [directions, sum of count]."""
+        return np.repeat(self.values.ravel(), count[self.image].ravel()).reshape(len(self.values), -1)
