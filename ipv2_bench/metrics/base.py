@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -42,6 +42,9 @@ Ideal = Literal["higher", "lower"] | float
 Need = Literal["truth", "nodules", "label", "weights"]
 Scale = Literal["log", "fisher", "identity"]
 """Scale on which the interval of a column is computed, see :func:`ipv2_bench.metrics.uncertainty.interval`."""
+
+
+Number = TypeVar("Number", float, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,8 @@ class Column:
     scale: Scale = "identity"
     explanation: str = ""
 
-    def cost_of(self, value: float) -> float:
-        """A number that is smaller for a better value; rows are ranked by it."""
+    def cost_of(self, value: Number) -> Number:
+        """A number, or an array of numbers, that is smaller for a better value; rows are ranked by it."""
         if self.ideal == "higher":
             return -value
         return value if self.ideal == "lower" else abs(value - float(self.ideal))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,7 +13,7 @@ from PIL import Image
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.tasks.study.attacks import _line
 from ipv2_bench.benchmark.tasks.study.report import Correlation, Point, _numbers, _places
-from ipv2_bench.benchmark.tasks.study.run import _correlate, _found
+from ipv2_bench.benchmark.tasks.study.run import _correlate, _with_found
 from ipv2_bench.cli import main
 from ipv2_bench.metrics.catalogue import catalogue
 from tests.conftest import Smoke
@@ -88,8 +87,12 @@ def test_how_the_distance_moves_with_the_number_is_told() -> None:
 def test_the_study_follows_from_the_cells_of_the_tables(
     smoke: Smoke, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    out = tmp_path / "smoke"
+    out.mkdir()
+    areas = [f"{row['denoiser']} + {row['strategy']},0,0.{60 + i}" for i, row in enumerate(table(smoke.out / "table1.csv"))]
+    (out / "detection.csv").write_text("\n".join(["images,seed,LG-CHO 6 mm AUC", "uLDCT,,0.6", *areas]))
     assert main(["study", "--config", "smoke", "--quiet", *smoke.settings(tmp_path)]) == 0
-    said, out = capsys.readouterr().out, tmp_path / "smoke"
+    said = capsys.readouterr().out
     assert said.strip() == (out / "study.md").read_text().strip() and "numbers mean nothing" in said
     correlations = table(out / "study.csv")
     assert {(x["label"], x["distance"], x["truth"]) for x in correlations} >= {
@@ -116,14 +119,15 @@ def test_the_study_follows_from_the_cells_of_the_tables(
 
 def test_how_well_nodules_are_found_is_read_where_it_was_measured(tmp_path: Path) -> None:
     config, trained = cast(Any, SimpleNamespace(out=tmp_path)), points([1, 2, 3, 4], [10, 20, 30, 40])
-    assert _found(config, trained) == {f"cell {i}": {} for i in range(4)}
+    assert _with_found(trained, config) == trained
     lines = [f"cell {i},{seed},{0.9 - 0.1 * i + 0.02 * seed}" for i in range(4) for seed in (0, 1)]
     (tmp_path / "detection.csv").write_text("\n".join(["images,seed,LG-CHO 6 mm AUC", "uLDCT,,0.6", *lines]))
-    found = _found(config, trained)
-    assert [found[p.name]["auc_6mm"] for p in trained] == pytest.approx([0.91, 0.81, 0.71, 0.61])
-    with_areas = [replace(p, values={**p.values, **found[p.name]}) for p in trained]
+    with_areas = _with_found(trained, config)
+    assert [p.values["auc_6mm"] for p in with_areas] == pytest.approx([0.91, 0.81, 0.71, 0.61])
     correlation = correlate(with_areas, "auc_6mm")
-    assert correlation.rho == 1.0 and np.isnan(correlation.low)
+    assert correlation.rho == pytest.approx(1.0) and np.isnan(correlation.low)
+    others = _with_found([Point("NDCT", None, False, {}, {}), Point("uLDCT", None, False, {}, {})], config)
+    assert [p.values for p in others] == [{}, {"auc_6mm": 0.6}]
 
 
 @pytest.mark.parametrize(("name", "share"), [("rmse_hu", 0.5), ("ssim", 0.25), ("bias_hu_lung", -0.5)])

@@ -17,6 +17,9 @@ from ipv2_bench.physics.seeding import numpy_generator
 BLUR_PX, NOISE_HU, CHECKERBOARD_HU, NODULE_MM = 1.0, 30.0, 15.0, 8.0
 """Sizes of the damage: standard deviation of a Gaussian, of white noise, height of alternating pixels, diameter."""
 
+ENDLESS = ("psnr_db", "nodule_cnr")
+"""Measures whose value for the truth is infinite, so that no damage is a share of anything."""
+
 COPY = "NDCT"
 """What is not made out of the truth."""
 
@@ -56,8 +59,9 @@ def attack_lines(
 ) -> list[dict[str, str | float]]:
     """How much of a trained denoiser's error each damage is worth by each measure; a line for a measure.
 
-    0 is what the measure says of the truth itself, 1 what it says of the median of the trained denoisers, 2 twice as bad; below 0
-    the damage is better than the truth.
+    0 is what the measure says of the truth itself, 1 what it says of the median of the trained denoisers (of the worst, where the
+    median is no worse than the truth), 2 twice as bad; below 0 the damage is better than the truth. Without
+    :data:`ENDLESS`.
 
     Parameters
     ----------
@@ -78,7 +82,8 @@ def attack_lines(
 
     true = values(np.array(slices.truth[prepared.split.test]))
     damaged = {name: values(images) for name, images in attacked(prepared).items()}
-    columns = [c for c in trained[0].values if c in true and all(c in own for own in damaged.values())]
+    known = [c for c in trained[0].values if c in true and all(c in own for own in damaged.values())]
+    columns = [c for c in known if c not in ENDLESS and not c.partition(" to ")[0].endswith("_se")]
     return [_line(prepared, column, trained, true, damaged) for column in columns]
 
 
@@ -93,8 +98,9 @@ def _line(
         return float(cost_of(prepared.catalogue, column, value))
 
     least = cost(true[column])
-    median = float(np.median([cost(p.values[column]) for p in trained]))
+    costs = [cost(p.values[column]) for p in trained]
+    most = max(costs) if np.median(costs) <= least else float(np.median(costs))
     line: dict[str, str | float] = {"measure": column, "truth": true[column]}
     for name, own in damaged.items():
-        line[name] = (cost(own[column]) - least) / (median - least) if median > least else float("nan")
+        line[name] = (cost(own[column]) - least) / (most - least) if most > least else float("nan")
     return line

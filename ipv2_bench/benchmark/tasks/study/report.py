@@ -12,7 +12,11 @@ from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import Prepared
 from ipv2_bench.benchmark.views.sentences import NOT_MEANT
 from ipv2_bench.benchmark.views.templating import render
+from ipv2_bench.metrics.base import Number
 from ipv2_bench.metrics.catalogue import Catalogue
+
+FOUND = "auc_6mm"
+"""How well a nodule of 6 mm is found after a denoiser: area under the ROC curve, which the images alone do not tell."""
 
 ByNumber = list[dict[str, Any]]
 """Rows with images, extractor, n and frechet."""
@@ -58,6 +62,7 @@ def study_markdown(
     by_number: ByNumber,
     attacks: Sequence[Mapping[str, str | float]],
     left_out: Sequence[str] = (),
+    equal: Sequence[str] = (),
 ) -> str:
     """The result in words and tables.
 
@@ -75,6 +80,8 @@ def study_markdown(
         What each measure says of a damaged truth.
     left_out
         Labels that these tables have not computed.
+    equal
+        Distances that are the same for most denoisers, and are in no correlation.
     """
     trained = [p for p in points if p.trained]
     truths = list(dict.fromkeys(c.truth for c in correlations))
@@ -82,12 +89,13 @@ def study_markdown(
     main = {c.name for c in prepared.catalogue.columns.values() if c.group == "distance"}
     columns = [c for c in points[0].values if " to " in c and c.partition(" to ")[0] in main]
     shown = [*truths, *columns]
-    rows = {p.name: [f"{p.values[c]:.3g}" for c in shown] for p in points if not p.trained}
+    rows = {p.name: [f"{p.values[c]:.3g}" if c in p.values else "–" for c in shown] for p in points if not p.trained}
     rows["best of the trained"] = [_best(trained, c, prepared.catalogue) for c in shown]
     return render(
         "study.md.j2",
         not_meant=None if prepared.config.meaningful else NOT_MEANT,
         introduction=_introduction(prepared, len(trained), left_out),
+        equal=", ".join(equal),
         truths=truths,
         correlations={
             pair: [_correlation(c) for t in truths for c in correlations if (c.distance, c.label, c.truth) == (*pair, t)]
@@ -97,7 +105,7 @@ def study_markdown(
         untrained=rows,
         places=_places(points, columns, prepared.catalogue),
         trust=_trust(correlations),
-        attacks=[{k: v if isinstance(v, str) else f"{100 * v:.0f} %" for k, v in x.items() if k != "truth"} for x in attacks],
+        attacks=[{k: _share(v) for k, v in x.items() if k != "truth"} for x in attacks],
         numbers=[_numbers(by_number, extractor) for extractor in dict.fromkeys(r["extractor"] for r in by_number)],
     )
 
@@ -120,9 +128,9 @@ def _correlation(c: Correlation) -> str:
     return f"{c.rho:.2f}{between}, {100 * c.pairs:.0f} %"
 
 
-def cost_of(catalogue: Catalogue, column: str, value: float) -> float:
-    """A value as a number that is smaller for the better one; ``column`` may end with the label that it is taken to."""
-    return catalogue.columns[column.partition(" to ")[0]].cost_of(value)
+def cost_of(catalogue: Catalogue, column: str, value: Number) -> Number:
+    """A value, or an array of them, as what is smaller for the better one; ``column`` may end with the label it is taken to."""
+    return -value if column == FOUND else catalogue.columns[column.partition(" to ")[0]].cost_of(value)
 
 
 def _best(trained: Sequence[Point], column: str, catalogue: Catalogue) -> str:
@@ -145,6 +153,12 @@ def _places(points: Sequence[Point], columns: Sequence[str], catalogue: Catalogu
             places.append(f"{1 + sum(cost_of(catalogue, c, t.values[c]) < own for t in trained)} by {c}")
         texts.append(f"Among the {len(trained)} trained, {meaning} would come in at place {', '.join(places)}.")
     return texts
+
+
+def _share(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return "–" if np.isnan(value) else f"{100 * value:.0f} %"
 
 
 def _trust(correlations: Sequence[Correlation]) -> list[str]:

@@ -17,7 +17,7 @@ from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.tables import LABELS, UNTOUCHED, load_tables
 from ipv2_bench.benchmark.tasks.study.attacks import attack_lines
 from ipv2_bench.benchmark.tasks.study.picture import draw_study
-from ipv2_bench.benchmark.tasks.study.report import ByNumber, Correlation, Point, cost_of, study_markdown
+from ipv2_bench.benchmark.tasks.study.report import FOUND, ByNumber, Correlation, Point, cost_of, study_markdown
 from ipv2_bench.benchmark.views.html.page import try_page
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
@@ -33,8 +33,8 @@ TRUTHS = (
 )  # fmt: skip
 """Measures against the truth that a distance should agree with."""
 
-FOUND, FOUND_BY = "auc_6mm", "LG-CHO 6 mm AUC"
-"""How well a nodule of 6 mm is found, and the column of ``detection.csv`` that says so."""
+FOUND_BY = "LG-CHO 6 mm AUC"
+"""Column of ``detection.csv`` with how well nodules of 6 mm are found."""
 
 LEAST_TRAINED = 4
 DIGITS = 4
@@ -72,22 +72,22 @@ def study(config: Config, progress: bool = True) -> str:
     benchmark.prepared.need_truth()
     benchmark.require_complete()
     rows, labels = Rows(benchmark), labels_of(benchmark)
-    points = _points(rows, labels, progress)
+    points = _with_found(_points(rows, labels, progress), config)
     trained = [p for p in points if p.trained]
     if len(trained) < LEAST_TRAINED:
         raise InputError(
             f"{len(trained)} trained denoisers: a rank correlation needs at least {LEAST_TRAINED}; add rows to the tables"
         )
-    columns = sorted(c for c in trained[0].values if c.endswith(tuple(f" to {label}" for label in labels)))
-    found = _found(config, trained)
-    trained = [replace(p, values={**p.values, **found[p.name]}) for p in trained]
+    taken = sorted(c for c in trained[0].values if c.endswith(tuple(f" to {label}" for label in labels)))
+    equal = [c for c in taken if len({p.values[c] for p in trained}) <= len(trained) / 2]
+    columns = [c for c in taken if c not in equal]
     truths = [t for t in (*TRUTHS, FOUND) if all(np.isfinite(p.values.get(t, np.nan)) for p in trained)]
     correlations = [_correlate(benchmark, trained, c, t) for t in truths for c in columns]
     by_number = _by_number(benchmark, progress)
     left_out = [label for label in LABELS if label not in labels]
     label = benchmark.label(None, config.seeds[0]).measurements
     attacks = attack_lines(benchmark.prepared, trained, label, LABELS[0])
-    text = study_markdown(benchmark.prepared, points, correlations, by_number, attacks, left_out)
+    text = study_markdown(benchmark.prepared, points, correlations, by_number, attacks, left_out, equal)
     sets = [{"images": p.name, "trained": p.trained, **p.values} for p in points]
     for name, content in (
         ("study.csv", csv_text([vars(c) for c in correlations], digits=DIGITS)),
@@ -143,15 +143,15 @@ def _points(rows: Rows, labels: Sequence[str], progress: bool) -> list[Point]:
     return points
 
 
-def _found(config: Config, trained: Sequence[Point]) -> dict[str, dict[str, float]]:
-    """How well nodules are found, mean over seeds, by image set; without a value where ``detection.csv`` does not say."""
+def _with_found(points: Sequence[Point], config: Config) -> list[Point]:
+    """The points with how well nodules are found, mean over seeds, as far as ``detection.csv`` says it."""
     try:
         with (config.out / "detection.csv").open(newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
     except FileNotFoundError:
-        lines = []
-    own = {p.name: [float(x[FOUND_BY]) for x in lines if x["images"] == p.name and x.get(FOUND_BY)] for p in trained}
-    return {name: {FOUND: float(np.mean(values))} if values else {} for name, values in own.items()}
+        return list(points)
+    areas = {p.name: [float(x[FOUND_BY]) for x in lines if x["images"] == p.name and x.get(FOUND_BY)] for p in points}
+    return [replace(p, values={**p.values, FOUND: float(np.mean(own))}) if (own := areas[p.name]) else p for p in points]
 
 
 def _point(
@@ -181,37 +181,46 @@ def _correlate(
     benchmark: Benchmark, points: Sequence[Point], column: str, truth: str, rounds: int = 1000
 ) -> Correlation:
     """Rank correlation over points of a distance and a measure, both as numbers that are smaller for the better."""
-    from scipy import stats
+    def cost(name: str, value: np.ndarray) -> np.ndarray:
+        return cost_of(benchmark.prepared.catalogue, name, value)
 
-    measures = benchmark.prepared.catalogue
-
-    def cost(name: str, value: float) -> float:
-        return -value if name == FOUND else cost_of(measures, name, value)
-
-    x, y = (np.array([cost(name, p.values[name]) for p in points]) for name in (column, truth))
-    rho = float(stats.spearmanr(x, y).statistic)
+    x, y = (cost(name, np.array([p.values[name] for p in points])) for name in (column, truth))
+    rho = _rank_correlation(x, y)
     i, j = np.triu_indices(len(points), 1)
     pairs = float(np.mean((x[i] - x[j]) * (y[i] - y[j]) > 0))
     low = high = float("nan")
     if all(column in p.replicates and truth in p.replicates for p in points):
-        rng = np.random.default_rng(0)
-        drawn = []
-        for _ in range(rounds):
-            b = rng.integers(points[0].replicates[truth].shape[1])
-            chosen = rng.integers(len(points), size=len(points))
-            both = []
-            for k in chosen:
-                p = points[k]
-                seeds = rng.integers(len(p.replicates[truth]), size=len(p.replicates[truth]))
-                both.append([cost(name, p.replicates[name][seeds, b].mean()) for name in (column, truth)])
-            u, v = np.array(both).T
-            # A point that was drawn twice is one observation: ties would count as agreement.
-            _, once = np.unique(chosen, return_index=True)
-            if len(once) > 3:
-                drawn.append(float(stats.spearmanr(u[once], v[once]).statistic))
+        u, v = (cost(name, _drawn(points, name, rounds)) for name in (column, truth))
+        # A point that was drawn twice is one observation: ties would count as agreement.
+        once = [np.unique(chosen, return_index=True)[1] for chosen in _choices(points, truth, rounds)[0]]
+        drawn = [_rank_correlation(a[own], b[own]) for a, b, own in zip(u, v, once, strict=True) if len(own) > 3]
         low, high = np.nanpercentile(drawn, (50 * (1 - LEVEL), 50 * (1 + LEVEL)))
     name, _, label = column.partition(" to ")
     return Correlation(label, name, truth, rho, float(low), float(high), pairs, len(points))
+
+
+def _choices(points: Sequence[Point], name: str, rounds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What each round draws: points [R, P], their seeds [R, P, S], and a draw of patients [R]; the same for every column."""
+    seeds, draws = points[0].replicates[name].shape
+    rng = np.random.default_rng(0)
+    size = (rounds, len(points))
+    return rng.integers(len(points), size=size), rng.integers(seeds, size=(*size, seeds)), rng.integers(draws, size=rounds)
+
+
+def _drawn(points: Sequence[Point], name: str, rounds: int) -> np.ndarray:
+    """Values of a column in each round, means over the drawn seeds, [R, P]."""
+    chosen, seeds, draws = _choices(points, name, rounds)
+    replicates = np.stack([p.replicates[name] for p in points])
+    return replicates[chosen[:, :, None], seeds, draws[:, None, None]].mean(2)
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's ρ of two arrays [k]; NaN where one is constant."""
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(x) - (len(x) + 1) / 2 for x in (a, b))
+    spread = np.sqrt((a @ a) * (b @ b))
+    return float(a @ b / spread) if spread > 0 else float("nan")
 
 
 def _by_number(benchmark: Benchmark, progress: bool) -> ByNumber:
