@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,9 @@ class EfficientNetLite0(Backbone):
     channels = (16, 24, 40, 112, 320)
 
     def __init__(self) -> None:
-        import timm
+        with warnings.catch_warnings():  # in a notebook, of tqdm's about progress bars that nothing here shows
+            warnings.simplefilter("ignore")
+            import timm
 
         super().__init__()
         network = timm.create_model("tf_efficientnet_lite0", pretrained=False, features_only=True)

