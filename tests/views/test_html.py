@@ -204,8 +204,9 @@ def test_every_number_is_that_of_the_csv(written: Written, parsed: Page) -> None
             assert all(len(row) > 4 for row in expected)
     published = [e.text for e in parsed.of("td") if e.at.get("class") == "published"]
     assert published[:6] == ["81.78", "4.72", "4.68", "39.33", "1", "2.5"] and published[6:9] == ["ours"] * 3
-    # FID and its kin, once a line; without their weights.
-    assert sum(e.text == "—not measured" for e in parsed.of("td")) == 5 + 4 + 4
+    # FID, once a line, beside the published one; without its weights.
+    cells = list(pairwise(parsed.of("td")))
+    assert sum(a.text == "—not measured" and b.at.get("class") == "published" for a, b in cells) == 5 + 4 + 4
 
 
 def test_headings_and_what_they_mean_are_those_of_the_catalogue(written: Written, parsed: Page) -> None:
