@@ -65,14 +65,17 @@ def change(path: Path) -> None:
     path.write_bytes(bytes(data))
 
 
+@pytest.mark.parametrize("spoil", [halve, empty])
 @pytest.mark.parametrize("group", GROUPS)
-def test_spoiled_files_are_made_anew(group: str, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spoiled_files_are_made_anew(
+    group: str, spoil, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     spoiled = [file for pattern in GROUPS[group] for file in sorted(folder.glob(pattern))]
     assert len(spoiled) >= len(GROUPS[group])
-    for k, file in enumerate(spoiled):
-        (halve, empty)[k % 2](file)
+    for file in spoiled:
+        spoil(file)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("WANDB_MODE", "offline")
     assert main([*WORDS]) == 0

@@ -16,6 +16,7 @@ from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, run, without_times
 WORDS = ("reproduce", "--config", "one.yaml", "--quiet", "wandb.mode=disabled", *SMALL)
 STAGES = (  # largest bytes of a file, what does not fit, and settings
     (100_000, "low.npy", ()),
+    (400_000, "integrals-", ()),
     (None, "", ("train.steps=1",)),  # the data are there now
     (120_000, "last.ckpt", ("run.checkpoint_seconds=0", "train.steps=30")),
     (120_000, "model.safetensors", ()),

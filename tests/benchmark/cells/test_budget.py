@@ -73,12 +73,12 @@ SCHEDULERS = {
         "RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4", "GROUP_RANK": "0", "NODE_RANK": "1",
         "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "29500", "TORCHELASTIC_RUN_ID": "x",
     },
-    "mpi, lsf and kubeflow": {
-        "OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_RANK": "2", "PMI_RANK": "2",
+    "mpi": {"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_LOCAL_RANK": "2", "PMI_RANK": "2"},
+    "lsf": {
         "LSB_JOBID": "3", "LSB_HOSTS": "a b", "JSM_NAMESPACE_RANK": "1", "JSM_NAMESPACE_LOCAL_RANK": "1",
-        "JSM_NAMESPACE_SIZE": "2", "KUBERNETES_PORT": "tcp://10.0.0.1", "RANK": "1", "WORLD_SIZE": "2",
-        "MASTER_ADDR": "a", "MASTER_PORT": "1",
+        "JSM_NAMESPACE_SIZE": "2",
     },
+    "kubeflow": {"KUBERNETES_PORT": "tcp://10.0.0.1", "RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"},
 }  # fmt: skip
 """What schedulers set for each process of a job."""
 

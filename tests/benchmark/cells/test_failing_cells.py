@@ -42,7 +42,7 @@ def whole(two_cells: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("moment", "file"),
-    [("before training", "index.json"), ("in training", "last.ckpt")],
+    [("before training", "index.json"), ("in training", "last.ckpt"), ("after training", "model.safetensors")],
 )
 def test_a_killed_run_ends_in_the_same_tables(
     two_cells: Path, whole: Path, tmp_path: Path, moment: str, file: str

@@ -15,7 +15,7 @@ from ipv2_bench.metrics.signals import draw_signals, put_in
 from ipv2_bench.physics.seeding import numpy_generator
 
 BLUR_PX, NOISE_HU, CHECKERBOARD_HU, NODULE_MM = 1.0, 30.0, 15.0, 8.0
-"""Sizes of the damage: standard deviation of a Gaussian, of white noise, height of alternating pixels, diameter."""
+"""Sizes of the damage: deviation of a Gaussian and of white noise, amplitude of alternating pixels (±), and a diameter."""
 
 ENDLESS = ("psnr_db", "nodule_cnr")
 """Measures whose value for the truth is infinite, so that no damage is a share of anything."""
@@ -36,11 +36,11 @@ def attacked(prepared: Prepared) -> dict[str, np.ndarray]:
     assert slices.truth is not None
     truth = slices.truth.hu(test).astype(np.float64)
     rng = numpy_generator("attacks")
-    alternating = np.indices(truth.shape[1:]).sum(0) % 2 - 0.5
+    alternating = 1.0 - 2.0 * (np.indices(truth.shape[1:]).sum(0) % 2)
     damaged = {
         f"blur of {BLUR_PX:g} pixel": ndimage.gaussian_filter(truth, (0, BLUR_PX, BLUR_PX)),
         f"noise of {NOISE_HU:g} HU": truth + rng.normal(0.0, NOISE_HU, truth.shape),
-        f"checkerboard of {CHECKERBOARD_HU:g} HU": truth + 2.0 * CHECKERBOARD_HU * alternating,
+        f"checkerboard of {CHECKERBOARD_HU:g} HU": truth + CHECKERBOARD_HU * alternating,
         f"nodule of {NODULE_MM:g} mm": np.stack([_with_nodule(prepared, int(i), hu) for i, hu in zip(test, truth, strict=True)]),
     }
     found = {name: window.unit(hu).astype(np.float32) for name, hu in damaged.items()}
@@ -60,8 +60,8 @@ def attack_lines(
     """How much of a trained denoiser's error each damage is worth by each measure; a line for a measure.
 
     0 is what the measure says of the truth itself, 1 what it says of the median of the trained denoisers (of the worst, where the
-    median is no worse than the truth), 2 twice as bad; below 0 the damage is better than the truth. Without
-    :data:`ENDLESS`.
+    median is no worse than the truth), 2 twice as bad; below 0 the damage is better than the truth.
+    :data:`ENDLESS` are left out.
 
     Parameters
     ----------

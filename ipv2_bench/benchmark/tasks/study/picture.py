@@ -64,8 +64,9 @@ def _of_distances(axis: Any) -> None:
     """Give an axis the scale of distances, which may be 0 and differ by decades."""
     from matplotlib.ticker import FuncFormatter
 
-    axis.set_yscale("symlog", linthresh=LINEAR_BELOW)
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+    axis.set_yscale("symlog", linthresh=LINEAR_BELOW, subs=(2, 5))
+    for set_formatter in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):  # a panel may span less than a decade
+        set_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
     axis.grid(alpha=0.25)
 
 

@@ -181,6 +181,7 @@ def _correlate(
     benchmark: Benchmark, points: Sequence[Point], column: str, truth: str, rounds: int = 1000
 ) -> Correlation:
     """Rank correlation over points of a distance and a measure, both as numbers that are smaller for the better."""
+
     def cost(name: str, value: np.ndarray) -> np.ndarray:
         return cost_of(benchmark.prepared.catalogue, name, value)
 
