@@ -16,6 +16,9 @@ from ipv2_bench.metrics.catalogue import Catalogue
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#a463f2", "#97bbf5", "#9c6b4e", "#ff8ab7", "#3ca951", "#9498a0")
 """Of the denoisers; the same again for more."""
 
+ACROSS = 3
+"""Panels side by side."""
+
 LINEAR_BELOW = 0.1
 """Distances are drawn on a logarithmic axis above this, so that 0 has a place."""
 
@@ -43,19 +46,23 @@ def draw_study(
     colours = {d: COLOURS[i % len(COLOURS)] for i, d in enumerate(denoisers)}
     first = by_number[0]["extractor"] if by_number else None
     panels = len(shown) + (first is not None)
-    figure, axes = pyplot().subplots(1, panels, figsize=(5.4 * panels, 4.6), squeeze=False)
-    for axis, column in zip(axes[0], shown, strict=False):
+    across, down = min(panels, ACROSS), -(-panels // ACROSS)
+    figure, grid = pyplot().subplots(down, across, figsize=(5.4 * across, 4.6 * down), squeeze=False)
+    axes = grid.ravel()
+    for axis in axes[panels:]:
+        axis.set_visible(False)
+    for axis, column in zip(axes, shown, strict=False):
         name, _, label = column.partition(" to ")
         _against_error(axis, points, column, colours)
         axis.set_xlabel(f"{catalogue.columns['rmse_hu'].heading} to the aligned truth")
         axis.set_ylabel(f"{catalogue.columns[name].heading} to {label}")
     for d, colour in colours.items():
-        axes[0][0].scatter([], [], color=colour, label=d)
-    axes[0][0].scatter([], [], marker="X", color="black", label="nothing trained")
-    axes[0][0].legend(fontsize=8, frameon=False)
+        axes[0].scatter([], [], color=colour, label=d)
+    axes[0].scatter([], [], marker="X", color="black", label="nothing trained")
+    axes[0].legend(fontsize=8, frameon=False)
     if first is not None:
-        _by_number(axes[0][-1], [line for line in by_number if line["extractor"] == first], colours)
-        axes[0][-1].set_ylabel(f"{catalogue.columns[spaces[first].frechet].heading} to NDCT")
+        _by_number(axes[panels - 1], [line for line in by_number if line["extractor"] == first], colours)
+        axes[panels - 1].set_ylabel(f"{catalogue.columns[spaces[first].frechet].heading} to NDCT")
     figure.tight_layout()
     save_figure(figure, path, dpi=90)
 
