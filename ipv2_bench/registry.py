@@ -99,8 +99,10 @@ def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
     kind = kind or base.__name__.lower()
     if ":" in name:
         return class_from_outside(name, base)
-    refuse_unknown(package, name, kind)
-    module = _modules(package)[name][0]
+    modules = _modules(package)
+    if name not in modules or _plugin(package, modules[name][1]) is None:
+        refuse_unknown(package, name, kind)
+    module = modules[name][0]
     classes = _defined(importlib.import_module(module), base)
     if len(classes) != 1:
         raise InputError(f"module {module} defines {len(classes)} classes of {kind}: expected one")

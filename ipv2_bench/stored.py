@@ -49,9 +49,14 @@ def present(path: Path, read: Callable[[Path], Any] | None = None) -> bool:
         return False
     if _is_whole(path, stat.st_mtime_ns, stat.st_size, read):
         return True
+    discard(path)
+    return False
+
+
+def discard(path: Path) -> None:
+    """Remove a spoiled file, with a warning that names it."""
     logger.warning("%s is cut off or was changed since it was written: it is made anew", path)
     path.unlink(missing_ok=True)
-    return False
 
 
 def write_array(path: Path, array: np.ndarray) -> None:

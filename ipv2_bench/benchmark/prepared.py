@@ -158,6 +158,13 @@ class Prepared:
             self.slices, self.split, self.window, self.catalogue, weights_folder(self.config.run.weights)
         )
 
+    @cached_property
+    def measuring_version(self) -> str:
+        """Hash that names measurements; see :func:`ipv2_bench.benchmark.measuring.measuring_version`."""
+        from ipv2_bench.benchmark.measuring import measuring_version
+
+        return measuring_version(self.catalogue, weights_folder(self.config.run.weights))
+
     @property
     def pixel_mm(self) -> float:
         """Mean side of a test slice's pixel in mm."""

@@ -8,6 +8,7 @@ convolution depends on the batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,13 @@ class _Pretrained(ABC):
     """
 
     def __init__(self, weights: Weights, path: Path, batch: int = 32) -> None:
-        self.name, self.sha256, self.batch = weights.name, weights.sha256, batch
+        self.name, self.sha256, self.path, self.batch = weights.name, weights.sha256, path, batch
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = self.load(path).to(self.device).eval()
+
+    @cached_property
+    def network(self) -> Any:
+        """The network, loaded when the first image comes: rows only name it."""
+        return self.load(self.path).to(self.device).eval()
 
     @abstractmethod
     def load(self, path: Path) -> Any:

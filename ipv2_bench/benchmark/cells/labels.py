@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from ipv2_bench.benchmark.cells.spec import CellSpec
-from ipv2_bench.benchmark.measuring import measure_test_set, measuring_version
+from ipv2_bench.benchmark.measuring import measure_test_set
 from ipv2_bench.benchmark.prepared import Prepared, shared_versions
 from ipv2_bench.fingerprint import digest, settings_of
 from ipv2_bench.metrics.catalogue import Catalogue
 from ipv2_bench.metrics.image_set import Measurements
 from ipv2_bench.purification.strategy import Strategy
 from ipv2_bench.stored import present, read_array, write_array
-from ipv2_bench.weights import weights_folder
 
 VERSION = 1
 """Version of the labels: raise when the same strategy and weak denoiser give other labels."""
@@ -77,8 +76,7 @@ def label_images(prepared: Prepared, strategy: Strategy | None, weak: CellSpec |
     }
     set_id = digest(identity)
     path = prepared.config.work / "labels" / f"{set_id}.npy"
-    version = measuring_version(prepared.catalogue, weights_folder(prepared.config.run.weights))
-    measures_path = path.with_name(f"{set_id}-{version}.npz")
+    measures_path = path.with_name(f"{set_id}-{prepared.measuring_version}.npz")
     if not (present(path) and present(measures_path)):
         images = _label(prepared, strategy, weak)
         write_array(path, images)

@@ -14,7 +14,6 @@ from ipv2_bench.benchmark.cells.runners.runner import Runner, check_runner
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.cells.trial import try_denoiser
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.measuring import measuring_version
 from ipv2_bench.benchmark.prepared import Prepared, shared_versions
 from ipv2_bench.benchmark.tables import Table, TableLine
 from ipv2_bench.data.split import keeps_patients_apart
@@ -156,7 +155,7 @@ def _shared(prepared: Prepared) -> dict[str, Any]:
         "metrics": config.metrics,
         "accelerator": accelerator(config),
         "threads": threads,
-        "measuring": measuring_version(prepared.catalogue, weights),
+        "measuring": prepared.measuring_version,
     }
 
 

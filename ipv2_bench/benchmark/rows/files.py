@@ -35,11 +35,11 @@ def _plain(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def write_row(out: Path, row: Row) -> Path:
-    """Write a row into the folder ``rows`` of its leaderboard; the file's path."""
+def write_row(out: Path, row: Row, kept: Path | None = None) -> Path:
+    """Write a row into the folder ``rows`` of its leaderboard; the file's path. ``kept``: a file that has its text already."""
     name = f"{row.denoiser_key or 'label'} {row.strategy} {row.label} seed{row.seed} {identity_of(row)}"
     path = out / "rows" / f"{re.sub(r'[^A-Za-z0-9+_]+', '-', name)}.json"
-    write_text(path, row_text(row))
+    write_text(path, row_text(row) if kept is None else kept.read_text(encoding="utf-8"))
     return path
 
 

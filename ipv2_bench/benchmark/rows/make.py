@@ -12,20 +12,19 @@ import numpy as np
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.measuring import measuring_version
 from ipv2_bench.benchmark.prepared import shared_versions
 from ipv2_bench.benchmark.provenance import commit, packages, processor
-from ipv2_bench.benchmark.rows.files import read_row, row_text
+from ipv2_bench.benchmark.rows.files import read_row, row_text, write_row
 from ipv2_bench.benchmark.rows.row import SCHEMA, Extractor, Provenance, Row, RowDenoiser, SplitRule, storable
 from ipv2_bench.benchmark.tables import Table, TableLine
 from ipv2_bench.data.split import rule_of
+from ipv2_bench.errors import InputError
 from ipv2_bench.files import write_text
 from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.metrics import base
 from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import Draws, draw_slices, interval
-from ipv2_bench.stored import present
-from ipv2_bench.weights import weights_folder
+from ipv2_bench.stored import discard
 
 REPLICATES = 200
 VERSION = 2
@@ -50,6 +49,7 @@ class Rows:
 
     def __init__(self, benchmark: Benchmark) -> None:
         self.benchmark = benchmark
+        self._read: dict[Path, Row] = {}
 
     @cached_property
     def draws(self) -> Draws:
@@ -62,15 +62,26 @@ class Rows:
 
     def of_table(self, table: Table) -> list[list[Row]]:
         """The rows of a table: for each of its lines those of the seeds whose cells are complete."""
-        seeds = self.benchmark.config.seeds
-        return [[self.row(line, s) for s in seeds if self.benchmark.has(line, s)] for line in table.lines]
+        return [[self.row(line, seed) for seed in self._seeds(line)] for line in table.lines]
+
+    def _seeds(self, line: TableLine) -> list[int]:
+        """The seeds for which everything that a line needs is complete."""
+        return [seed for seed in self.benchmark.config.seeds if self.benchmark.has(line, seed)]
 
     def row(self, line: TableLine, seed: int) -> Row:
         """The row of a table's line and seed, computed once and kept in the benchmark's folder."""
         path = self.path(line, seed)
-        if not present(path):
-            write_text(path, row_text(self.measure(line, seed)))
+        if path not in self._read:  # tables share rows
+            self._read[path] = _kept(path) or self._made(path, line, seed)
+        return self._read[path]
+
+    def _made(self, path: Path, line: TableLine, seed: int) -> Row:
+        write_text(path, row_text(self.measure(line, seed)))
         return read_row(path)
+
+    def write(self, out: Path) -> dict[Path, Row]:
+        """Write the rows that were asked for as files of the leaderboard; file → row."""
+        return {write_row(out, row, path): row for path, row in self._read.items()}
 
     def path(self, line: TableLine, seed: int) -> Path:
         """The file in which a row is kept, named by everything that determines it."""
@@ -136,12 +147,24 @@ class Rows:
                 key: Extractor(version=str(version_of(type(prepared.catalogue.measures[key]))), sha256=e.sha256)
                 for key, e in prepared.measuring.extractors.items()
             },
-            measuring=measuring_version(prepared.catalogue, weights_folder(config.run.weights)),
+            measuring=prepared.measuring_version,
             versions=shared_versions(),
             commit=commit(),
             packages=packages(),
             processor=processor(),
         )
+
+
+def _kept(path: Path) -> Row | None:
+    """The row of a file; ``None`` where it is not there, or spoiled, which is said."""
+    if not path.exists():
+        return None
+    path.open("rb").close()  # what may not be read may be whole
+    try:
+        return read_row(path)
+    except InputError:
+        discard(path)
+        return None
 
 
 def split_rule(config: Config) -> SplitRule:

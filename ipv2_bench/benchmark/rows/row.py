@@ -36,10 +36,11 @@ def _compact(numbers: Any) -> array[float]:
     """Numbers of 8 bytes each, where objects of a list would take 32; NaN for ``None``."""
     if isinstance(numbers, array):
         return numbers
-    if not isinstance(numbers, list) or not {type(x) for x in numbers} <= {int, float, type(None)}:
+    kinds = set(map(type, numbers)) if isinstance(numbers, list) else {str}
+    if not kinds <= {int, float, type(None)}:
         raise ValueError("expected a list of numbers and null")
-    known = array("d", [x for x in numbers if x is not None])
-    if not np.isfinite(known).all():
+    known = array("d", numbers if type(None) not in kinds else [x for x in numbers if x is not None])
+    if not np.isfinite(np.frombuffer(known)).all():
         raise ValueError("expected finite numbers")
     return known if len(known) == len(numbers) else array("d", [math.nan if x is None else x for x in numbers])
 

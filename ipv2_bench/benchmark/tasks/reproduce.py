@@ -12,9 +12,7 @@ from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.plan import check_devices
 from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.config import Config
-from ipv2_bench.benchmark.rows.files import write_row
 from ipv2_bench.benchmark.rows.make import Rows, TableRows
-from ipv2_bench.benchmark.rows.row import Row
 from ipv2_bench.benchmark.rows.set_aside import set_aside
 from ipv2_bench.benchmark.tables import Table, load_tables
 from ipv2_bench.benchmark.views.earlier import earlier_files
@@ -85,7 +83,7 @@ def run_tables(config: Config, tables: Sequence[Table], progress: bool = True) -
     if todo:
         report(f"{todo - len(failures)} cells completed in {(time.monotonic() - begin) / 60:.1f} minutes")
     rows = rows_of.of_tables()
-    written = write_rows(config.out, rows)
+    written = rows_of.write(config.out)
     if moved := set_aside(config.out, tables, config, written):
         report(f"rows that the new ones replace, such as those of earlier code: {len(moved)}, now in {moved[0].parent}")
     views = table_views(config, tables, rows)
@@ -111,11 +109,6 @@ def _report_earlier_pictures(config: Config, tables: Sequence[Table]) -> None:
     names = [name, *(f"{table.key}.png" for table in tables), *([HERO] if name == INDEX else [])]
     if kept := earlier_files(config.out / name for name in names):
         print(f"ipv2-bench: page and pictures are not drawn while cells fail; {kept}", file=sys.stderr)
-
-
-def write_rows(out: Path, rows: TableRows) -> dict[Path, Row]:
-    """Write every row of some tables as a file of the leaderboard; file → row."""
-    return {write_row(out, row): row for lines in rows.values() for line in lines for row in line}
 
 
 def _summary(benchmark: Benchmark) -> str:
