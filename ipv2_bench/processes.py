@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context, parent_process
+from multiprocessing.context import BaseContext
 from multiprocessing.managers import SyncManager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ipv2_bench.streams import install
@@ -24,18 +26,48 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def begin(parent: int, environment: dict[str, str]) -> None:
-    """Begin a process of the program: what it prints never ends its work, and it ends with its parent, which has that number."""
-    os.environ |= environment
+def begin(environment: Mapping[str, str]) -> None:
+    """Begin a process of the program, with these variables alone: no print ends its work, and it ends with its parent."""
+    os.environ.clear()
+    os.environ.update(environment)
     install()
-    _end_with(parent)
+    _end_with_parent()
 
 
-def worker_pool(workers: int, environment: Mapping[str, str] | None = None) -> ProcessPoolExecutor:
-    """A pool of spawned processes, each of which ends when this process is gone; ``environment``: variables of theirs."""
+def worker_pool(
+    workers: int, environment: Mapping[str, str] | None = None, imported: Sequence[str] = ()
+) -> ProcessPoolExecutor:
+    """A pool of processes, each of which ends when this process is gone.
+
+    Parameters
+    ----------
+    workers
+        How many.
+    environment
+        Variables of theirs, beside those of this process.
+    imported
+        Modules that take long to import: one process imports them, and workers are forked from it in a moment. None of them may
+        start a thread or wake a GPU. Without any, each worker is a program of its own.
+    """
+    context = _forking(imported) if imported else get_context("spawn")
     return ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=begin, initargs=(os.getpid(), dict(environment or {}))
+        workers, mp_context=context, initializer=begin, initargs=({**os.environ, **(environment or {})},)
     )
+
+
+def _forking(imported: Sequence[str]) -> BaseContext:
+    """A way to start processes with modules that the process they are forked from has imported, from where this one would."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(imported))
+    kept = dict(os.environ)
+    # Of this process's path it would know nothing, and take what lies in the working folder first.
+    os.environ |= {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path), "PYTHONSAFEPATH": "1"}
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+    return context
 
 
 def parallel_map(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> list[R]:
@@ -50,19 +82,20 @@ def parallel_map(function: Callable[[T], R], jobs: Sequence[T], workers: int) ->
 def shared_queue() -> Iterator[Any]:
     """A queue that can be passed to workers as an argument; its process ends with this one."""
     manager = SyncManager(ctx=get_context("spawn"))
-    manager.start(_end_with, (os.getpid(),))
+    manager.start(_end_with_parent)
     try:
         yield manager.Queue()
     finally:
         manager.shutdown()
 
 
-def _end_with(parent: int) -> None:
-    """Let this process end when its parent is gone: an orphan would go on writing while the next run starts."""
+def _end_with_parent() -> None:
+    """Let this process end when the one that began it is gone: an orphan would go on writing while the next run starts."""
+    parent = parent_process()
+    assert parent is not None
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.3)
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

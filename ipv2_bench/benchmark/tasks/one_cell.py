@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
+from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.tasks.comparison import single_line
 from ipv2_bench.benchmark.views.table_view import TableView
+from ipv2_bench.benchmark.views.wandb.publish import followed_training
 from ipv2_bench.errors import InputError
 from ipv2_bench.stored import present
 
@@ -24,7 +28,10 @@ def train(config: Config, denoiser: str, strategy: str, background: str | None, 
         When a name is unknown, the data are not usable, or training fails.
     """
     benchmark = _open(config, denoiser, strategy, background, progress)
-    _compute(benchmark, progress)
+    cells = [benchmark.cell(benchmark.tables[0].lines[0], seed) for seed in config.seeds]
+    with followed_training(benchmark, [spec for spec in cells if spec is not None]) as failures:
+        failures += benchmark.compute(progress)
+    _refuse(failures)
     return "\n".join(f"{spec.name}: {one.weights_path}" for spec in benchmark.cells.values() for one in spec.trainings)
 
 
@@ -43,12 +50,11 @@ def evaluate(config: Config, denoiser: str, strategy: str, background: str | Non
         # A denoiser without weights has the second alone.
         if not all(present(one.weights_path, read_checkpoint) or one.denoised for one in spec.trainings):
             raise InputError(f"{spec.name} is not trained: run ipv2-bench train with the same settings first")
-    _compute(benchmark, progress)
+    _refuse(benchmark.compute(progress))
     table = benchmark.tables[0]
     return TableView.of(table, Rows(benchmark).of_table(table), benchmark.prepared.catalogue, config.meaningful)
 
 
-def _compute(benchmark: Benchmark, progress: bool) -> None:
-    failures = benchmark.compute(progress)
+def _refuse(failures: Sequence[Failure]) -> None:
     if failures:
         raise InputError(f"{failures[0].name} failed: {failures[0].message}")

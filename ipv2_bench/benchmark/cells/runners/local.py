@@ -27,6 +27,12 @@ from ipv2_bench.processes import shared_queue, worker_pool
 ATTEMPTS = 2
 """Times that a cell is started when its process dies: whoever killed it may not have meant this cell."""
 
+IMPORTED = (
+    "ipv2_bench.benchmark.cells.run", "ipv2_bench.data.datamodule", "ipv2_bench.denoisers.base", "ipv2_bench.metrics.extractors",
+    "lightning.pytorch", "skimage.measure", "timm",
+)  # fmt: skip
+"""What every cell needs: to import it takes longer than a small cell."""
+
 DIED = "its process died without a word: out of memory, or killed"
 
 
@@ -39,9 +45,12 @@ class _Lane:
     gpu
         The one that it sees, or the several of a training that is shared out, as ``CUDA_VISIBLE_DEVICES`` names them; ``None``
         for what this process sees.
+    imported
+        Modules that its workers find imported.
     """
 
     gpu: str | None
+    imported: Sequence[str] = ()
     pool: ProcessPoolExecutor | None = None
     future: Future | None = None
     cell: CellSpec | None = None
@@ -50,7 +59,7 @@ class _Lane:
         """Compute a cell."""
         for _ in range(2):  # a worker may have died since its last cell
             if self.pool is None:
-                self.pool = worker_pool(1, {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu})
+                self.pool = worker_pool(1, {} if self.gpu is None else {"CUDA_VISIBLE_DEVICES": self.gpu}, self.imported)
             try:
                 self.cell, self.future = cell, self.pool.submit(_work, cell, messages)
                 return
@@ -94,7 +103,9 @@ class Local(Runner):
         together = max((spec.train.devices for spec in todo), default=1)
         groups = [",".join(name.strip() for name in names[k : k + together]) for k in range(0, seen - together + 1, together)]
         lanes = range(min(self.processes, len(todo)))
-        return [_Lane(groups[k % len(groups)] if seen > 1 and groups else None) for k in lanes]
+        # A driver of GPUs that was woken before a fork is of no use after it, and some libraries wake it when they are imported.
+        imported = IMPORTED if all(spec.accelerator == "cpu" for spec in todo) else ()
+        return [_Lane(groups[k % len(groups)] if seen > 1 and groups else None, imported) for k in lanes]
 
 
 class _Run:

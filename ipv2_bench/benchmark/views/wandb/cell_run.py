@@ -57,6 +57,8 @@ class CellRun:
         Measures and cost, by name.
     draw
         Draws the pictures.
+    given_id
+        The run's name where an agent of a sweep has chosen it; empty where it has not.
     """
 
     folder: Path
@@ -68,6 +70,7 @@ class CellRun:
     tags: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     draw: Callable[[], list[Panel]] = list
+    given_id: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -79,7 +82,7 @@ class CellRun:
     @property
     def run_id(self) -> str:
         """Name of the run in W&B's files and addresses."""
-        return f"{self.cell_id}-{self.fingerprint[:6]}"
+        return self.given_id or f"{self.cell_id}-{self.fingerprint[:6]}"
 
     @property
     def marker(self) -> Path:
@@ -89,7 +92,7 @@ class CellRun:
     @property
     def published(self) -> bool:
         """Whether there is nothing to write: W&B is disabled, or the same has been written."""
-        return self.destination.mode == "disabled" or is_written(self.marker, self.fingerprint)
+        return self.destination.mode == "disabled" or (not self.given_id and is_written(self.marker, self.fingerprint))
 
 
 def publish_cell(cell: CellRun) -> None:
@@ -119,7 +122,8 @@ def publish_cell(cell: CellRun) -> None:
         log_artifact(run, images_name(cell.cell_id), "images", {"denoised.npy": cell.folder / "denoised.npy"})
 
     write_run(fill, cell.run_id, cell.destination, job_type="cell", name=cell.name, config=cell.config, tags=cell.tags)
-    mark_written(cell.marker, cell.fingerprint)
+    if not cell.given_id:
+        mark_written(cell.marker, cell.fingerprint)
 
 
 def images_name(cell_id: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,18 +12,19 @@ from typing import Any
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.plan import parallelism
+from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.settings import WandbSettings
 from ipv2_bench.benchmark.views.table_view import TableView
 from ipv2_bench.benchmark.views.wandb.cell_run import CellRun, images_name, publish_cell
-from ipv2_bench.benchmark.views.wandb.live import report_not_followed
+from ipv2_bench.benchmark.views.wandb.live import following, report_not_followed
 from ipv2_bench.benchmark.views.wandb.panels import cell_panels
 from ipv2_bench.benchmark.views.wandb.runs import Destination, can_upload
 from ipv2_bench.benchmark.views.wandb.tables_run import publish_tables
-from ipv2_bench.benchmark.views.wandb.wishes import resolve_mode, variable
-from ipv2_bench.errors import cause_of
+from ipv2_bench.benchmark.views.wandb.wishes import resolve_mode, run_of_sweep, variable
+from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.lease import Leases
 from ipv2_bench.processes import parallel_map
 from ipv2_bench.progress import line
@@ -87,6 +89,44 @@ def unfinished(to: Destination | None, benchmark: Benchmark, rows: Rows) -> list
     except Exception as error:  # what is looked up for W&B alone stops no training
         report_not_followed(error)
         return []
+
+
+@contextmanager
+def followed_training(benchmark: Benchmark, asked: Sequence[CellSpec]) -> Iterator[list[Failure]]:
+    """Follow the trainings of a benchmark's cells, and write the runs of those that are complete; no tables.
+
+    The block puts those that failed into the list that it is given. Under an agent of a sweep there is one run: that of the cell
+    that was asked for, with the name that the agent gave it; it says nothing of the test slices. Trouble with W&B is reported on
+    stderr.
+
+    Raises
+    ------
+    InputError
+        When a trial of a sweep would be several cells.
+    """
+    to, rows = destination_of(benchmark.config), Rows(benchmark)
+    given = run_of_sweep()
+    if given and len(asked) > 1:
+        raise InputError(f"a trial of a sweep is one cell, and there are {len(asked)} seeds: set seeds=[0]")
+    runs = unfinished(to, benchmark, rows)
+    if given:
+        runs = [replace(run, given_id=given) for run in runs if run.cell_id == asked[0].cell_id]
+    with following(runs) as failures:
+        yield failures
+    if to is None:
+        return
+    try:
+        with Leases() as leases:
+            leases.wait(to.root, line)
+            for run in [_trial(asked[0], benchmark, rows, to, given)] if given else _new_runs(benchmark, rows, to):
+                publish_cell(run)
+    except Exception as error:  # whatever W&B, its service or the network raises
+        print(f"ipv2-bench: W&B could not be written ({cause_of(error)}); the cells are complete without it", file=sys.stderr)
+
+
+def _trial(spec: CellSpec, benchmark: Benchmark, rows: Rows, to: Destination, given: str) -> CellRun:
+    """The run of a sweep's trial: settings and training alone."""
+    return replace(_run_of(spec, benchmark, to), config=_settings(spec, rows), given_id=given, draw=list)
 
 
 def _publish(

@@ -54,6 +54,11 @@ def variable(name: str) -> str:
     return next((value.strip() for own, value in os.environ.items() if own.upper() == name), "")
 
 
+def run_of_sweep() -> str:
+    """Name of the run that an agent of a sweep (``wandb agent``) wants to see; empty without one."""
+    return variable("WANDB_RUN_ID") if variable("WANDB_SWEEP_ID") else ""
+
+
 def _wishes() -> Iterator[Wish]:
     mode = WORDS.get(variable("WANDB_MODE").casefold())
     if mode is not None:
