@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ipv2_bench.metrics.offline_features import check_images
+from ipv2_bench.metrics.offline_features import check_images, every_digit
 from ipv2_bench.physics.intensity import to_8bit
 from ipv2_bench.weights import Weights
 
@@ -57,6 +57,7 @@ class _Pretrained(ABC):
         """[B, 3, S, S] → features [B, d]."""
 
     @torch.inference_mode()
+    @every_digit
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Images [n, N, N] in [0, 1] → a list of one array of features [n, d], float64."""
         gray = to_8bit(check_images(images))

@@ -7,6 +7,9 @@ standardised on the training NDCT. Distances in this space are never called FID:
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +20,24 @@ from ipv2_bench.physics.seeding import torch_generator
 
 WIDTHS = (32, 64, 128, 192)
 """Channels of the four layers."""
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def every_digit(function: C) -> C:
+    """A function during which a GPU multiplies with all digits and the same algorithms, whatever training has allowed it."""
+
+    @wraps(function)
+    def exact(*arguments: Any, **named: Any) -> Any:
+        fast, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, False
+        try:
+            with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+                return function(*arguments, **named)
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = fast
+
+    return exact  # type: ignore[return-value]
+
 
 MEMBERS = 3
 """Number of networks with kernels of their own; distances are means over them."""
@@ -31,9 +52,12 @@ class RandomConvFeatures:
     ----------
     reference
         Training NDCT that standardises the layers, [n, N, N] in [0, 1].
+    device
+        Where features are computed; ``None`` for a GPU where there is one. Kernels, means and deviations come from the CPU on
+        every machine.
     """
 
-    def __init__(self, reference: np.ndarray) -> None:
+    def __init__(self, reference: np.ndarray, device: str | None = None) -> None:
         self._members: list[list[tuple[Tensor, Tensor, Tensor]]] = []
         images = _batch(reference)
         for member in range(MEMBERS):
@@ -57,8 +81,11 @@ class RandomConvFeatures:
                 for tensor in tensors:
                     digest.update(tensor.numpy().tobytes())
         self.sha256 = digest.hexdigest()
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._members = [[(k.to(self._device), m.to(self._device), s.to(self._device)) for k, m, s in x] for x in self._members]
 
     @torch.no_grad()
+    @every_digit
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Images [n, N, N] in [0, 1] → one [n, d] float64 array per member network.
 
@@ -69,13 +96,13 @@ class RandomConvFeatures:
         """
         features: list[list[np.ndarray]] = [[] for _ in self._members]
         for image in check_images(images):  # one by one: the rounding of a batched convolution depends on the batch
-            batch = _batch(image[None])
+            batch = _batch(image[None]).to(self._device)
             for layers, of_member in zip(self._members, features, strict=True):
                 x, means = batch, []
                 for kernel, mean, std in layers:
                     x = _activate(F.conv2d(x, kernel, padding=kernel.shape[-1] // 2), mean, std)
                     means.append(x.mean(dim=(2, 3)))
-                of_member.append(torch.cat(means[1:], dim=1).double().numpy())
+                of_member.append(torch.cat(means[1:], dim=1).double().cpu().numpy())
         return [np.concatenate(of_member) for of_member in features]
 
 

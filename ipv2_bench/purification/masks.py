@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
+from skimage.filters.rank import median
 
 from ipv2_bench.physics.intensity import to_8bit
 from ipv2_bench.purification.mask_rule import MaskRule
@@ -43,7 +44,7 @@ def body_mask(image: np.ndarray, smooth: bool = False) -> np.ndarray:
     """
     gray = to_8bit(image)
     if smooth:
-        gray = ndimage.median_filter(gray, 5)
+        gray = median(np.pad(gray, 2, mode="symmetric"), np.ones((5, 5), np.uint8))[2:-2, 2:-2]
     labels, n = ndimage.label(gray > 0.8 * threshold_otsu(gray), _EIGHT)
     if n == 0:
         return np.zeros(image.shape, bool)

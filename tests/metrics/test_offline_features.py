@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from ipv2_bench.data.slices import SliceSet
+from ipv2_bench.metrics import offline_features
 from ipv2_bench.metrics.distances.frechet import frechet_distance
 from ipv2_bench.metrics.offline_features import MEMBERS, WIDTHS, RandomConvFeatures
+from tests.stub_device import DEVICE, StubDevice
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +81,34 @@ def test_unusable_images_are_refused(extractor: RandomConvFeatures, images: np.n
     broken[2, 3, 4] = bad
     with pytest.raises(ValueError, match=r"expected finite values in \[0, 1\]"):
         extractor(broken)
+
+
+def test_what_training_allows_a_gpu_does_not_reach_the_features(
+    extractor: RandomConvFeatures, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def activated(*arguments: torch.Tensor) -> torch.Tensor:
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+        return activate(*arguments)
+
+    activate = offline_features._activate
+    monkeypatch.setattr(offline_features, "_activate", activated)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        extractor(images[:1])
+        assert set(seen) == {(False, False)}
+        assert torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def test_features_are_computed_on_the_device(phantom: SliceSet, images: np.ndarray) -> None:
+    reference = np.array(phantom.normal[:3])
+    on_cpu = RandomConvFeatures(reference, "cpu")(images[:2])
+    with StubDevice():
+        there = RandomConvFeatures(reference, str(DEVICE))
+        assert all(x.device == DEVICE for layers in there._members for tensors in layers for x in tensors)
+        for one, other in zip(on_cpu, there(images[:2]), strict=True):
+            np.testing.assert_array_equal(one, other)

@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 from ipv2_bench.data.dicom.tree import read_tree
 from ipv2_bench.data.lung import lung_slices
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.physics.acquisition import Acquisition
-from ipv2_bench.physics.intensity import Window
+from ipv2_bench.physics.intensity import Window, to_8bit
 from ipv2_bench.physics.scanner import scan_noise
 from ipv2_bench.physics.seeding import torch_generator
+from ipv2_bench.purification import masks
 from ipv2_bench.purification.mask_rule import MaskRule
 from ipv2_bench.purification.masks import body_mask, common_mask, connected_to_corners, dark_mask
 
@@ -53,6 +56,17 @@ def check_against_opencv(low: np.ndarray, normal: np.ndarray) -> None:
         ours, theirs = (f(low, normal, remove_background) for f in (common_mask, opencv_common))
         assert ours.dtype == np.uint8 and set(np.unique(ours)) <= {0, 255}
         assert iou(ours, theirs) >= 0.995
+
+
+def test_the_noise_of_a_body_is_smoothed_by_a_median_of_a_mirrored_window(
+    phantom: SliceSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(masks, "threshold_otsu", lambda gray: seen.append(gray) or threshold_otsu(gray))
+    rng = np.random.default_rng(0)
+    for image in (*(np.array(x) for x in phantom.low), rng.random((33, 47)), rng.random((5, 9))):
+        body_mask(image, smooth=True)
+        np.testing.assert_array_equal(seen.pop(), ndimage.median_filter(to_8bit(image), 5, mode="reflect"))
 
 
 @pytest.mark.parametrize("i", range(6))
