@@ -44,7 +44,8 @@ class Weights:
     file
         Name of the file.
     sha256
-        SHA-256 of its bytes, 64 hex digits.
+        SHA-256 of its bytes, 64 hex digits; empty where its authors publish none: then the file is taken as it is, and its own
+        hash names what was measured with it.
     url
         Address at which its authors publish it; empty where there is none.
     elsewhere
@@ -83,14 +84,24 @@ class Weights:
         """
         path = next((p for p in self.places(folder) if p.is_file()), None)
         if path is not None:
-            stat = path.stat()
-            actual = _sha256(path, stat.st_size, stat.st_mtime_ns)
-            if actual != self.sha256:
+            actual = sha256_of_state(path)
+            if self.sha256 and actual != self.sha256:
                 raise InputError(
                     f"{path} is not the {self.name} file: its SHA-256 is {actual[:12]}…, expected {self.sha256[:12]}…; "
                     f"remove it, and {self.remedy}"
                 )
         return path
+
+    def hash_of(self, folder: Path | None = None) -> str | None:
+        """SHA-256 of the file that is there; ``None`` where it is absent.
+
+        Raises
+        ------
+        InputError
+            When a file of this name has another hash.
+        """
+        path = self.find(folder)
+        return None if path is None else self.sha256 or sha256_of_state(path)
 
     def need(self, folder: Path | None = None) -> Path:
         """Path of the file, its hash verified.
@@ -143,6 +154,12 @@ def cache_folder() -> Path:
     """Folder of downloads: ``ipv2-bench`` in the user's cache."""
     chosen = os.environ.get("XDG_CACHE_HOME")
     return Path(chosen or (home() or Path(tempfile.gettempdir())) / ".cache") / "ipv2-bench"
+
+
+def sha256_of_state(path: Path) -> str:
+    """SHA-256 of a file, computed once for each state of it."""
+    stat = path.stat()
+    return _sha256(path, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=16)

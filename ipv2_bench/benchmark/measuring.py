@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -88,9 +88,10 @@ def unclipped_hu(slices: SliceSet, split: Split, images: np.ndarray) -> np.ndarr
 def measuring_version(catalogue: Catalogue, weights: Path | None) -> str:
     """Hash that names measurements: versions of the measures and of what they share, and the extractors that are present."""
     spaces = {k: m.sha256(weights) for k, m in catalogue.measures.items() if isinstance(m, FeatureSpace)}
+    absent = {k for k, sha in spaces.items() if sha is None and cast(FeatureSpace, catalogue.measures[k]).optional}
     return digest(
         {
-            "measures": {k: version_of(type(m)) for k, m in catalogue.measures.items()},
+            "measures": {k: version_of(type(m)) for k, m in catalogue.measures.items() if k not in absent},
             "shared": {"metrics": metrics.VERSION, "purification": purification.VERSION, "physics": physics.VERSION},
             "weights": {k: sha for k, sha in spaces.items() if sha is not None},
         }

@@ -215,6 +215,9 @@ class FeatureSpace(Measure):
     scale: ClassVar[float] = 1.0
     """Factor of the Fréchet distances."""
 
+    optional: ClassVar[bool] = False
+    """Whether measurements have the same name without it where its weights are not there, as before there was this space."""
+
     @abstractmethod
     def sha256(self, weights: Path | None) -> str | None:
         """SHA-256 of the weights; ``None`` where they are absent. ``weights`` is the user's folder, which is searched first."""

@@ -1,4 +1,4 @@
-"""Pretrained feature extractors: Inception v3 as clean-fid uses it, CLIP ViT-B/32, and EfficientNet-Lite0.
+"""Pretrained feature extractors: Inception v3 as clean-fid uses it, CLIP ViT-B/32, EfficientNet-Lite0, DINOv2 and RadImageNet.
 
 All take slices in the same way: [0, 1] of the HU window → 8 bit (:func:`ipv2_bench.physics.intensity.to_8bit`) → three
 equal channels → the extractor's own resizing, if any. On a CPU images are processed one by one, since the rounding of a batched
@@ -17,9 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ipv2_bench.errors import InputError, cause_of
 from ipv2_bench.metrics.offline_features import check_images, every_digit
 from ipv2_bench.physics.intensity import to_8bit
-from ipv2_bench.weights import Weights
+from ipv2_bench.weights import Weights, sha256_of_state
 
 
 class _Pretrained(ABC):
@@ -36,7 +37,7 @@ class _Pretrained(ABC):
     """
 
     def __init__(self, weights: Weights, path: Path, batch: int = 32) -> None:
-        self.name, self.sha256, self.path, self.batch = weights.name, weights.sha256, path, batch
+        self.name, self.sha256, self.path, self.batch = weights.name, weights.sha256 or sha256_of_state(path), path, batch
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @cached_property
@@ -103,13 +104,8 @@ class ClipFeatures(_Pretrained):
 
     def prepare(self, image: np.ndarray) -> Tensor:
         """The slice, resized (PIL's bicubic), scaled to [0, 1] and standardised with CLIP's means and deviations."""
-        from PIL import Image
-
         side = self.network.image_size
-        side = side[0] if isinstance(side, tuple) else side
-        small = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
-        scaled = (small / 255.0 - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
-        return torch.from_numpy(scaled).permute(2, 0, 1)
+        return _resized(image, side[0] if isinstance(side, tuple) else side, self.mean, self.std)
 
     def forward(self, batch: Tensor) -> Tensor:
         """[B, 3, S, S] → [B, 512]."""
@@ -138,3 +134,79 @@ class BackboneFeatures(_Pretrained):
         means = [F.normalize(x, dim=1).mean(dim=(2, 3)) for x in self.network(batch)]
         features = torch.cat(means, dim=1)
         return features * (features.shape[1] / len(means)) ** 0.5
+
+
+SIDE = 224
+"""Pixels along a side that DINOv2 and RadImageNet are given."""
+
+
+class DinoFeatures(_Pretrained):
+    """The class token of DINOv2 ViT-S/14 behind its last norm, 384 features, of slices of 224×224."""
+
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+    def load(self, path: Path) -> Any:
+        """timm's network with the weights of Meta's file; positions are resampled to the size of the slices."""
+        import timm
+        from timm.models.vision_transformer import checkpoint_filter_fn
+
+        network: Any = timm.create_model("vit_small_patch14_dinov2", pretrained=False, img_size=SIDE, num_classes=0)
+        state = _state(path, "DINOv2 ViT-S/14")
+        return _filled(network, checkpoint_filter_fn(state, network), path)
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        """The slice, resized (PIL's bicubic), scaled to [0, 1] and standardised with the means and deviations of ImageNet."""
+        return _resized(image, SIDE, self.mean, self.std)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """[B, 3, 224, 224] → [B, 384]."""
+        return self.network(batch)
+
+
+class RadImageNetFeatures(_Pretrained):
+    """The 2048 pooled features of RadImageNet's ResNet-50, of slices of 224×224 in [−1, 1], as in its authors' example."""
+
+    def load(self, path: Path) -> Any:
+        """torchvision's ResNet-50 without its head; in the file its parts are numbered in their order."""
+        from torch import nn
+        from torchvision.models import resnet50
+
+        network = nn.Sequential(*list(resnet50(weights=None).children())[:-1])
+        state = {name.removeprefix("backbone."): tensor for name, tensor in _state(path, "RadImageNet's ResNet-50").items()}
+        return _filled(network, state, path)
+
+    def prepare(self, image: np.ndarray) -> Tensor:
+        """The slice, resized (PIL's bicubic), in [−1, 1]."""
+        return _resized(image, SIDE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """[B, 3, 224, 224] → [B, 2048]."""
+        return self.network(batch).flatten(1)
+
+
+def _resized(image: np.ndarray, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """A slice uint8 [N, N, 3] → [3, S, S]: resized by PIL's bicubic, scaled to [0, 1] and standardised."""
+    from PIL import Image
+
+    small = np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32)
+    scaled = (small / 255.0 - np.array(mean, np.float32)) / np.array(std, np.float32)
+    return torch.from_numpy(scaled).permute(2, 0, 1)
+
+
+def _state(path: Path, what: str) -> dict[str, Tensor]:
+    """Tensors of a file by name, without running anything that it holds."""
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # torch raises whatever the file makes of it
+        raise InputError(
+            f"{path} cannot be read as weights of {what} ({cause_of(error)}): get it again from its authors"
+        ) from error
+
+
+def _filled(network: Any, state: dict[str, Tensor], path: Path) -> Any:
+    """A network with weights of the same names and shapes."""
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"{path} holds weights of another network: get the right one from its authors") from error
+    return network

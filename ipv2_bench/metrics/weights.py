@@ -24,3 +24,24 @@ CLIP = Weights(
     ("~/.cache/clip",),
 )
 """CLIP ViT-B/32 of OpenAI, whose loader and that of open_clip keep it in ``~/.cache/clip``."""
+
+DINOV2 = Weights(
+    "dinov2",
+    "dinov2_vits14_pretrain.pth",
+    "",
+    "https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth",
+    ("~/.cache/torch/hub/checkpoints",),
+    "",
+)
+"""DINOv2 ViT-S/14 of Meta (84 MB), which torch.hub keeps in its own cache. Its authors publish no hash."""
+
+RADIMAGENET = Weights(
+    "radimagenet",
+    "RadImageNet_pytorch/ResNet50.pt",
+    "",
+    "https://github.com/BMEII-AI/RadImageNet",
+    (),
+    "",
+)
+"""ResNet-50 trained on the radiographs, CT, MR and ultrasound of RadImageNet (Mei et al. 2022), as its authors' archive has it;
+they give it on request and publish no hash."""

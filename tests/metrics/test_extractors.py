@@ -146,7 +146,7 @@ def test_only_spaces_whose_weights_are_verified_are_measured(
     without = Measuring(catalogue(), None, measuring.training, tmp_path)
     assert set(without.extractors) == {"randconv", "efficientnet_lite0"}
     spaces = [m for m in without.catalogue.measures.values() if isinstance(m, FeatureSpace)]
-    assert sorted(space.sha256(tmp_path) is None for space in spaces) == [False, False, True, True]
+    assert sorted(space.sha256(tmp_path) is None for space in spaces) == [False, False, True, True, True, True]
 
 
 def test_measurements_are_named_by_the_weights_that_are_present(

@@ -1,0 +1,42 @@
+"""Distances in the features of a ResNet-50 trained on RadImageNet, where its weights are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ipv2_bench.metrics.base import Column, FeatureExtractor, FeatureSpace
+from ipv2_bench.metrics.weights import RADIMAGENET
+
+
+class RadImageNet(FeatureSpace):
+    """The 2048 features of a ResNet-50 that learned from medical images.
+
+    Present where its file is, see :data:`ipv2_bench.metrics.weights.RADIMAGENET`.
+    """
+
+    version = 1
+    order = 28
+    optional = True
+    frechet, at_infinity = "fd_radimagenet", "fd_inf_radimagenet"
+    columns = (
+        Column(
+            "fd_radimagenet", "FD (RadImageNet)", None, "distance", "lower", ("label", "weights"), scale="log",
+            explanation="Fréchet distance to the label in the features of a ResNet-50 trained on RadImageNet.",
+        ),
+        Column(
+            "fd_inf_radimagenet", "FD (RadImageNet) at N=∞", None, "detail", "lower", ("label", "weights"), scale="log",
+            explanation="That Fréchet distance extrapolated to infinitely many images.",
+        ),
+    )  # fmt: skip
+
+    def sha256(self, weights: Path | None) -> str | None:
+        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
+        return RADIMAGENET.hash_of(weights)
+
+    def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
+        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
+        from ipv2_bench.metrics.extractors import RadImageNetFeatures
+
+        return RadImageNetFeatures(RADIMAGENET, RADIMAGENET.need(weights))
