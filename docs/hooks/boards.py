@@ -12,6 +12,7 @@ from mkdocs.structure.files import File, Files
 BOARDS = Path(__file__).resolve().parents[2] / "leaderboards"
 TITLES = {
     "phantom": "Digital thorax",
+    "phantom_seeds": "Digital thorax, two training seeds",
     "native": "Real chest CT at its own resolution",
     "variants": "What the publications leave open",
     "rivals": "Ways out of misalignment, and denoisers",

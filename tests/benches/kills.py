@@ -61,12 +61,12 @@ def strike_all(killed: Killed, kills: int, at_once: int, longest: float, chance:
     try:
         while killed.kills < kills:
             time.sleep(chance.uniform(0.2, longest))
-            which = chance.randrange(at_once)
+            if all(p.poll() is not None for p in running):
+                break  # everything is computed
+            which = chance.choice([k for k in range(at_once) if running[k].poll() is None])
             killed.strike(running[which], chance.random() < 0.5)
             killed.look()
             running[which] = begun(killed.folder)
-            if all(p.poll() is not None for p in running):
-                break  # everything is computed
     finally:
         for process in running:
             if process.poll() is None:
