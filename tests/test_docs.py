@@ -352,7 +352,7 @@ SHOWN = {
     ],
 )
 def test_results_are_those_of_the_boards(board: str, section: str) -> None:
-    text = texts()["results.md"].split(f"{section}\n")[1].split("\n## ")[0]
+    text = re.split(r"\n###? ", texts()["results.md"].split(f"{section}\n")[1])[0]
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
     heading, _, *rows = lines
     on_board = {(r["denoiser"], r["strategy"]): r for r in program.table(committed_boards() / board / "table1.csv")}
@@ -362,6 +362,23 @@ def test_results_are_those_of_the_boards(board: str, section: str) -> None:
         for name, value in zip(heading[2:], values, strict=True):
             column, decimals = SHOWN[name]
             assert abs(float(value) - float(measured[column])) <= 0.51 * 10**-decimals, (denoiser, training, name)
+
+
+def test_what_a_second_seed_changes_is_on_its_board() -> None:
+    text = re.split(r"\n###? ", texts()["results.md"].split("### A second training seed\n")[1])[0]
+    lines = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    heading, _, *rows = lines
+    measured: dict[tuple[str, str], dict[int, float]] = {}
+    for path in (committed_boards() / "phantom_seeds" / "rows").glob("*-NDCT-*.json"):
+        row = json.loads(path.read_text(encoding="utf-8"))
+        if row["denoiser"]:
+            measured.setdefault((row["denoiser"]["title"], row["strategy"]), {})[row["seed"]] = row["measures"]["rmse_hu"]
+    assert [row[0] for row in rows] == ["FM", "CoreDiff", "Cold Diffusion", "FFM"] and len(heading) == 5
+    for denoiser, *values in rows:
+        for training, value in zip(heading[1:], values, strict=True):
+            of_seeds = measured[denoiser, training.replace(", both outside", " [both_outside]")]
+            for seed, shown in enumerate(re.sub(r"[* ]", "", value).split(",")):
+                assert abs(float(shown) - of_seeds[seed]) <= 0.51, (denoiser, training, seed)
 
 
 def test_ways_out_of_misalignment_are_those_of_the_boards() -> None:
