@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ipv2_bench.denoisers.networks.corediff_unet import CoreDiffUNet
+from ipv2_bench.denoisers.networks.corediff_unet import RISES, CoreDiffUNet
 from ipv2_bench.denoisers.networks.frequency_mixer import SpectralBranch
 from ipv2_bench.denoisers.networks.spectrum import make_hermitian_
 from ipv2_bench.denoisers.networks.unet import UNet
@@ -61,3 +61,22 @@ def test_spectral_branch_is_the_formula() -> None:
     spectrum = torch.fft.rfft2(x)
     z = branch.amplitude(spectrum.abs()) * torch.exp(1j * branch.phase(spectrum.angle()))
     torch.testing.assert_close(branch(x), torch.fft.irfft2(z, s=(6, 8)))
+
+
+def test_an_even_map_is_enlarged_evenly_but_by_transposed_convolutions() -> None:
+    torch.manual_seed(0)
+    even = torch.ones(1, 8, 12, 12)
+    spread = {name: rise(8, 4)(even)[..., 2:-2, 2:-2].std(dim=(2, 3)).max().item() for name, rise in RISES.items()}
+    assert spread["bilinear"] < 1e-6 < 0.05 < spread["transposed"]
+
+
+def test_how_maps_are_enlarged_is_an_option() -> None:
+    pair = torch.rand(2, 1, 16, 16), torch.ones(2)
+    outputs = {}
+    for rise in RISES:
+        torch.manual_seed(0)
+        network = CoreDiffUNet(4, modulator=2, rise=rise)
+        outputs[rise] = network(*pair, None, pair[0])
+    assert all(out.shape == (2, 1, 16, 16) for out in outputs.values())
+    with pytest.raises(ValueError, match="rise is 'cubic': use one of transposed, bilinear"):
+        CoreDiffUNet(4, rise="cubic")

@@ -18,7 +18,7 @@ class CoreDiff(IterativeDenoiser):
 
     Parameters
     ----------
-    width, modulator
+    width, modulator, rise
         See :class:`~ipv2_bench.denoisers.networks.corediff_unet.CoreDiffUNet`.
     context
         1, or 3: the input is then x_t between the neighbouring slices of the uLDCT.
@@ -50,6 +50,7 @@ class CoreDiff(IterativeDenoiser):
         criterion: str = "l2",
         alpha: str = "published",
         modulate_stage_one: bool = False,
+        rise: str = "transposed",
         lr: float = 2e-4,
         ema_decay: float = 0.995,
         ema_every: int = 10,
@@ -62,7 +63,7 @@ class CoreDiff(IterativeDenoiser):
         if context not in (1, 3):
             raise ValueError(f"context is {context}: expected 1 slice or 3")
         self.error, self.alphas = chosen("criterion", criterion, CRITERIA), chosen("alpha", alpha, ALPHAS)
-        self.network, self.context = CoreDiffUNet(width, context, modulator), context
+        self.network, self.context = CoreDiffUNet(width, context, modulator, rise), context
         self.divisor, self.steps, self.network_calls = self.network.divisor, steps, steps
         self.modulate_stage_one = modulate_stage_one
         self._alpha: Tensor | None = None

@@ -10,6 +10,18 @@ from ipv2_bench.denoisers.networks.embedding import SinusoidalEmbedding, TimeEmb
 from ipv2_bench.denoisers.networks.fused import fast_order
 
 
+def _transposed(in_channels: int, width: int) -> nn.Module:
+    return nn.ConvTranspose2d(in_channels, width, 2, stride=2)
+
+
+def _bilinear(in_channels: int, width: int) -> nn.Module:
+    enlarged = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)
+    return nn.Sequential(enlarged, nn.Conv2d(in_channels, width, 3, padding=1))
+
+
+RISES = {"transposed": _transposed, "bilinear": _bilinear}
+
+
 class CoreDiffUNet(nn.Module):
     """Three levels of plain convolutions; time, modulated by the error of the last estimate, is added at four layers.
 
@@ -21,12 +33,17 @@ class CoreDiffUNet(nn.Module):
         Slices in the input, 1 or 3; the middle one is restored.
     modulator
         First width of the error-modulated module; the paper's is 32.
+    rise
+        How maps are enlarged: by ``transposed`` convolutions as in the paper, which leave a faint checkerboard, or ``bilinear``,
+        which passes nothing at the Nyquist frequency, and a 3×3 convolution.
     """
 
     divisor = 8
 
-    def __init__(self, width: int = 64, context: int = 1, modulator: int = 32) -> None:
+    def __init__(self, width: int = 64, context: int = 1, modulator: int = 32, rise: str = "transposed") -> None:
         super().__init__()
+        if rise not in RISES:
+            raise ValueError(f"rise is '{rise}': use one of {', '.join(RISES)}")
         if width < 1 or modulator < 1:
             raise ValueError(f"width is {width} and modulator {modulator}: expected at least 1")
         embedded = 32
@@ -41,9 +58,9 @@ class CoreDiffUNet(nn.Module):
         self.enter = _convolutions(context, w1, 2)
         self.level1 = _convolutions(w1, w2, 3)
         self.level2 = _convolutions(w2, w4, 6)
-        self.rise2 = nn.ConvTranspose2d(w4, w2, 2, stride=2)
+        self.rise2 = RISES[rise](w4, w2)
         self.level3 = _convolutions(w2, w2, 3)
-        self.rise1 = nn.ConvTranspose2d(w2, w1, 2, stride=2)
+        self.rise1 = RISES[rise](w2, w1)
         self.level4 = _convolutions(w1, w1, 2)
         self.leave = nn.Conv2d(w1, 1, 1)
         self.modulation = nn.ModuleList([Modulation(embedded, w, modulator) for w in (w1, w2, w2, w1)])
