@@ -118,15 +118,16 @@ def followed_training(benchmark: Benchmark, asked: Sequence[CellSpec]) -> Iterat
     try:
         with Leases() as leases:
             leases.wait(to.root, line)
-            for run in [_trial(asked[0], benchmark, rows, to, given)] if given else _new_runs(benchmark, rows, to):
+            for run in _trial(asked[0], benchmark, rows, to, given) if given else _new_runs(benchmark, rows, to):
                 publish_cell(run)
     except Exception as error:  # whatever W&B, its service or the network raises
         print(f"ipv2-bench: W&B could not be written ({cause_of(error)}); the cells are complete without it", file=sys.stderr)
 
 
-def _trial(spec: CellSpec, benchmark: Benchmark, rows: Rows, to: Destination, given: str) -> CellRun:
-    """The run of a sweep's trial: settings and training alone."""
-    return replace(_run_of(spec, benchmark, to), config=_settings(spec, rows), given_id=given, draw=list)
+def _trial(spec: CellSpec, benchmark: Benchmark, rows: Rows, to: Destination, given: str) -> list[CellRun]:
+    """The run of a sweep's trial, settings and training alone; none where its cell has failed."""
+    run = replace(_run_of(spec, benchmark, to), config=_settings(spec, rows), given_id=given, draw=list)
+    return [run] if spec.complete else []
 
 
 def _publish(
