@@ -59,14 +59,18 @@ def _forking(imported: Sequence[str]) -> BaseContext:
     """A way to start processes with modules that the process they are forked from has imported, from where this one would."""
     context = get_context("forkserver")
     context.set_forkserver_preload(list(imported))
-    kept = dict(os.environ)
     # Of this process's path it would know nothing, and take what lies in the working folder first.
-    os.environ |= {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path), "PYTHONSAFEPATH": "1"}
+    wanted = {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path), "PYTHONSAFEPATH": "1"}
+    kept = {name: os.environ.get(name) for name in wanted}
+    os.environ |= wanted
     try:
         forkserver.ensure_running()
     finally:
-        os.environ.clear()
-        os.environ.update(kept)
+        for name, value in kept.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
     return context
 
 
