@@ -44,6 +44,12 @@ class Catalogue:
         """Names of the columns that the paper publishes."""
         return [name for name, c in self.columns.items() if c.published]
 
+    @cached_property
+    def optional(self) -> frozenset[str]:
+        """Names of the columns that are left out where nothing has them."""
+        spaces = (m for m in self.measures.values() if isinstance(m, FeatureSpace) and m.optional)
+        return frozenset(c.name for space in spaces for c in space.columns)
+
     def column(self, name: str, where: str = "measure") -> Column:
         """A column by name.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from ipv2_bench.benchmark.rows.bounds import way_to_oracle
@@ -22,10 +23,15 @@ def table_columns(view: TableView) -> list[str]:
     """Names of the columns of a table's rows, in order."""
     return [
         *NAMES,
-        *(name for c in view.catalogue.columns for name in (c, f"{c}_std", f"{c}_low", f"{c}_high")),
-        *(f"way_to_oracle_{c}{end}" for c in view.catalogue.of_group(*MAIN) for end in ("", "_low", "_high")),
+        *(name for c in _shown(view, view.catalogue.columns) for name in (c, f"{c}_std", f"{c}_low", f"{c}_high")),
+        *(f"way_to_oracle_{c}{end}" for c in _shown(view, view.catalogue.of_group(*MAIN)) for end in ("", "_low", "_high")),
         *(f"published_{c}" for c in view.catalogue.published),
     ]
+
+
+def _shown(view: TableView, names: Iterable[str]) -> list[str]:
+    """Columns that every table has, measured or not, and the optional ones that a line has."""
+    return [c for c in names if c not in view.catalogue.optional or any(c in line.values for line in view.lines)]
 
 
 def table_rows(view: TableView) -> list[dict[str, Any]]:
@@ -45,7 +51,8 @@ def table_rows(view: TableView) -> list[dict[str, Any]]:
             "n_patients": line.sample.patients if line.sample else None,
             **{f"published_{c}": value for c, value in line.published.items()},
         }
-        for name, column in view.catalogue.columns.items():
+        for name in _shown(view, view.catalogue.columns):
+            column = view.catalogue.columns[name]
             row |= {name: line.mean.get(name), f"{name}_std": line.std.get(name)}
             if (ends := line.interval(column)) is not None:
                 row |= {f"{name}_low": ends.low, f"{name}_high": ends.high}
