@@ -27,9 +27,8 @@ def cores() -> int:
 
 
 def begin(environment: Mapping[str, str]) -> None:
-    """Begin a process of the program, with these variables alone: no print ends its work, and it ends with its parent."""
-    os.environ.clear()
-    os.environ.update(environment)
+    """Begin a process of the program, with these variables: no print ends its work, and it ends with its parent."""
+    os.environ |= environment
     install()
     _end_with_parent()
 
@@ -61,16 +60,14 @@ def _forking(imported: Sequence[str]) -> BaseContext:
     context.set_forkserver_preload(list(imported))
     # Of this process's path it would know nothing, and take what lies in the working folder first.
     wanted = {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path), "PYTHONSAFEPATH": "1"}
-    kept = {name: os.environ.get(name) for name in wanted}
+    kept = {name: os.environ[name] for name in wanted if name in os.environ}
     os.environ |= wanted
     try:
         forkserver.ensure_running()
     finally:
-        for name, value in kept.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        for name in wanted:
+            os.environ.pop(name)
+        os.environ |= kept
     return context
 
 

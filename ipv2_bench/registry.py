@@ -26,7 +26,6 @@ from ipv2_bench.fingerprint import is_ours
 from ipv2_bench.outside import class_from_outside, same_folder
 
 T = TypeVar("T")
-
 UNKNOWN = object()
 """Stands for a default that cannot be read from source text."""
 
@@ -99,10 +98,9 @@ def find(package: str, name: str, base: type[T], kind: str = "") -> type[T]:
     kind = kind or base.__name__.lower()
     if ":" in name:
         return class_from_outside(name, base)
-    modules = _modules(package)
-    if name not in modules or _plugin(package, modules[name][1]) is None:
+    module, path = _modules(package).get(name, ("", Path()))
+    if not module or _plugin(package, path) is None:
         refuse_unknown(package, name, kind)
-    module = modules[name][0]
     classes = _defined(importlib.import_module(module), base)
     if len(classes) != 1:
         raise InputError(f"module {module} defines {len(classes)} classes of {kind}: expected one")

@@ -150,9 +150,11 @@ def test_no_folder_is_crowded() -> None:
 KEPT = {
     "benchmark/views/wandb/runs.py": ["os.environ.pop() is called"],
     "cli.py": ["os.environ.pop() is called"],
+    "processes.py": ["os.environ.pop() is called"],
 }
-"""The exceptions: W&B would use the service of another program, whose address it reads in the environment; and matplotlib, which
-libraries import, fails where the environment names a backend that is not there."""
+"""The exceptions: the process that workers are forked from is told in the environment where modules are; W&B would use
+the service of another program, whose address it reads in the environment; and matplotlib, which libraries import, fails where it
+names a backend that is not there."""
 
 CHANGES = {"append", "add", "update", "setdefault", "pop", "popitem", "extend", "insert", "remove", "discard", "clear"}
 """Methods that change a list, a dictionary or a set."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ipv2_bench.metrics.weights import CLIP, INCEPTION
+from ipv2_bench.metrics.weights import CLIP, DINOV2, INCEPTION, RADIMAGENET
 from ipv2_bench.weights import Weights
 from tests.golden.inputs import fill
 
@@ -57,6 +57,27 @@ def write_small_clip(folder: Path) -> Weights:
         warnings.simplefilter("ignore")
         torch.jit.trace(model, example, strict=False).save(folder / CLIP.file)
     return _entry(CLIP, folder)
+
+
+def write_dinov2(folder: Path) -> Weights:
+    """Write weights of our own for DINOv2 ViT-S/14, with the names of Meta's file, into a folder."""
+    import timm
+
+    model = timm.create_model("vit_small_patch14_dinov2", pretrained=False, img_size=518, num_classes=0)
+    fill(model)
+    torch.save({**model.state_dict(), "mask_token": torch.zeros(1, 384)}, folder / DINOV2.file)
+    return DINOV2
+
+
+def write_radimagenet(folder: Path) -> Weights:
+    """Write weights of our own for RadImageNet's ResNet-50, with the names of its authors' file, into a folder."""
+    from torchvision.models import resnet50
+
+    model = nn.Sequential(*list(resnet50(weights=None).children())[:-1])
+    fill(model)
+    (folder / RADIMAGENET.file).parent.mkdir(exist_ok=True)
+    torch.save({f"backbone.{name}": tensor for name, tensor in model.state_dict().items()}, folder / RADIMAGENET.file)
+    return RADIMAGENET
 
 
 def _entry(weights: Weights, folder: Path) -> Weights:

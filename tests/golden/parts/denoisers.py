@@ -45,6 +45,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "corediff": [
         {"width": 4, "modulator": 4, "steps": 4},
         {"width": 4, "modulator": 4, "steps": 4, "alpha": "linear", "context": 3, "modulate_stage_one": True},
+        {"width": 4, "modulator": 4, "steps": 4, "rise": "bilinear"},
     ],
     "unet": [UNET, {"widths": [8, 16], "dropout": 0.0, "criterion": "l1", "zero_last": True, "padding": "symmetric"}],
     "red_cnn": [{"width": 6}, {"width": 6, "kernel": 3, "criterion": "l1"}],

@@ -17,15 +17,21 @@ from ipv2_bench.backbones import efficientnet_lite0
 from ipv2_bench.metrics import offline_features
 from ipv2_bench.metrics.base import EDGE_CONTRASTS, FeatureExtractor, FeatureSpace, LabelMeasure, TruthMeasure
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
-from ipv2_bench.metrics.extractors import BackboneFeatures, ClipFeatures, InceptionFeatures
+from ipv2_bench.metrics.extractors import (
+    BackboneFeatures,
+    ClipFeatures,
+    DinoFeatures,
+    InceptionFeatures,
+    RadImageNetFeatures,
+)
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distance_replicates, distances
 from ipv2_bench.metrics.measures import checkerboard, lung_edge, noise_texture, structure
-from ipv2_bench.metrics.weights import CLIP, INCEPTION
+from ipv2_bench.metrics.weights import CLIP, DINOV2, INCEPTION, RADIMAGENET
 from ipv2_bench.weights import EFFICIENTNET_LITE0
 from tests.golden.chests import PIXEL_MM, SLICES, chests
 from tests.golden.golden import Part, summary
 from tests.metrics.chest import drawn, three_contrasts, truth_of_hu, values_of_hu
-from tests.metrics.small_extractors import write_small_clip, write_small_inception
+from tests.metrics.small_extractors import write_dinov2, write_radimagenet, write_small_clip, write_small_inception
 
 SHARED = "ipv2_bench.metrics.VERSION"
 PHYSICS = "ipv2_bench.physics.VERSION"
@@ -113,6 +119,17 @@ def _clip() -> FeatureExtractor:
 
 def _efficientnet() -> FeatureExtractor:
     return _on_cpu(BackboneFeatures(EFFICIENTNET_LITE0, EFFICIENTNET_LITE0.need()))
+
+
+def _dinov2() -> FeatureExtractor:
+    """The real network with weights of our own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return _on_cpu(DinoFeatures(write_dinov2(Path(folder)), Path(folder) / DINOV2.file))
+
+
+def _radimagenet() -> FeatureExtractor:
+    with tempfile.TemporaryDirectory() as folder:
+        return _on_cpu(RadImageNetFeatures(write_radimagenet(Path(folder)), Path(folder) / RADIMAGENET.file))
 
 
 def _on_cpu(extractor: Any) -> Any:
@@ -221,6 +238,15 @@ def _means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ClipFeatures, "mean", tuple(1.001 * x for x in ClipFeatures.mean))
 
 
+def _means_of_imagenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DinoFeatures, "mean", tuple(1.001 * x for x in DinoFeatures.mean))
+
+
+def _scaling_of_radimagenet(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = RadImageNetFeatures.forward
+    monkeypatch.setattr(RadImageNetFeatures, "forward", lambda self, batch: original(self, 1.001 * batch))
+
+
 def _grey_levels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(efficientnet_lite0, "DEVIATION", 1.001 * efficientnet_lite0.DEVIATION)
 
@@ -247,6 +273,8 @@ SPACES: dict[str, tuple[Callable[[], FeatureExtractor], dict[str, Patch]]] = {
     "inception": (_inception, {"scaling": _scaling}),
     "clip": (_clip, {"means": _means}),
     "efficientnet_lite0": (_efficientnet, {"grey levels": _grey_levels}),
+    "dinov2": (_dinov2, {"means": _means_of_imagenet}),
+    "radimagenet": (_radimagenet, {"scaling": _scaling_of_radimagenet}),
 }
 
 
