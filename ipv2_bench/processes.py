@@ -46,9 +46,9 @@ def worker_pool(
         Variables of theirs, beside those of this process.
     imported
         Modules that take long to import: one process imports them, and workers are forked from it in a moment. None of them may
-        start a thread or wake a GPU. Without any, each worker is a program of its own.
+        start a thread or wake a GPU. Without any, and on other systems than Linux, each worker is a program of its own.
     """
-    context = _forking(imported) if imported else get_context("spawn")
+    context = _forking(imported) if imported and sys.platform == "linux" else get_context("spawn")
     return ProcessPoolExecutor(
         workers, mp_context=context, initializer=begin, initargs=({**os.environ, **(environment or {})},)
     )

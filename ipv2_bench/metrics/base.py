@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from ipv2_bench.weights import Weights
+
 if TYPE_CHECKING:
     from ipv2_bench.metrics.anatomy import Anatomy
     from ipv2_bench.physics.intensity import Window
@@ -225,6 +227,27 @@ class FeatureSpace(Measure):
     @abstractmethod
     def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
         """The extractor; ``training`` holds some NDCT of the training set, [n, N, N] in [0, 1]."""
+
+
+class PretrainedSpace(FeatureSpace):
+    """A feature space of a network whose weights are a file, which may be absent."""
+
+    file: ClassVar[Weights]
+    """The file."""
+
+    features: ClassVar[str]
+    """Class of the extractor in :mod:`ipv2_bench.metrics.extractors`."""
+
+    def sha256(self, weights: Path | None) -> str | None:
+        """See :class:`FeatureSpace`."""
+        return self.file.hash_of(weights)
+
+    def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
+        """See :class:`FeatureSpace`."""
+        from ipv2_bench.metrics import extractors
+
+        made: FeatureExtractor = getattr(extractors, self.features)(self.file, self.file.need(weights))
+        return made
 
 
 class CostMeasure(Measure):

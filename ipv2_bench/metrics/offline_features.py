@@ -21,6 +21,10 @@ from ipv2_bench.physics.seeding import torch_generator
 WIDTHS = (32, 64, 128, 192)
 """Channels of the four layers."""
 
+MEMBERS = 3
+"""Number of networks with kernels of their own; distances are means over them."""
+
+
 C = TypeVar("C", bound=Callable[..., Any])
 
 
@@ -37,10 +41,6 @@ def every_digit(function: C) -> C:
             torch.backends.cuda.matmul.allow_tf32 = fast
 
     return exact  # type: ignore[return-value]
-
-
-MEMBERS = 3
-"""Number of networks with kernels of their own; distances are means over them."""
 
 
 class RandomConvFeatures:

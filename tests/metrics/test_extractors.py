@@ -10,17 +10,19 @@ import pytest
 import torch
 from PIL import Image
 
+from ipv2_bench.backbones.base import backbone
 from ipv2_bench.benchmark.measuring import measuring_version
 from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace
 from ipv2_bench.metrics.catalogue import catalogue
 from ipv2_bench.metrics.distances.frechet import frechet_distance
 from ipv2_bench.metrics.distances.kernel import kernel_replicates
-from ipv2_bench.metrics.extractors import ClipFeatures, InceptionFeatures
+from ipv2_bench.metrics.extractors import BackboneFeatures, ClipFeatures, InceptionFeatures
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distances
-from ipv2_bench.metrics.measures.spaces import clip, inception
+from ipv2_bench.metrics.measures.spaces.clip import Clip
+from ipv2_bench.metrics.measures.spaces.inception import Inception
 from ipv2_bench.metrics.weights import CLIP, INCEPTION
 from ipv2_bench.physics.intensity import to_8bit
-from ipv2_bench.weights import Weights
+from ipv2_bench.weights import EFFICIENTNET_LITE0, Weights
 from tests.metrics.small_extractors import CLIP_SIDE, write_small_clip, write_small_inception
 
 
@@ -44,8 +46,8 @@ def measuring(
     folder: Path, small_inception: Weights, small_clip: Weights, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> Measuring:
     """Measuring whose catalogue takes the small files for the real ones."""
-    monkeypatch.setattr(inception, "INCEPTION", small_inception)
-    monkeypatch.setattr(clip, "CLIP", small_clip)
+    monkeypatch.setattr(Inception, "file", small_inception)
+    monkeypatch.setattr(Clip, "file", small_clip)
     return Measuring(catalogue(), None, images, folder)
 
 
@@ -99,6 +101,14 @@ def test_clip_features_are_open_clips(folder: Path, small_clip: Weights, images:
     np.testing.assert_allclose(ours(images)[0], theirs, rtol=1e-3, atol=1e-4)
 
 
+def test_a_network_that_losses_share_has_gradients_after_features(images: np.ndarray) -> None:
+    backbone.cache_clear()  # so that it is loaded by the features
+    BackboneFeatures(EFFICIENTNET_LITE0, EFFICIENTNET_LITE0.need())(images[:1])
+    slices = torch.rand(1, 1, 32, 32, requires_grad=True)
+    backbone("efficientnet_lite0")(slices)[-1].square().sum().backward()
+    assert slices.grad is not None and slices.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize("batch", [1, 7, 64])
 def test_features_are_bit_for_bit_the_same_at_any_batch(
     extractors: dict[str, FeatureExtractor], images: np.ndarray, batch: int
@@ -141,8 +151,8 @@ def test_only_spaces_whose_weights_are_verified_are_measured(
     expected = {"inception": small_inception.sha256, "clip": small_clip.sha256}
     assert {k: measuring.extractors[k].sha256 for k in expected} == expected
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(inception, "INCEPTION", replace(INCEPTION, elsewhere=()))
-    monkeypatch.setattr(clip, "CLIP", replace(CLIP, elsewhere=()))
+    monkeypatch.setattr(Inception, "file", replace(INCEPTION, elsewhere=()))
+    monkeypatch.setattr(Clip, "file", replace(CLIP, elsewhere=()))
     without = Measuring(catalogue(), None, measuring.training, tmp_path)
     assert set(without.extractors) == {"randconv", "efficientnet_lite0"}
     spaces = [m for m in without.catalogue.measures.values() if isinstance(m, FeatureSpace)]
@@ -154,7 +164,7 @@ def test_measurements_are_named_by_the_weights_that_are_present(
 ) -> None:
     both = measuring_version(measuring.catalogue, folder)
     assert measuring_version(catalogue(), folder) == both
-    monkeypatch.setattr(clip, "CLIP", replace(CLIP, file="absent.pt"))
+    monkeypatch.setattr(Clip, "file", replace(CLIP, file="absent.pt"))
     assert measuring_version(measuring.catalogue, folder) != both
 
 

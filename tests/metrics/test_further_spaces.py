@@ -20,27 +20,28 @@ from ipv2_bench.metrics.extractors import SIDE, DinoFeatures, RadImageNetFeature
 from ipv2_bench.metrics.image_set import Measuring, distances
 from ipv2_bench.metrics.weights import DINOV2, RADIMAGENET
 from ipv2_bench.physics.intensity import to_8bit
+from tests.metrics.small_extractors import write_dinov2, write_radimagenet
 
 
 @pytest.fixture(scope="module")
-def networks() -> tuple[nn.Module, nn.Module]:
-    """DINOv2 at the size that it was trained at, and a ResNet-50 without its head, with weights of our own."""
-    torch.manual_seed(0)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    write_dinov2(folder)
+    write_radimagenet(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def networks(folder: Path) -> tuple[nn.Module, nn.Module]:
+    """DINOv2 at the size that it was trained at, and a whole ResNet-50 but for its head, with the weights of the files."""
     dino = timm.create_model("vit_small_patch14_dinov2", pretrained=False, img_size=518, num_classes=0)
+    state = torch.load(folder / DINOV2.file, weights_only=True)
+    dino.load_state_dict({name: tensor for name, tensor in state.items() if name != "mask_token"})
     resnet = resnet50(weights=None)
     resnet.fc = nn.Identity()
+    numbered = torch.load(folder / RADIMAGENET.file, weights_only=True)
+    resnet.load_state_dict(dict(zip(resnet.state_dict(), numbered.values(), strict=True)))
     return dino.eval(), resnet.eval()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, networks: tuple[nn.Module, nn.Module]) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    dino, resnet = networks
-    torch.save({**dino.state_dict(), "mask_token": torch.zeros(1, 384)}, folder / DINOV2.file)
-    (folder / RADIMAGENET.file).parent.mkdir()
-    numbered = nn.Sequential(*list(resnet.children())[:-1]).state_dict()
-    torch.save({f"backbone.{name}": tensor for name, tensor in numbered.items()}, folder / RADIMAGENET.file)
-    return folder
 
 
 @pytest.fixture(autouse=True)

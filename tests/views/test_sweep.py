@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args, load_sweep_config
 
+from ipv2_bench.benchmark.rows.make import Rows
+from ipv2_bench.benchmark.views.wandb.publish import _trial
+from ipv2_bench.benchmark.views.wandb.runs import Destination
+from tests.conftest import Smoke
 from tests.program import EXPERIMENTS, run
 from tests.wandb_files import history, of_type
 
@@ -48,3 +52,13 @@ def test_outside_of_a_sweep_a_run_has_the_name_of_its_cell(tmp_path: Path) -> No
     (logged,) = (tmp_path / "runs" / "smoke" / "wandb" / "wandb").glob("offline-run-*")
     (cell,) = (tmp_path / "runs" / "smoke" / "cells").iterdir()
     assert f"-{cell.name}-" in logged.name and any("train/loss" in row for row in history(logged))
+
+
+def test_a_trial_says_nothing_of_the_test_slices_and_one_that_failed_is_not_written_whole(smoke: Smoke, tmp_path: Path) -> None:
+    benchmark = smoke.benchmark(tmp_path)
+    to = Destination("project", "board", "offline", tmp_path / "wandb")
+    complete = next(iter(benchmark.cells.values()))
+    (trial,) = _trial(complete, benchmark, Rows(benchmark), to, "trial001")
+    assert trial.run_id == "trial001" and not trial.metrics and not trial.draw() and not trial.published
+    failed = complete.model_copy(update={"folder": tmp_path / "failed"})
+    assert not _trial(failed, benchmark, Rows(benchmark), to, "trial001")

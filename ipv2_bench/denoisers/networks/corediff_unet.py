@@ -20,6 +20,7 @@ def _bilinear(in_channels: int, width: int) -> nn.Module:
 
 
 RISES = {"transposed": _transposed, "bilinear": _bilinear}
+"""Ways to enlarge maps to twice their size, from channels of the input and of the output."""
 
 
 class CoreDiffUNet(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -86,7 +85,7 @@ def other_ranks(spec: CellSpec, own: Rank) -> Iterator[Rank]:
     errors: Any = context.SimpleQueue()
     first = Rank(0, _free_port())
     ranks = [replace(first, number=number) for number in range(1, devices)]
-    processes = [context.Process(target=_train, args=(dict(os.environ), spec, rank, errors)) for rank in ranks]
+    processes = [context.Process(target=_train, args=(spec, rank, errors)) for rank in ranks]
     try:
         for process in processes:
             process.start()
@@ -110,9 +109,9 @@ def other_ranks(spec: CellSpec, own: Rank) -> Iterator[Rank]:
             process.join()
 
 
-def _train(environment: dict[str, str], spec: CellSpec, rank: Rank, errors: Any) -> None:
+def _train(spec: CellSpec, rank: Rank, errors: Any) -> None:
     """One of the other processes: it trains the same cell on its share of the batches."""
-    begin(environment)
+    begin({})
     from ipv2_bench.benchmark.cells.training.train import set_up, train
 
     try:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-
-from ipv2_bench.metrics.base import Column, FeatureExtractor, FeatureSpace
+from ipv2_bench.metrics.base import Column, PretrainedSpace
 from ipv2_bench.metrics.weights import DINOV2
 
 
-class DinoV2(FeatureSpace):
+class DinoV2(PretrainedSpace):
     """The 384 features of the class token of DINOv2 ViT-S/14, which learned from photographs without labels.
 
     Present where its file is, see :data:`ipv2_bench.metrics.weights.DINOV2`.
@@ -18,6 +14,7 @@ class DinoV2(FeatureSpace):
 
     version = 1
     order = 27
+    file, features = DINOV2, "DinoFeatures"
     optional = True
     frechet, at_infinity = "fd_dinov2", "fd_inf_dinov2"
     columns = (
@@ -30,13 +27,3 @@ class DinoV2(FeatureSpace):
             explanation="That Fréchet distance extrapolated to infinitely many images.",
         ),
     )  # fmt: skip
-
-    def sha256(self, weights: Path | None) -> str | None:
-        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
-        return DINOV2.hash_of(weights)
-
-    def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
-        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
-        from ipv2_bench.metrics.extractors import DinoFeatures
-
-        return DinoFeatures(DINOV2, DINOV2.need(weights))

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-
-from ipv2_bench.metrics.base import Column, FeatureExtractor, FeatureSpace
+from ipv2_bench.metrics.base import Column, PretrainedSpace
 from ipv2_bench.metrics.weights import INCEPTION
 
 
-class Inception(FeatureSpace):
+class Inception(PretrainedSpace):
     """The 2048 pooled features of clean-fid's Inception v3, with weights that are verified by their SHA-256."""
 
     version = 1
     order = 10
+    file, features = INCEPTION, "InceptionFeatures"
     frechet, at_infinity, kernel = "fid", "fid_inf", "kid_x100"
     columns = (
         Column(
@@ -30,13 +27,3 @@ class Inception(FeatureSpace):
             explanation="FID extrapolated to infinitely many images.",
         ),
     )  # fmt: skip
-
-    def sha256(self, weights: Path | None) -> str | None:
-        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
-        return None if INCEPTION.find(weights) is None else INCEPTION.sha256
-
-    def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
-        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
-        from ipv2_bench.metrics.extractors import InceptionFeatures
-
-        return InceptionFeatures(INCEPTION, INCEPTION.need(weights))

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import numpy as np
-
-from ipv2_bench.metrics.base import Column, FeatureExtractor, FeatureSpace
+from ipv2_bench.metrics.base import Column, PretrainedSpace
 from ipv2_bench.metrics.weights import RADIMAGENET
 
 
-class RadImageNet(FeatureSpace):
+class RadImageNet(PretrainedSpace):
     """The 2048 features of a ResNet-50 that learned from medical images.
 
     Present where its file is, see :data:`ipv2_bench.metrics.weights.RADIMAGENET`.
@@ -18,6 +14,7 @@ class RadImageNet(FeatureSpace):
 
     version = 1
     order = 28
+    file, features = RADIMAGENET, "RadImageNetFeatures"
     optional = True
     frechet, at_infinity = "fd_radimagenet", "fd_inf_radimagenet"
     columns = (
@@ -30,13 +27,3 @@ class RadImageNet(FeatureSpace):
             explanation="That Fréchet distance extrapolated to infinitely many images.",
         ),
     )  # fmt: skip
-
-    def sha256(self, weights: Path | None) -> str | None:
-        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
-        return RADIMAGENET.hash_of(weights)
-
-    def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
-        """See :class:`~ipv2_bench.metrics.base.FeatureSpace`."""
-        from ipv2_bench.metrics.extractors import RadImageNetFeatures
-
-        return RadImageNetFeatures(RADIMAGENET, RADIMAGENET.need(weights))
