@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from functools import lru_cache
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from ipv2_bench import registry
@@ -36,4 +37,5 @@ def backbone(name: str, device: str = "cpu") -> Backbone:
         For an unknown name, and when its weights are not there or not those that they should be.
     """
     cls = registry.find(PACKAGE, name, Backbone)  # type: ignore[type-abstract]
-    return cls().to(device).eval().requires_grad_(False)
+    with torch.inference_mode(False):  # whoever asks first may be measuring, and losses want gradients of what they put in
+        return cls().to(device).eval().requires_grad_(False)

@@ -43,8 +43,7 @@ class _Pretrained(ABC):
     @cached_property
     def network(self) -> Any:
         """The network, loaded when the first image comes: rows only name it."""
-        with torch.inference_mode(False):  # losses share some, and have gradients
-            return self.load(self.path).to(self.device).eval()
+        return self.load(self.path).to(self.device).eval()
 
     @abstractmethod
     def load(self, path: Path) -> Any:
