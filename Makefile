@@ -6,7 +6,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 LOCK := $(shell cat pyproject.toml constraints.txt | sha256sum | cut -c1-16)
 
-.PHONY: help setup reproduce native pretrained study test lint bench-physics bench-metrics bench-denoisers bench-rivals rivals profile tuned seeds \
+.PHONY: help setup reproduce native pretrained study test lint bench-physics bench-metrics bench-denoisers bench-rivals rivals profile tuned seeds enlargement \
 	notebooks docs docs-serve clean
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make profile        where the time of a training step of CONFIG goes"
 	@echo "make seeds          the phantom's tables with two training seeds (20 minutes)"
 	@echo "make tuned          the denoisers as published and tuned, with CONFIG's data"
+	@echo "make enlargement    CoreDiff with and without its checkerboard on real CT (40 minutes): IPV2_BENCH_CT"
 	@echo "make study          whether the distances of CONFIG's tables order results as the truth does"
 	@echo "make notebooks      run the notebooks and store what they show in them"
 	@echo "make docs           the documentation as a folder of pages, site/ (make docs-serve: in the browser, while you write)"
@@ -74,6 +75,11 @@ seeds: setup
 
 tuned: setup
 	$(BIN)/ipv2-bench reproduce --config $(CONFIG) tables=[table_tuned.yaml] $(ARGS)
+
+# CoreDiff on real CT as published, and without the checkerboard of its transposed convolutions.
+enlargement: setup
+	$(BIN)/ipv2-bench reproduce --config native name=native_enlargement tables=[table_enlargement.yaml] \
+	  "denoisers.corediff_bilinear={variant_of: corediff, rise: bilinear}" "title=real chest CT: enlargement of maps in CoreDiff" $(ARGS)
 
 HELD_OUT := data.split=patient data.folds=2 data.phantoms=0 data.test_slices=12
 

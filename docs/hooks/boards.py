@@ -14,6 +14,7 @@ TITLES = {
     "phantom": "Digital thorax",
     "phantom_seeds": "Digital thorax, two training seeds",
     "native": "Real chest CT at its own resolution",
+    "native_enlargement": "CoreDiff without its checkerboard",
     "variants": "What the publications leave open",
     "rivals": "Ways out of misalignment, and denoisers",
     "rivals_half": "Ways out of misalignment, half the breathing",
