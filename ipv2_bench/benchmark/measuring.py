@@ -29,7 +29,8 @@ def measuring_of(
     from ipv2_bench.metrics.image_set import Measuring
 
     use = split.train[np.linspace(0, len(split.train) - 1, min(STANDARDISED_ON, len(split.train))).astype(int)]
-    return Measuring(catalogue, _truth(slices, split, window), np.array(slices.normal[use]), weights)
+    kept = slices.folder / "features"
+    return Measuring(catalogue, _truth(slices, split, window), np.array(slices.normal[use]), weights, kept)
 
 
 def _truth(slices: SliceSet, split: Split, window: Window) -> list[SliceTruth] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ipv2_bench import metrics
 from ipv2_bench.files import write_whole
+from ipv2_bench.fingerprint import digest, version_of
 from ipv2_bench.metrics.base import FeatureExtractor, FeatureSpace, SliceTruth, TruthMeasure
 from ipv2_bench.metrics.catalogue import Catalogue
 from ipv2_bench.metrics.distances.frechet import (
@@ -20,6 +23,7 @@ from ipv2_bench.metrics.distances.frechet import (
 )
 from ipv2_bench.metrics.distances.further import FURTHER
 from ipv2_bench.metrics.distances.kernel import kernel_distance, kernel_replicates
+from ipv2_bench.stored import present
 
 LEAST_FOR_INFINITY = 8
 """Smallest number of images from which a distance is extrapolated to infinitely many."""
@@ -137,12 +141,16 @@ class Measuring:
         Some NDCT of the training set, [m, N, N] in [0, 1], on which the offline feature space is standardised.
     weights
         The user's folder with weights of extractors; ``None`` without one.
+    kept
+        Folder in which features are kept by the hash of their images, so that a measure that changes or is added does not cost
+        them again; ``None`` to keep none.
     """
 
     catalogue: Catalogue
     truth: Sequence[SliceTruth] | None
     training: np.ndarray
     weights: Path | None = None
+    kept: Path | None = None
 
     @cached_property
     def extractors(self) -> dict[str, FeatureExtractor]:
@@ -185,8 +193,27 @@ class Measuring:
                 if isinstance(measure, TruthMeasure):
                     each = [measure.of_slice(x, truth) for x, truth in zip(in_hu, self.truth, strict=True)]
                     statistics[key] = {k: np.stack([np.asarray(e[k], dtype=np.float64) for e in each]) for k in each[0]}
-        features = {key: extract(images) for key, extract in self.extractors.items()}
-        return Measurements(self.catalogue, features, statistics, pixel_mm)
+        return Measurements(self.catalogue, self._features(images), statistics, pixel_mm)
+
+    def _features(self, images: np.ndarray) -> dict[str, list[np.ndarray]]:
+        """Features of images in every space, [n, d] of each member network."""
+        if self.kept is None:
+            return {key: extract(images) for key, extract in self.extractors.items()}
+        of_images = [images.shape, images.dtype.str, hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()]
+        features = {}
+        for key, extract in self.extractors.items():
+            of_space = [version_of(type(self.catalogue.measures[key])), extract.sha256, metrics.VERSION]
+            features[key] = _kept_or_made(self.kept / f"{digest([*of_space, *of_images])}.npz", extract, images)
+        return features
+
+
+def _kept_or_made(path: Path, extract: FeatureExtractor, images: np.ndarray) -> list[np.ndarray]:
+    """Features of each member network, read from a file where it is there, or made and written to it."""
+    if not present(path):
+        members = {str(i): member for i, member in enumerate(extract(images))}
+        write_whole(path, lambda file: np.savez(file, allow_pickle=False, **members))
+    with np.load(path, allow_pickle=False) as arrays:
+        return [arrays[str(i)] for i in range(len(arrays.files))]
 
 
 def distances(a: Measurements, b: Measurements) -> dict[str, float]:

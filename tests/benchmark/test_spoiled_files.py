@@ -39,10 +39,11 @@ GROUPS = {
         CACHE + "low.npy", CELL + "cost.json", CELL + "training_cost.json", LABEL + ".npy", "runs/smoke/rows/*.json",
         CELL + "wandb.json",
     ),
-    "index": (CACHE + "index.json", CELL + "denoised.npy", LABEL + ".npz", "leaderboards/smoke/rows/*.json"),
+    "index": (CACHE + "index.json", CELL + "denoised.npy", "leaderboards/smoke/rows/*.json"),
     "derived": (
-        CACHE + "mask-*.npy", CACHE + "calibration-*.json", CACHE + "integrals-*.npy", CELL + "model.safetensors",
-        CELL + "cost.json", CELL + "measures-*.npz", "runs/smoke/*-picture.json", "leaderboards/smoke/pictures.json",
+        CACHE + "mask-*.npy", CACHE + "calibration-*.json", CACHE + "integrals-*.npy", CACHE + "features/*.npz",
+        CELL + "model.safetensors", CELL + "cost.json", CELL + "measures-*.npz", LABEL + ".npz", "runs/smoke/*-picture.json",
+        "leaderboards/smoke/pictures.json",
     ),
 }  # fmt: skip
 """Kinds of files that are spoiled in one run: none hides another, and all that a run keeps are among them."""
@@ -96,7 +97,8 @@ def test_all_that_a_run_keeps_is_among_them(whole: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [halve, empty, change])
 @pytest.mark.parametrize(
-    "pattern", [CACHE + "*.npy", CACHE + "*.json", CELL + "*.np?", CELL + "*.json", CELL + "*.safetensors", LABEL]
+    "pattern",
+    [CACHE + "*.npy", CACHE + "features/*", CACHE + "*.json", CELL + "*.np?", CELL + "*.json", CELL + "*.safetensors", LABEL],
 )
 def test_each_of_them_tells_that_it_is_spoiled(
     pattern: str, spoil, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -10,8 +10,10 @@ import pytest
 from ipv2_bench.benchmark.measuring import measure_test_set, measuring_of, unclipped_hu
 from ipv2_bench.data.slices import SliceSet
 from ipv2_bench.data.split import Split
+from ipv2_bench.metrics.base import FeatureExtractor
 from ipv2_bench.metrics.catalogue import Catalogue, catalogue
 from ipv2_bench.metrics.image_set import Measurements, Measuring, distance_replicates, distances
+from ipv2_bench.metrics.measures.spaces.randconv import RandConv
 from ipv2_bench.physics.intensity import Window
 
 OFFLINE = Catalogue({k: m for k, m in catalogue().measures.items() if k not in ("inception", "clip")})
@@ -165,3 +167,38 @@ def test_an_image_out_of_range_is_refused(
     images[1, 5, 5] = value
     with pytest.raises(ValueError, match=r"expected finite values in \[0, 1\]"):
         measure_test_set(measuring, phantom, split, images)
+
+
+def test_features_are_kept_by_the_hash_of_their_images(phantom: SliceSet, tmp_path: Path) -> None:
+    images, asked = np.array(phantom.low[:4]), []
+
+    class Counted(RandConv):
+        def extractor(self, training: np.ndarray, weights: Path | None) -> FeatureExtractor:
+            made = super().extractor(training, weights)
+
+            class Extractor:
+                sha256 = made.sha256
+
+                def __call__(self, images: np.ndarray) -> list[np.ndarray]:
+                    asked.append(images)
+                    return made(images)
+
+            return Extractor()
+
+    def measured(images: np.ndarray, training: np.ndarray = images) -> list[np.ndarray]:
+        measuring = Measuring(Catalogue({"counted": Counted()}), None, training, kept=tmp_path / "features")
+        return measuring.measure(images).features["counted"]
+
+    first = measured(images)
+    for a, b in zip(first, measured(images.copy()), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(asked) == 1
+    other = images.copy()
+    other[-1, 60, 60] += 0.01 if other[-1, 60, 60] < 0.5 else -0.01
+    assert not np.array_equal(measured(other)[0], first[0]) and len(asked) == 2
+    measured(images, other)  # the same images in a space standardised otherwise
+    assert len(asked) == 3
+    for path in (tmp_path / "features").iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+    np.testing.assert_array_equal(measured(images)[0], first[0])  # a spoiled file is made anew
+    assert len(asked) == 4
