@@ -27,6 +27,7 @@ from ipv2_bench.benchmark.views.html.image_sets import training_input
 from ipv2_bench.benchmark.views.html.page import HERO, draw_page, page_name, try_page, write_page
 from ipv2_bench.benchmark.views.html.picture_file import picture_path
 from ipv2_bench.benchmark.views.html.pictures import draw_pictures, kept_pictures
+from ipv2_bench.benchmark.views.html.sections.detection import detection_section
 from ipv2_bench.benchmark.views.html.sections.study import study_section
 from ipv2_bench.benchmark.views.table_csv import table_csv
 from ipv2_bench.benchmark.views.table_view import DETAIL, MAIN, TableView
@@ -356,6 +357,19 @@ def test_rivals_are_shown_at_the_size_of_the_slices(tmp_path: Path) -> None:
     assert shown == ["uLDCT, as it is", "neighbor2neighbor input", "registered target"]
     page = Page(write_page(config, [table], rows, pictures, tmp_path).read_text(encoding="utf-8"))
     assert page.wrong == [] and len(page.of("img")) > 10
+
+
+def test_nodules_are_shown_where_they_were_looked_for_in_these_images(tmp_path: Path) -> None:
+    names = ("images", "seed", "cell", "LG-CHO 6 mm d'", "LG-CHO 6 mm AUC", "LG-CHO 6 mm AUC low", "LG-CHO 6 mm AUC high")
+    own, other = ("FM + <b>", 0, "own", 9, 1, "", ""), ("TV", 0, "other", 1, 0.5, 0, 1)
+    lines = (names, ("uLDCT", "", "", 2.12, 0.938, 0.861, 0.974), own, other)
+    (tmp_path / "detection_solid.csv").write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    section = detection_section(tmp_path, {"own"})
+    assert section is not None and [(t.kind, t.sizes) for t in section.tables] == [("solid", ("6 mm",)), ("solid", ())]
+    text = render("detection.html.j2", section=section)
+    assert Page(text).wrong == [] and "FM + &lt;b&gt;" in text and "TV" not in text
+    assert "0.94 <span class=\"spread\">0.86 to 0.97</span>" in text and "1.00<span class=\"change\">d′ 9.0</span>" in text
+    assert detection_section(tmp_path, {"of another run"}) is None and detection_section(tmp_path / "none", {"own"}) is None
 
 
 def test_the_study_is_shown_when_it_is_of_these_results(written: Written, tmp_path: Path) -> None:

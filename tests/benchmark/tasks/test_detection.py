@@ -59,6 +59,10 @@ def test_what_removes_nodules_is_seen(config: Config, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(GaussianFilter, "denoise", flattened)
     detect(config, "solid", readings=2, progress=False)
+    assert lines(config, "detection_solid") == before  # what was read of a cell is kept
+    for kept in config.work.glob("cells/*/detection-*.json"):
+        kept.unlink()
+    detect(config, "solid", readings=2, progress=False)
     after = lines(config, "detection_solid")
     assert after["uLDCT"] == before["uLDCT"]
     assert float(after["Gaussian + oracle"]["NPW 10 mm AUC"]) < float(before["Gaussian + oracle"]["NPW 10 mm AUC"]) - 0.1
@@ -67,6 +71,8 @@ def test_what_removes_nodules_is_seen(config: Config, monkeypatch: pytest.Monkey
 def test_ground_glass_is_harder(config: Config) -> None:
     detect(config, "solid", readings=1, progress=False)
     detect(config, readings=1, progress=False)
+    page = (config.out / "filters.html").read_text()
+    assert "Ground-glass nodules, matched filter" in page and "Solid nodules, channelised Hotelling observer" in page
     glass, solid = lines(config)["uLDCT"], lines(config, "detection_solid")["uLDCT"]
     mean = [np.mean([float(line[f"NPW {size} mm AUC"]) for size in (4, 6, 8, 10)]) for line in (glass, solid)]
     assert mean[0] < mean[1]

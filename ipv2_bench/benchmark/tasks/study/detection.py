@@ -13,19 +13,26 @@ from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
 from ipv2_bench.benchmark.prepared import SOURCES
+from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.tables import UNTOUCHED, load_tables
+from ipv2_bench.benchmark.views.html.page import try_page
 from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.data.hu_images import HuImages
 from ipv2_bench.data.second_scan import SecondScan
 from ipv2_bench.data.source import Source
 from ipv2_bench.errors import InputError
 from ipv2_bench.files import csv_text, write_text
+from ipv2_bench.fingerprint import digest
 from ipv2_bench.metrics.observers import Scores, auc, detectability, hotelling_scores, laguerre_gauss, matched_scores
 from ipv2_bench.metrics.signals import KINDS, SIZES_MM, Signal, draw_signals, put_in, region
 from ipv2_bench.metrics.uncertainty import draw_slices, interval
 from ipv2_bench.physics.intensity import at_kilovolt
 from ipv2_bench.physics.seeding import numpy_generator, torch_generator
 from ipv2_bench.progress import track
+from ipv2_bench.stored import present, read_object, write_object
+
+VERSION = 1
+"""Raise when the same cells are read otherwise."""
 
 REGION_MM = 24.0
 """Side of the region around a nodule that an observer sees."""
@@ -35,6 +42,10 @@ REPLICATES = 400
 
 OBSERVERS = ("LG-CHO", "NPW")
 """Channelised Hotelling observer with Laguerre–Gauss channels, and the non-prewhitening matched filter."""
+
+
+Line = dict[str, "str | float | None"]
+"""What observers find in the images of one cell: d′, AUC and its ends, which are ``None`` where draws show no spread."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,8 @@ def detect(config: Config, kind: str = "ground_glass", readings: int = 2, progre
 
     Nodules of 4, 6, 8 and 10 mm are put into the aligned truth of every test slice, which is scanned as the uLDCT was, with and
     without them and with noise of their own; the trained denoisers, which have never seen them, denoise both. ``detection.csv``
-    and ``detection.md`` hold d′ and the area under the ROC curve for each size and observer.
+    and ``detection.md`` (``detection_solid``) hold d′ and the area under the ROC curve for each size and observer, and the page
+    shows them. What was read of a cell is kept in its folder, so that the command goes on where it was stopped.
 
     Parameters
     ----------
@@ -123,12 +135,17 @@ def detect(config: Config, kind: str = "ground_glass", readings: int = 2, progre
     task = _task(benchmark, kind, readings, progress)
     window = benchmark.prepared.window
     scans = [[window.hu(getattr(r, side)) for r in task.readings] for side in ("absent", "present")]
-    lines = [_line(task, patients, "uLDCT", "", *scans)]
+    lines: list[Line] = [{"images": "uLDCT", "seed": "", "cell": "", **_found(task, patients, *scans)}]
     for spec in track(cells, "cells", unit="cell", enabled=progress):
+        path = spec.folder / f"detection-{digest([VERSION, kind, readings])}.json"
+        if not present(path):
+            own = [[window.hu(_denoised(spec, getattr(r, side))) for r in task.readings] for side in ("absent", "present")]
+            write_object(path, _found(task, patients, *own))
         name = f"{spec.denoiser.title} + {spec.training_name}"
-        own = [[window.hu(_denoised(spec, getattr(r, side))) for r in task.readings] for side in ("absent", "present")]
-        lines.append(_line(task, patients, name, str(spec.seed), *own))
-    return _written(config, task, lines)
+        lines.append({"images": name, "seed": str(spec.seed), "cell": spec.cell_id, **read_object(path)})
+    text = _written(config, task, lines)
+    try_page(benchmark, Rows(benchmark).of_tables(), config.out)
+    return text
 
 
 def _task(benchmark: Benchmark, kind: str, readings: int, progress: bool) -> Task:
@@ -177,25 +194,24 @@ def _denoised(spec: CellSpec, low: np.ndarray) -> np.ndarray:
     return images
 
 
-def _line(
-    task: Task, patients: Sequence[str], name: str, seed: str, absent: Sequence[np.ndarray], present: Sequence[np.ndarray]
-) -> dict[str, str | float]:
-    """d′ and AUC of every size and observer, with the interval over patients."""
-    line: dict[str, str | float] = {"images": name, "seed": seed}
+def _found(task: Task, patients: Sequence[str], without: Sequence[np.ndarray], having: Sequence[np.ndarray]) -> Line:
+    """d′ and AUC of every size and observer, with the interval over patients, in images in HU, [n, N, N] of each reading."""
+    line: Line = {}
     for diameter in SIZES_MM:
         groups = task.groups(patients, diameter)
         if len(set(groups)) < 3:
             continue
-        without, with_signal = (task.regions(images, diameter) for images in (absent, present))
-        width = max(2.0, 2 / 3 * diameter * task.side / REGION_MM)
+        regions_without, regions_with = task.regions(without, diameter), task.regions(having, diameter)
+        channels = laguerre_gauss(task.side, max(2.0, 2 / 3 * diameter * task.side / REGION_MM))
         both: Mapping[str, Scores] = {
-            OBSERVERS[0]: hotelling_scores(without, with_signal, laguerre_gauss(task.side, width), (groups, groups)),
-            OBSERVERS[1]: matched_scores(without, with_signal, (groups, groups)),
+            OBSERVERS[0]: hotelling_scores(regions_without, regions_with, channels, (groups, groups)),
+            OBSERVERS[1]: matched_scores(regions_without, regions_with, (groups, groups)),
         }
         for observer, scores in both.items():
             found, (low, high) = detectability(scores), _interval(scores, groups)
             key = f"{observer} {diameter:g} mm"
-            line |= {f"{key} d'": found.d_prime, f"{key} AUC": found.auc, f"{key} AUC low": low, f"{key} AUC high": high}
+            ends = (low, high) if np.isfinite(low + high) else (None, None)
+            line |= {f"{key} d'": found.d_prime, f"{key} AUC": found.auc, f"{key} AUC low": ends[0], f"{key} AUC high": ends[1]}
         line[f"{diameter:g} mm n"] = len(groups)
     return line
 
@@ -214,7 +230,7 @@ def _interval(scores: Scores, groups: np.ndarray) -> tuple[float, float]:
     return max(low, 0.0), min(high, 1.0)
 
 
-def _written(config: Config, task: Task, lines: list[dict[str, str | float]]) -> str:
+def _written(config: Config, task: Task, lines: list[Line]) -> str:
     """Write both files; the Markdown."""
     shown = []
     for line in lines:
@@ -223,9 +239,8 @@ def _written(config: Config, task: Task, lines: list[dict[str, str | float]]) ->
             for diameter in SIZES_MM:
                 key = f"{observer} {diameter:g} mm"
                 if f"{key} AUC" in line:
-                    low, high = (float(line[f"{key} AUC {end}"]) for end in ("low", "high"))
-                    ends = "" if np.isnan(low + high) else f" [{low:.2f}, {high:.2f}]"
-                    texts[key] = f"{line[f'{key} AUC']:.2f}{ends}"
+                    low, high = line[f"{key} AUC low"], line[f"{key} AUC high"]
+                    texts[key] = f"{line[f'{key} AUC']:.2f}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
         shown.append(texts)
     counts = ", ".join(f"{d:g} mm: {lines[0][f'{d:g} mm n']}" for d in SIZES_MM if f"{d:g} mm n" in lines[0])
     low, high = KINDS[task.kind]

@@ -19,6 +19,7 @@ from ipv2_bench.benchmark.views.html.palette import Palette
 from ipv2_bench.benchmark.views.html.picture_file import PictureFile, picture_path, write_pictures
 from ipv2_bench.benchmark.views.html.pictures import draw_pictures
 from ipv2_bench.benchmark.views.html.sections.cost import CostSection, cost_section
+from ipv2_bench.benchmark.views.html.sections.detection import DetectionSection, detection_section
 from ipv2_bench.benchmark.views.html.sections.outcome import OutcomeSection, outcome_section
 from ipv2_bench.benchmark.views.html.sections.pictures import PicturesSection, pictures_section
 from ipv2_bench.benchmark.views.html.sections.provenance import provenance_facts
@@ -62,7 +63,7 @@ class Page:
         Options of strategies, which their names have in brackets, and what they mean.
     links
         To the sections.
-    ranking, outcome, pictures, tables, cost, study
+    ranking, outcome, pictures, tables, cost, detection, study
         The sections in their order.
     provenance
         Facts of the page's foot by their names.
@@ -78,6 +79,7 @@ class Page:
     pictures: PicturesSection | None
     tables: tuple[TableSection, ...]
     cost: CostSection | None
+    detection: DetectionSection | None
     study: StudySection | None
     provenance: dict[str, str]
 
@@ -103,7 +105,7 @@ def page(
     pictures
         Its pictures; ``None`` to leave them out.
     folder
-        Of the tables, and of the files of the study if there is one.
+        Of the tables, and of the files of ``detect`` and ``study`` if there are any.
     """
     by_key = table_views(config, tables, rows)
     views = [by_key[table.key] for table in tables]
@@ -112,6 +114,7 @@ def page(
     palette = Palette.of(views)
     cost = cost_section(views, rows, palette)
     study = study_section(folder, views, _truth_known(every_row[0], config)) if whole else None  # it is one of all tables
+    detection = detection_section(folder, {row.images for row in every_row})
     ranking = ranking_section(views, pictures)
     links = [
         *([Link("ranking", "Ranking" if ranking else "Slider")] if ranking or pictures else []),
@@ -119,6 +122,7 @@ def page(
         *([Link("pictures", "Pictures")] if pictures else []),
         *(Link(view.table.key, view.heading) for view in views),
         *([Link("cost", "Cost")] if cost else []),
+        *([Link("detection", "Nodules")] if detection else []),
         *([Link("study", "Study")] if study else []),
     ]
     title = config.heading[:1].upper() + config.heading[1:]
@@ -133,6 +137,7 @@ def page(
         pictures=pictures_section(pictures) if pictures else None,
         tables=tuple(table_section(view, palette) for view in views),
         cost=cost,
+        detection=detection,
         study=study,
         provenance=provenance_facts(config, every_row),
     )
