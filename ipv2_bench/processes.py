@@ -71,11 +71,11 @@ def _forking(imported: Sequence[str]) -> BaseContext:
     return context
 
 
-def parallel_map(function: Callable[[T], R], jobs: Sequence[T], workers: int) -> list[R]:
-    """``[function(job) for job in jobs]`` over processes that end with the program."""
+def parallel_map(function: Callable[[T], R], jobs: Sequence[T], workers: int, imported: Sequence[str] = ()) -> list[R]:
+    """``[function(job) for job in jobs]`` over processes of :func:`worker_pool`, which end with the program."""
     if workers <= 1 or len(jobs) < 2:
         return [function(job) for job in jobs]
-    with worker_pool(min(workers, len(jobs))) as pool:
+    with worker_pool(min(workers, len(jobs)), imported=imported) as pool:
         return list(pool.map(function, jobs))
 
 

@@ -101,3 +101,8 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests on a real Slurm come first: they wait most of their time, while those of other files run."""
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)

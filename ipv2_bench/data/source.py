@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,12 @@ from ipv2_bench.registry import key_of
 
 if TYPE_CHECKING:
     from ipv2_bench.data.second_scan import ScannedSlice
+
+J = TypeVar("J")
+T = TypeVar("T")
+
+SHORT = 10.0
+"""Seconds of work for which no processes are started, each of which takes three to begin."""
 
 
 class Source(ABC):
@@ -103,10 +110,19 @@ def assemble(
     return SourceSlices(arrays, patient, np.array([scan.pixel_mm for scan in scans]), stack, key)
 
 
-def in_parallel(function: object, jobs: Sequence, progress: bool, title: str, workers: int) -> Iterator:
-    """``map(function, jobs)`` over processes, in order, with a progress bar."""
-    if workers <= 1 or len(jobs) < 8:
-        yield from track(map(function, jobs), title, len(jobs), enabled=progress)  # type: ignore[call-overload]
-        return
-    with worker_pool(workers) as pool:
-        yield from track(pool.map(function, jobs, chunksize=6), title, len(jobs), enabled=progress)  # type: ignore[arg-type]
+def in_parallel(function: Callable[[J], T], jobs: Sequence[J], progress: bool, title: str, workers: int) -> Iterator[T]:
+    """``map(function, jobs)`` in order with a progress bar: over processes, unless it takes less than :data:`SHORT` without."""
+    return track(_mapped(function, jobs, workers), title, len(jobs), enabled=progress)
+
+
+def _mapped(function: Callable[[J], T], jobs: Sequence[J], workers: int) -> Iterator[T]:
+    for done, job in enumerate(jobs, 1):
+        begin = time.perf_counter()
+        result = function(job)
+        seconds = time.perf_counter() - begin
+        yield result
+        left = len(jobs) - done
+        if workers > 1 and done > 1 and left * seconds > SHORT:  # the first sets up what all use
+            with worker_pool(min(workers, left)) as pool:
+                yield from pool.map(function, jobs[done:], chunksize=min(6, max(1, left // (2 * workers))))
+            return

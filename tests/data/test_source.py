@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 from ipv2_bench import data, physics
 from ipv2_bench.data.dicom import decoded
 from ipv2_bench.data.slices import SliceSet, SourceSlices
-from ipv2_bench.data.source import Source
+from ipv2_bench.data.source import Source, in_parallel
 from ipv2_bench.data.sources.phantom import Phantom
 from ipv2_bench.errors import InputError
 from ipv2_bench.physics.intensity import Window
@@ -131,3 +133,18 @@ assert slices.manifest == sys.argv[2]
 """
     modules = imported(code, str(tmp_path), slices.manifest)
     assert not {"torch", "lightning", "scipy", "skimage", "pydicom", "tqdm", "PIL"} & modules
+
+
+def slow_third(number: int) -> tuple[int, int]:
+    """A number, and the process that has it; all but the third are done at once."""
+    time.sleep(0.2 if number == 2 else 0.0)
+    return number, os.getpid()
+
+
+@pytest.mark.parametrize(("short", "processes"), [(1.0, 1), (0.5, 3)])
+def test_processes_are_started_for_what_takes_long(short: float, processes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ipv2_bench.data.source.SHORT", short)
+    given = list(in_parallel(slow_third, range(7), False, "numbers", workers=2))
+    assert [number for number, _ in given] == list(range(7))
+    assert [by == os.getpid() for _, by in given] == [True] * 3 + [processes == 1] * 4
+    assert len({by for _, by in given}) <= processes

@@ -12,6 +12,7 @@ from typing import Any
 
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.plan import parallelism
+from ipv2_bench.benchmark.cells.runners.local import IMPORTED
 from ipv2_bench.benchmark.cells.runners.runner import Failure
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
@@ -145,7 +146,7 @@ def _publish(
             "would be written down; to have them there, start the command where run.work and run.out are",
             file=sys.stderr,
         )
-    parallel_map(publish_cell, runs, parallelism(benchmark.config)[0])
+    parallel_map(publish_cell, runs, parallelism(benchmark.config)[0], IMPORTED)  # they need no GPU
     complete = sorted({s.cell_id for s in benchmark.cells.values() if s.complete and can_upload(s.folder)})
     publish_tables(views, row_files, to, [images_name(cell_id) for cell_id in complete])
     if progress and to.mode == "offline":
