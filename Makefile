@@ -110,10 +110,10 @@ lint: setup
 	$(BIN)/ruff check ipv2_bench tests docs notebooks
 	$(BIN)/mypy ipv2_bench
 
-# Files of tests go to four processes, since many wait for others; those of one file share what they compute once. The tests start
+# Files of tests go to five processes, since many wait for others; those of one file share what they compute once. The tests start
 # hundreds of programs: they find compiled modules, as a user's do, whatever the environment says.
 test: lint
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 clean:
 	rm -rf runs build site .pytest_cache .mypy_cache .ruff_cache *.egg-info
