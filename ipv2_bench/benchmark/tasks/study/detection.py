@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ipv2_bench import registry
+from ipv2_bench import metrics, registry
 from ipv2_bench.benchmark.cells.benchmark import Benchmark
 from ipv2_bench.benchmark.cells.spec import CellSpec
 from ipv2_bench.benchmark.config import Config
@@ -137,7 +137,7 @@ def detect(config: Config, kind: str = "ground_glass", readings: int = 2, progre
     scans = [[window.hu(getattr(r, side)) for r in task.readings] for side in ("absent", "present")]
     lines: list[Line] = [{"images": "uLDCT", "seed": "", "cell": "", **_found(task, patients, *scans)}]
     for spec in track(cells, "cells", unit="cell", enabled=progress):
-        path = spec.folder / f"detection-{digest([VERSION, kind, readings])}.json"
+        path = spec.folder / f"detection-{digest([VERSION, metrics.VERSION, kind, readings])}.json"
         if not present(path):
             own = [[window.hu(_denoised(spec, getattr(r, side))) for r in task.readings] for side in ("absent", "present")]
             write_object(path, _found(task, patients, *own))
