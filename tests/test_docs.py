@@ -384,7 +384,7 @@ def test_what_a_second_seed_changes_is_on_its_board() -> None:
 def test_ways_out_of_misalignment_are_those_of_the_boards() -> None:
     section = texts()["results.md"].split("## Ways out of misalignment\n")[1].split("\n## ")[0]
     tables = [part.splitlines() for part in re.findall(r"(?:^\|.*\n)+", section, re.M)]
-    of_table_4, of_table_5 = ([[c.strip() for c in x.strip("|").split("|")] for x in lines] for lines in tables)
+    of_table_4, on_real_ct, _, of_table_5 = ([[c.strip() for c in x.strip("|").split("|")] for x in lines] for lines in tables)
     boards = {
         name: {(r["denoiser"], r["strategy"]): r for r in program.table(committed_boards() / board / "table4.csv")}
         for board, name in (("rivals_half", ", half"), ("rivals", ""), ("rivals_double", ", twice"))
@@ -396,6 +396,13 @@ def test_ways_out_of_misalignment_are_those_of_the_boards() -> None:
         strategy = training.replace(", both outside", " [both_outside]")
         for (d, b), value in zip(columns, values, strict=True):
             assert abs(float(value) - float(boards[b][d, strategy]["rmse_hu"])) <= 0.51, (training, d, b)
+    native = {(r["denoiser"], r["strategy"]): r for r in program.table(committed_boards() / "native_rivals" / "table4.csv")}
+    shown = {"FM": ("FM", "rmse_hu"), "U-Net": ("U-Net", "rmse_hu"), "U-Net at the rim": ("U-Net", "rmse_hu_rim")}
+    assert len(on_real_ct) == len(of_table_4) and on_real_ct[0][1:] == list(shown)
+    for training, *values in on_real_ct[2:]:
+        strategy = training.replace(", both outside", " [both_outside]")
+        for (denoiser, column), value in zip(shown.values(), values, strict=True):
+            assert abs(float(value) - float(native[denoiser, strategy][column])) <= 0.51, (training, denoiser, column)
     rows = {r["denoiser"]: r for r in program.table(committed_boards() / "rivals" / "table5.csv")}
     assert [r[0] for r in of_table_5[2:]] == list(rows)
     for denoiser, *values in of_table_5[2:]:

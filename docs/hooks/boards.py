@@ -15,6 +15,7 @@ TITLES = {
     "phantom_seeds": "Digital thorax, two training seeds",
     "native": "Real chest CT at its own resolution",
     "native_enlargement": "CoreDiff without its checkerboard",
+    "native_rivals": "Ways out of misalignment on real CT",
     "variants": "What the publications leave open",
     "rivals": "Ways out of misalignment, and denoisers",
     "rivals_half": "Ways out of misalignment, half the breathing",

@@ -28,7 +28,7 @@ J = TypeVar("J")
 T = TypeVar("T")
 
 SHORT = 10.0
-"""Seconds of work for which no processes are started, each of which takes three to begin."""
+"""Seconds of processor time for which no processes are started, each of which takes three to begin."""
 
 
 class Source(ABC):
@@ -117,9 +117,9 @@ def in_parallel(function: Callable[[J], T], jobs: Sequence[J], progress: bool, t
 
 def _mapped(function: Callable[[J], T], jobs: Sequence[J], workers: int) -> Iterator[T]:
     for done, job in enumerate(jobs, 1):
-        begin = time.perf_counter()
+        begin = time.process_time()
         result = function(job)
-        seconds = time.perf_counter() - begin
+        seconds = time.process_time() - begin
         yield result
         left = len(jobs) - done
         if workers > 1 and done > 1 and left * seconds > SHORT:  # the first sets up what all use
