@@ -21,7 +21,7 @@ from ipv2_bench.data.sources.phantom import Phantom
 from ipv2_bench.data.thorax import Patient, draw_section
 from ipv2_bench.physics.intensity import Window
 from tests.dicom_files import MARKER, write_series
-from tests.program import run
+from tests.program import run_here
 
 if TYPE_CHECKING:
     from ipv2_bench.benchmark.cells.benchmark import Benchmark
@@ -75,7 +75,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Smoke:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not said.exists():
             folder.mkdir(exist_ok=True)
-            done = run(folder, "reproduce", "--config", "smoke")
+            done = run_here(folder, "reproduce", "--config", "smoke")
             said.write_text(json.dumps([done.stdout, done.stderr]))
     out, err = json.loads(said.read_text())
     return Smoke(folder, subprocess.CompletedProcess([], 0, out, err))

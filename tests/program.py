@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import resource
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
+
+from ipv2_bench.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "experiments"
@@ -59,6 +64,19 @@ def run(folder: Path, *words: str, code: int = 0, **environment: str) -> subproc
         process.kill()
     assert process.returncode == code, f"exit code {process.returncode}\n{out[-2000:]}\n{err[-4000:]}"
     return subprocess.CompletedProcess(words, code, out, err)
+
+
+def run_here(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess:
+    """What :func:`run` does, in this process, which has imported already what takes longest; the output is what Python printed."""
+    out, err = io.StringIO(), io.StringIO()
+    own = {"IPV2_BENCH_CT": "", "WANDB_MODE": "offline"}
+    with chdir(folder), mock.patch.dict(os.environ, own), redirect_stdout(out), redirect_stderr(err):
+        try:
+            given = main(list(words))
+        except SystemExit as end:
+            given = end.code
+    assert given == code, f"exit code {given}\n{out.getvalue()[-2000:]}\n{err.getvalue()[-4000:]}"
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from ipv2_bench.denoisers.iterative.fm import FlowMatching
 from ipv2_bench.denoisers.shared.checkpoint import read_checkpoint
 from ipv2_bench.errors import InputError
 from ipv2_bench.stored import present
-from tests.program import EXPERIMENTS, SMALL, run, without_times
+from tests.program import EXPERIMENTS, SMALL, run_here, without_times
 
 WORDS = ("reproduce", "--config", "spoiled.yaml", "--quiet", *SMALL, "denoisers.fm={widths: [8,16], steps: 2, dropout: 0.0}")
 
@@ -29,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "one.yaml").write_text("title: one row\nrows:\n  - {denoiser: fm, strategy: IPv2}\n")
     text = (EXPERIMENTS / "smoke.yaml").read_text()
     (folder / "spoiled.yaml").write_text(text + "tables: [one.yaml]\n")
-    run(folder, *WORDS)
+    run_here(folder, *WORDS)
     return folder
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ipv2_bench.files import write_whole
-from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, run, without_times
+from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, run_here, without_times
 
 WORDS = ("reproduce", "--config", "one.yaml", "--quiet", "wandb.mode=disabled", *SMALL)
 STAGES = (  # largest bytes of a file, what does not fit, and settings
@@ -44,7 +44,7 @@ def test_every_stage_of_a_benchmark(tmp_path: Path) -> None:
         place.mkdir()
         (place / "one.yaml").write_text((EXPERIMENTS / "smoke.yaml").read_text() + "tables: [table1.yaml]\n")
         (place / "table1.yaml").write_text("title: one\nrows:\n  - {denoiser: fm, strategy: IPv2}\n")
-    run(expected, *WORDS)
+    run_here(expected, *WORDS)
     for most, name, settings in STAGES:
         done = run_with_room(folder, most, *WORDS, *settings)
         assert done.returncode == (2 if name else 0), (name, done.stderr)

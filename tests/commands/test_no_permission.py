@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, run, without_times
+from tests.program import EXPERIMENTS, LONGEST, ROOT, SMALL, run_here, without_times
 
 WORDS = ("reproduce", "--config", "one.yaml", "--quiet", "wandb.mode=disabled", *SMALL)
 CLOSED, UNREADABLE = 0o555, 0o000
@@ -59,7 +59,7 @@ def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("complete")
     (folder / "one.yaml").write_text((EXPERIMENTS / "smoke.yaml").read_text() + "tables: [table1.yaml]\n")
     (folder / "table1.yaml").write_text("title: one\nrows:\n  - {denoiser: fm, strategy: IPv1}\n")
-    run(folder, *WORDS)
+    run_here(folder, *WORDS)
     return folder
 
 

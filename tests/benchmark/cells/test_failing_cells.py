@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import EXPERIMENTS, ROOT, run, start, table, without_times
+from tests.program import EXPERIMENTS, ROOT, run, run_here, start, table, without_times
 from tests.wandb_files import history
 
 
@@ -36,7 +36,7 @@ def whole(two_cells: Path) -> Path:
     """The folder of a run that was left alone."""
     folder = two_cells / "whole"
     folder.mkdir()
-    run(folder, "reproduce", "--config", str(two_cells / "killed.yaml"))
+    run_here(folder, "reproduce", "--config", str(two_cells / "killed.yaml"))
     return folder
 
 
@@ -59,13 +59,13 @@ def test_a_killed_run_ends_in_the_same_tables(
     assert process.returncode == -signal.SIGKILL, "it was done before it could be killed"
     assert not (tmp_path / "leaderboards").exists()
     time.sleep(1.0)  # the workers notice that they are orphans
-    run(tmp_path, *words)
+    run_here(tmp_path, *words)
     expected, got = (without_times(f / "leaderboards" / "smoke" / "table9.csv") for f in (whole, tmp_path))
     assert got == expected
     for path in (whole / "runs").rglob("history.csv"):
         assert path.read_bytes() == (tmp_path / path.relative_to(whole)).read_bytes()
     if moment == "in training":
-        run(tmp_path, *words, "wandb.mode=offline")
+        run_here(tmp_path, *words, "wandb.mode=offline")
         cells = [f for f in (tmp_path / "runs").rglob("offline-run-*") if "-tables-" not in f.name]
         assert len(cells) == 2
         for folder in cells:

@@ -13,7 +13,7 @@ from ipv2_bench.benchmark.config import load_config
 from ipv2_bench.benchmark.tables import load_tables
 from ipv2_bench.errors import InputError
 from ipv2_bench.folders.purify import purify_pairs
-from tests.program import run, table
+from tests.program import run_here, table
 
 TABLE = """title: folds
 rows:
@@ -30,7 +30,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run in two folds."""
     folder = tmp_path_factory.mktemp("folds")
     (folder / "table_folds.yaml").write_text(TABLE)
-    run(folder, "reproduce", "--config", "smoke", *FOLDS)
+    run_here(folder, "reproduce", "--config", "smoke", *FOLDS)
     return folder
 
 
@@ -75,21 +75,21 @@ def test_each_fold_keeps_its_weights_and_they_give_the_images(done: Path) -> Non
     files = sorted(p.parent.name for p in (done / "runs" / "smoke" / "cells").rglob("model.safetensors"))
     assert files.count("fold-0") == files.count("fold-1") == 4  # weak denoiser, FM, CoreDiff, and the filter's strength
     paths = [str(p) for p in (done / "leaderboards" / "smoke" / "rows").glob("*.json")]
-    said = run(done, "verify", *paths, "--weights", "--config", "smoke", *FOLDS).stdout
+    said = run_here(done, "verify", *paths, "--weights", "--config", "smoke", *FOLDS).stdout
     assert said.count(": equal (") == 4
     runs = done / "runs" / "smoke" / "wandb" / "wandb"
     assert len(list(runs.glob("offline-run-*"))) == 5 + 1
 
 
 def test_a_second_run_has_nothing_to_do(done: Path) -> None:
-    again = run(done, "reproduce", "--config", "smoke", *FOLDS)
+    again = run_here(done, "reproduce", "--config", "smoke", *FOLDS)
     assert "5 cells, 5 of them complete" in again.stdout and "could not be written" not in again.stderr
 
 
 def test_folds_are_refused_where_they_mean_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.folds deals out patients, and data.split is slice"):
         load_config("smoke", ["data.folds=2", "data.split=slice"])
-    refused = run(tmp_path, "split", "--write", "split.json", "--config", "smoke", "data.folds=2", code=2)
+    refused = run_here(tmp_path, "split", "--write", "split.json", "--config", "smoke", "data.folds=2", code=2)
     assert "ipv2-bench split takes one split, and data.folds is 2: set data.folds=null" in refused.stderr
     with pytest.raises(InputError, match="ipv2-bench purify takes one split"):
         purify_pairs(load_config("smoke", ["data.folds=2", f"run.work={tmp_path}"]), tmp_path / "out", "IPv2", "flood_fill")

@@ -15,7 +15,7 @@ from ipv2_bench.benchmark.tables import FILTERS
 from ipv2_bench.data.thorax import Patient, draw_section
 from tests.conftest import Smoke
 from tests.dicom_files import MARKER, MARKER_DATE, MARKER_UID, write_series
-from tests.program import ROOT, SMALL, run, table
+from tests.program import ROOT, SMALL, run_here, table
 
 
 def test_smoke_says_that_it_means_nothing_and_what_it_did(smoke: Smoke) -> None:
@@ -102,7 +102,7 @@ def test_a_second_run_does_nothing_and_changes_nothing(smoke: Smoke) -> None:
         return {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in smoke.folder.rglob("*") if p.is_file()}
 
     before = files()
-    again = run(smoke.folder, "reproduce", "--config", "smoke")
+    again = run_here(smoke.folder, "reproduce", "--config", "smoke")
     assert before == files()
     assert "22 cells, 22 of them complete" in again.stdout and "cells computed" not in again.stdout
     assert "complete:" not in again.stderr and "training" not in again.stderr
@@ -116,12 +116,12 @@ def test_rows_of_earlier_code_give_way(smoke: Smoke, tmp_path: Path) -> None:
     (folder / "earlier.json").write_text(json.dumps({**row, "images": "0" * 16}))
     other = {**row, "images": "1" * 16, "provenance": {**row["provenance"], "data_manifest": "0" * 64}}
     (folder / "other_data.json").write_text(json.dumps(other))
-    done = run(tmp_path, "reproduce", "--config", "smoke", *smoke.settings(tmp_path))
+    done = run_here(tmp_path, "reproduce", "--config", "smoke", *smoke.settings(tmp_path))
     moved = folder / "set_aside"
     assert f"rows that the new ones replace, such as those of earlier code: 2, now in {moved}\n" in done.stdout
     assert {p.name for p in moved.iterdir()} == {"earlier.json", "other_data.json"}
     assert {p.name: p.read_bytes() for p in folder.glob("*.json")} == before
-    run(tmp_path, "render", "--config", "smoke", f"run.out={tmp_path}")
+    run_here(tmp_path, "render", "--config", "smoke", f"run.out={tmp_path}")
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +145,8 @@ def test_native_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_p
     words = (*at_smoke_size("native"), f"data.root={scans}", "data.views=32", "seeds=[0]", "train.crop=32")
     words += ("tables=[table2.yaml]", "data.folds=null", "data.fractions=[0.5,0.0,0.5]", "data.photons=1620.0", "data.cutoff=0.0")
     decided.parent.mkdir()
-    run(tmp_path, "split", "--write", str(decided), *words)
-    done = run(tmp_path, "reproduce", *words, f"data.split={decided}")
+    run_here(tmp_path, "split", "--write", str(decided), *words)
+    done = run_here(tmp_path, "reproduce", *words, f"data.split={decided}")
     assert len(table(tmp_path / "leaderboards" / "native" / "table2.csv")) == 4
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     written |= {Path("output"): f"{done.stdout}{done.stderr}".encode(), Path("names"): repr([*written]).encode()}
@@ -160,7 +160,7 @@ def test_native_runs_at_smoke_size_and_keeps_patients_private(scans: Path, tmp_p
 def test_quick_runs_at_smoke_size_with_its_cells_elsewhere(tmp_path: Path) -> None:
     elsewhere = tmp_path.parent / f"{tmp_path.name}-elsewhere"
     words = ("data.patients=4", "data.levels=4", "data.fractions=[0.5,0.25,0.25]", f"run.work={elsewhere}")
-    done = run(tmp_path, "reproduce", *at_smoke_size("quick"), *words, "--tables", "2")
+    done = run_here(tmp_path, "reproduce", *at_smoke_size("quick"), *words, "--tables", "2")
     assert done.stderr.count("W&B's runs go without weights or rows that are outside of the working folder") == 1
     sent = [p.read_bytes() for p in elsewhere.rglob("*.wandb")]
     assert len(sent) == 2 and not any(str(elsewhere).encode() in content for content in sent)
@@ -178,7 +178,7 @@ def test_paper_runs_at_smoke_size_on_png_pairs(tmp_path: Path) -> None:
                 gray = ((image + 1000) / 1400 * 255).clip(0, 255).astype(np.uint8)
                 Image.fromarray(gray).save(tmp_path / "pairs" / part / side / f"{p}.png")
     small = ("data.root=pairs", "data.pixel_mm=6", "data.fractions=[0.4,0.1,0.5]", "train.epochs=1", "train.steps=null")
-    run(tmp_path, "reproduce", *at_smoke_size("paper"), *small, "--tables", "1")
+    run_here(tmp_path, "reproduce", *at_smoke_size("paper"), *small, "--tables", "1")
     lines = table(tmp_path / "leaderboards" / "paper" / "table1.csv")
     # Without a truth there is no oracle, and of the floor only the untouched uLDCT.
     assert len(lines) == 13 and all(x["psnr_db"] == "" and x["fd_randconv"] for x in lines)  # the truth is not known
