@@ -16,6 +16,7 @@ from ipv2_bench.benchmark.prepared import SOURCES
 from ipv2_bench.benchmark.rows.make import Rows
 from ipv2_bench.benchmark.tables import UNTOUCHED, load_tables
 from ipv2_bench.benchmark.views.html.page import try_page
+from ipv2_bench.benchmark.views.html.sections.detection import FILES, OBSERVERS
 from ipv2_bench.benchmark.views.templating import render
 from ipv2_bench.data.hu_images import HuImages
 from ipv2_bench.data.second_scan import SecondScan
@@ -39,10 +40,6 @@ REGION_MM = 24.0
 
 REPLICATES = 400
 """Bootstrap draws of patients."""
-
-OBSERVERS = ("LG-CHO", "NPW")
-"""Channelised Hotelling observer with Laguerre–Gauss channels, and the non-prewhitening matched filter."""
-
 
 Line = dict[str, "str | float | None"]
 """What observers find in the images of one cell: d′, AUC and its ends, which are ``None`` where draws show no spread."""
@@ -204,8 +201,8 @@ def _found(task: Task, patients: Sequence[str], without: Sequence[np.ndarray], h
         regions_without, regions_with = task.regions(without, diameter), task.regions(having, diameter)
         channels = laguerre_gauss(task.side, max(2.0, 2 / 3 * diameter * task.side / REGION_MM))
         both: Mapping[str, Scores] = {
-            OBSERVERS[0]: hotelling_scores(regions_without, regions_with, channels, (groups, groups)),
-            OBSERVERS[1]: matched_scores(regions_without, regions_with, (groups, groups)),
+            "LG-CHO": hotelling_scores(regions_without, regions_with, channels, (groups, groups)),
+            "NPW": matched_scores(regions_without, regions_with, (groups, groups)),
         }
         for observer, scores in both.items():
             found, (low, high) = detectability(scores), _interval(scores, groups)
@@ -251,7 +248,7 @@ def _written(config: Config, task: Task, lines: list[Line]) -> str:
         "observer with Laguerre–Gauss channels; NPW: non-prewhitening matched filter.\n\n"
     )
     text = heading + render("plain_table.md.j2", columns={name: name for name in shown[0]}, rows=shown)
-    stem = "detection" if task.kind == "ground_glass" else f"detection_{task.kind}"
-    write_text(config.out / f"{stem}.csv", csv_text(lines, digits=5))
-    write_text(config.out / f"{stem}.md", text)
+    path = config.out / FILES[task.kind]
+    write_text(path, csv_text(lines, digits=5))
+    write_text(path.with_suffix(".md"), text)
     return text

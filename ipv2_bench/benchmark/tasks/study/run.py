@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -19,8 +18,9 @@ from ipv2_bench.benchmark.tasks.study.attacks import attack_lines
 from ipv2_bench.benchmark.tasks.study.picture import draw_study
 from ipv2_bench.benchmark.tasks.study.report import FOUND, ByNumber, Correlation, Point, cost_of, study_markdown
 from ipv2_bench.benchmark.views.html.page import try_page
+from ipv2_bench.benchmark.views.html.sections.detection import FILES
 from ipv2_bench.errors import InputError
-from ipv2_bench.files import csv_text, write_text
+from ipv2_bench.files import csv_text, read_csv, write_text
 from ipv2_bench.metrics.distances.frechet import frechet_at_infinity, frechet_by_size
 from ipv2_bench.metrics.image_set import Measurements, distance_replicates, distances
 from ipv2_bench.metrics.uncertainty import LEVEL
@@ -145,11 +145,7 @@ def _points(rows: Rows, labels: Sequence[str], progress: bool) -> list[Point]:
 
 def _with_found(points: Sequence[Point], config: Config) -> list[Point]:
     """The points with how well nodules are found, mean over seeds, as far as ``detection.csv`` says it."""
-    try:
-        with (config.out / "detection.csv").open(newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file))
-    except FileNotFoundError:
-        return list(points)
+    lines = read_csv(config.out / FILES["ground_glass"])
     areas = {p.name: [float(x[FOUND_BY]) for x in lines if x["images"] == p.name and x.get(FOUND_BY)] for p in points}
     return [replace(p, values={**p.values, FOUND: float(np.mean(own))}) if (own := areas[p.name]) else p for p in points]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ipv2_bench.files import read_csv
 
-KINDS = {"detection.csv": "ground-glass", "detection_solid.csv": "solid"}
-"""Files, and the nodules that they are of."""
+FILES = {"ground_glass": "detection.csv", "solid": "detection_solid.csv"}
+"""Kinds of nodules, and the files that hold how well they are found."""
 
 OBSERVERS = {"LG-CHO": "channelised Hotelling observer", "NPW": "matched filter"}
-"""Observers as columns name them, and as readers do."""
+"""Observers as columns name them, and as readers do: with Laguerre–Gauss channels, and without prewhitening."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def detection_section(folder: Path, image_sets: Collection[str]) -> DetectionSec
         Identities of the images that the tables measure. Lines of other images are left out, and a file without any of these.
     """
     tables: list[DetectionTable] = []
-    for name, kind in KINDS.items():
+    for kind, name in FILES.items():
         lines = [line for line in read_csv(folder / name) if not line.get("cell") or line["cell"] in image_sets]
         if any(line.get("cell") for line in lines):
-            tables += [_table(lines, kind, observer) for observer in OBSERVERS]
+            tables += [_table(lines, kind.replace("_", "-"), observer) for observer in OBSERVERS]
     return DetectionSection(tuple(tables)) if tables else None
 
 
