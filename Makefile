@@ -18,7 +18,7 @@ help:
 	@echo "make bench-denoisers  speed and memory of the denoisers beside literal networks of the same size"
 	@echo "make bench-rivals   registration and patches beside the known motion (IPV2_BENCH_CT for real CT, too)"
 	@echo "make rivals         Tables 4 and 5: purification beside its rivals, at three sizes of breathing (an hour)"
-	@echo "make rivals-ct      Tables 4 and 5 on real CT at 512×512, one training seed (five hours): IPV2_BENCH_CT"
+	@echo "make rivals-ct      Tables 4 and 5 on real CT at 512×512, one training seed (hours): IPV2_BENCH_CT"
 	@echo "make profile        where the time of a training step of CONFIG goes"
 	@echo "make seeds          the phantom's tables with two training seeds (20 minutes)"
 	@echo "make tuned          the denoisers as published and tuned, with CONFIG's data"
@@ -66,7 +66,7 @@ rivals: setup
 	$(BIN)/ipv2-bench reproduce --config rivals name=rivals_half data.breathing=0.5 tables=[table4.yaml] $(ARGS)
 	$(BIN)/ipv2-bench reproduce --config rivals name=rivals_double data.breathing=2.0 tables=[table4.yaml] $(ARGS)
 
-# Tables 4 and 5 on real CT; EDCNN and RED-CNN, which work at full size throughout, take an hour of a core each.
+# Tables 4 and 5 on real CT; EDCNN and RED-CNN, which work at full size throughout, take longest.
 rivals-ct: setup
 	$(BIN)/ipv2-bench reproduce --config native name=native_rivals tables=[table4.yaml,table5.yaml] seeds=[0] \
 	  "title=real chest CT: ways out of misalignment" $(ARGS)

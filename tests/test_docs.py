@@ -397,12 +397,16 @@ def test_ways_out_of_misalignment_are_those_of_the_boards() -> None:
         for (d, b), value in zip(columns, values, strict=True):
             assert abs(float(value) - float(boards[b][d, strategy]["rmse_hu"])) <= 0.51, (training, d, b)
     native = {(r["denoiser"], r["strategy"]): r for r in program.table(committed_boards() / "native_rivals" / "table4.csv")}
-    shown = {"FM": ("FM", "rmse_hu"), "U-Net": ("U-Net", "rmse_hu"), "U-Net at the rim": ("U-Net", "rmse_hu_rim")}
-    assert len(on_real_ct) == len(of_table_4) and on_real_ct[0][1:] == list(shown)
-    for training, *values in on_real_ct[2:]:
-        strategy = training.replace(", both outside", " [both_outside]")
-        for (denoiser, column), value in zip(shown.values(), values, strict=True):
-            assert abs(float(value) - float(native[denoiser, strategy][column])) <= 0.51, (training, denoiser, column)
+    untouched, ceiling = (float(native[row]["rmse_hu"]) for row in (("identity", "raw"), ("U-Net", "oracle")))
+    measured = ("rmse_hu_rim", "noise_hu_tissue", "ttf50_900", "laa950_error")
+    assert len(on_real_ct) == len(of_table_4) and len(on_real_ct[0]) == 4 + len(measured)
+    for training, fm, *values in on_real_ct[2:]:
+        own = native["U-Net", strategy := training.replace(", both outside", " [both_outside]")]
+        way = 100 * (untouched - float(own["rmse_hu"])) / (untouched - ceiling)
+        fidelity = [float(row["rmse_hu"]) for row in (native["FM", strategy], own)]
+        expected = [*fidelity, way, *(float(own[name]) for name in measured)]
+        for value, number in zip([fm, *values], expected, strict=True):
+            assert abs(float(value) - number) <= 0.51 * 10.0 ** -len(value.partition(".")[2]), (training, value, number)
     rows = {r["denoiser"]: r for r in program.table(committed_boards() / "rivals" / "table5.csv")}
     assert [r[0] for r in of_table_5[2:]] == list(rows)
     for denoiser, *values in of_table_5[2:]:
