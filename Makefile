@@ -68,8 +68,7 @@ rivals: setup
 
 # Tables 4 and 5 on real CT; EDCNN and RED-CNN, which work at full size throughout, take longest.
 rivals-ct: setup
-	$(BIN)/ipv2-bench reproduce --config native name=native_rivals tables=[table4.yaml,table5.yaml] seeds=[0] \
-	  "title=real chest CT: ways out of misalignment" $(ARGS)
+	$(BIN)/ipv2-bench reproduce --config native name=native_rivals tables=[table4.yaml,table5.yaml] seeds=[0] $(ARGS)
 
 profile: setup
 	$(BIN)/python -m tests.benches.steps --config $(CONFIG) $(ARGS)
